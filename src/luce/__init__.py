@@ -1,0 +1,97 @@
+"""From scores to probabilities to decisions: multi-class classification done whole.
+
+The names below follow the chain features -> scores -> softmax -> probabilities -> decision. Each
+is loaded when it is first used, so that ``import luce`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    __version__: str
+    from luce import calibration, decisions
+    from luce.errors import DataError, LuceError, ModelFileError, NotDifferentiableError
+    from luce.estimators import SoftmaxClassifier
+    from luce.kernels.threads import num_threads, threads
+    from luce.losses import cross_entropy, cross_entropy_gradient
+    from luce.maps import (
+        Hardmax,
+        Softmax,
+        argmax,
+        hardmax,
+        log_softmax,
+        logsumexp,
+        softmax,
+        topk,
+    )
+    from luce.model import Model, load, train
+    from luce.versions import show_versions
+
+_ROOM_OF = {
+    "argmax": "maps",
+    "topk": "maps",
+    "hardmax": "maps",
+    "softmax": "maps",
+    "log_softmax": "maps",
+    "logsumexp": "maps",
+    "Softmax": "maps",
+    "Hardmax": "maps",
+    "cross_entropy": "losses",
+    "cross_entropy_gradient": "losses",
+    "calibration": "calibration",
+    "decisions": "decisions",
+    "SoftmaxClassifier": "estimators",
+    "train": "model",
+    "load": "model",
+    "Model": "model",
+    "num_threads": "kernels.threads",
+    "threads": "kernels.threads",
+    "show_versions": "versions",
+    "LuceError": "errors",
+    "DataError": "errors",
+    "ModelFileError": "errors",
+    "NotDifferentiableError": "errors",
+}
+
+__all__ = [
+    "DataError",
+    "Hardmax",
+    "LuceError",
+    "Model",
+    "ModelFileError",
+    "NotDifferentiableError",
+    "Softmax",
+    "SoftmaxClassifier",
+    "argmax",
+    "calibration",
+    "cross_entropy",
+    "cross_entropy_gradient",
+    "decisions",
+    "hardmax",
+    "load",
+    "log_softmax",
+    "logsumexp",
+    "num_threads",
+    "show_versions",
+    "softmax",
+    "threads",
+    "topk",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("luce")
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module 'luce' has no attribute {name!r}")
+    room = import_module(f"luce.{_ROOM_OF[name]}")
+    value = room if name == _ROOM_OF[name] else getattr(room, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

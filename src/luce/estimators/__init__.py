@@ -1,0 +1,5 @@
+"""The scikit-learn face: estimators that validate, delegate and store."""
+
+from luce.estimators.softmax_classifier import SoftmaxClassifier
+
+__all__ = ["SoftmaxClassifier"]

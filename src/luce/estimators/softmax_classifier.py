@@ -1,0 +1,266 @@
+"""Softmax regression with scikit-learn's manners."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from luce import kernels
+from luce.errors import DataError
+from luce.kernels.threads import num_threads, threads
+from luce.scorers import linear
+from luce.training import fit_softmax_regression
+
+if TYPE_CHECKING:
+    from luce.scorers.linear import Features
+
+Array = NDArray[np.floating]
+P = ParamSpec("P")
+
+INSTEAD = {
+    "solver": "there is one solver, which runs to a certified optimum; leave `solver` out",
+    "dual": "the certificate comes from the dual problem already; leave `dual` out",
+    "intercept_scaling": "the intercept is not penalised; leave `intercept_scaling` out",
+    "penalty": "the penalty is always L2; leave `penalty` out, and make it weak with a large C",
+    "l1_ratio": "the penalty is always L2; leave `l1_ratio` out",
+    "multi_class": "the model is always multinomial; for one-vs-rest wrap the classifier in "
+    "sklearn.multiclass.OneVsRestClassifier",
+    "random_state": "nothing in the fit is random; leave `random_state` out",
+    "verbose": "look at `n_iter_` and `optimality_gap_` after the fit; leave `verbose` out",
+}
+
+
+def _answering(initialise: Callable[P, None]) -> Callable[P, None]:
+    """Answer scikit-learn's parameters that mean nothing here with what to do instead."""
+
+    @wraps(initialise)
+    def answer(*args: P.args, **parameters: P.kwargs) -> None:
+        for name in parameters:
+            if name in INSTEAD:
+                raise TypeError(f"SoftmaxClassifier has no {name!r}: {INSTEAD[name]}.")
+        initialise(*args, **parameters)
+
+    return answer
+
+
+class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Softmax (multinomial logistic) regression, trained to a certified optimum.
+
+    Minimises, over ``coef_`` and ``intercept_``,
+
+        C * sum_i weight_i * cross_entropy(X_i @ coef_.T + intercept_, y_i) + |coef_|^2 / 2
+
+    which is what scikit-learn's LogisticRegression minimises at the same C, `class_weight`,
+    `fit_intercept` and `sample_weight`. Features need no scaling for the solver's sake (the
+    penalty still sees their units). Two classes are the usual binary logistic regression:
+    ``coef_`` has one row, and C equals that of a two-class softmax at C / 2.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse strength of the penalty, positive and finite: larger means weaker.
+    tol : float, default=1e-6
+        The fit stops when the objective is certified to be within this of its minimum, relative
+        to it: see ``optimality_gap_``.
+    fit_intercept : bool, default=True
+        The intercept is not penalised.
+    class_weight : dict or "balanced", optional
+        Weight of each class, multiplied with `sample_weight`.
+    max_iter : int, default=1000
+        Most passes over the rows; a `ConvergenceWarning` tells if they did not suffice.
+    warm_start : bool, default=False
+        Start from the last fit's coefficients where the shapes allow it.
+    n_jobs : int, optional
+        Threads; by default `luce.num_threads()`; -1 means the same. Results do not depend on it.
+
+    Attributes
+    ----------
+    classes_ : array of shape (k,)
+    coef_ : array of shape (k, d), or (1, d) for two classes, in X's dtype
+    intercept_ : array of shape (k,), or (1,) for two classes
+    optimality_gap_ : float
+        Certified: (objective - minimum) / minimum is at most this.
+    n_iter_ : int
+        Passes over the rows.
+    n_features_in_ : int
+    feature_names_in_ : array of shape (d,), if X has names
+
+    Raises
+    ------
+    TypeError
+        For parameters of scikit-learn's LogisticRegression that mean nothing here, saying what to
+        do instead.
+    DataError
+        (by `fit`) For C or `n_jobs` out of range, one class only, or a class whose rows all have
+        weight 0. A `ValueError`, as all of scikit-learn's own complaints about X and y.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from luce import SoftmaxClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = SoftmaxClassifier().fit(X, y)
+    >>> classifier.predict_proba(X[:1]).round(3)
+    array([[0.982, 0.018, 0.   ]])
+    >>> classifier.optimality_gap_ <= 1e-6
+    True
+    """
+
+    @_answering
+    def __init__(
+        self,
+        *,
+        C: float = 1.0,
+        tol: float = 1e-6,
+        fit_intercept: bool = True,
+        class_weight: dict[Any, float] | str | None = None,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.C = C
+        self.tol = tol
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to features X (n, d) and labels y (n,), optionally weighted (n,); returns self.
+
+        X is a dense array or sparse matrix (CSR inside), float32 or float64, which the products
+        are computed in; other dtypes become float64. Raises `ValueError` for bad input.
+        """
+        features, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
+        check_classification_targets(y)
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise DataError(
+                f"y has one class only, {classes[0]!r}: a classifier needs rows of at least two."
+            )
+        weights = self._weights(features, y, classes, labels, sample_weight)
+        binary = len(classes) == 2
+        with threads(self._threads()) if self.n_jobs is not None else nullcontext():
+            fit = fit_softmax_regression(
+                features,
+                labels,
+                classes=len(classes),
+                C=self.C / 2 if binary else self.C,
+                sample_weight=weights,
+                fit_intercept=self.fit_intercept,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                start=self._start(classes, features.shape[1]) if self.warm_start else None,
+            )
+        coef, intercept = fit.coef, fit.intercept
+        if binary:
+            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+        self.classes_ = classes
+        self.coef_ = coef.astype(features.dtype)
+        self.intercept_ = intercept.astype(features.dtype)
+        self.n_iter_ = fit.passes
+        self.optimality_gap_ = fit.optimality_gap
+        if fit.stopped != "certified":
+            reason = (
+                f"max_iter={self.max_iter} passes were used up: raise max_iter"
+                if fit.stopped == "max_iter"
+                else "rounding hides any further progress: raise tol, or scale the features"
+            )
+            warnings.warn(
+                f"The fit is certified only to a relative gap of {fit.optimality_gap:.1e}, not "
+                f"tol={self.tol:.1e}; {reason}.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Scores of X (n, d): shape (n, k), or (n,) for two classes (positive: ``classes_[1]``)."""
+        scores = self._scores(X)
+        return scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Label of the highest score for each row of X (n, d): shape (n,)."""
+        scores = self._scores(X)
+        if len(self.classes_) == 2:
+            return self.classes_[(scores[:, 0] > 0).astype(np.intp)]
+        winners = np.empty(len(scores), dtype=np.int64)
+        kernels.argmax(scores, winners)
+        return self.classes_[winners]
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Probabilities of the classes for each row of X (n, d): shape (n, k), rows sum to 1."""
+        scores = self._scores_of_all_classes(X)
+        kernels.softmax(scores, 1.0, scores)
+        return scores
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Logarithms of the probabilities, accurate where they are tiny: shape (n, k)."""
+        scores = self._scores_of_all_classes(X)
+        kernels.log_softmax(scores, 1.0, scores)
+        return scores
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _scores(self, X: ArrayLike) -> Array:
+        check_is_fitted(self)
+        features: Features = validate_data(
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+        )
+        return linear(features, self.coef_, self.intercept_)
+
+    def _scores_of_all_classes(self, X: ArrayLike) -> Array:
+        scores = self._scores(X)
+        return np.hstack([np.zeros_like(scores), scores]) if len(self.classes_) == 2 else scores
+
+    def _weights(
+        self,
+        features: "Features",
+        y: ArrayLike,
+        classes: NDArray[Any],
+        labels: NDArray[np.intp],
+        sample_weight: ArrayLike | None,
+    ) -> NDArray[np.float64] | None:
+        if sample_weight is None and self.class_weight is None:
+            return None
+        weights: NDArray[np.float64] = _check_sample_weight(
+            sample_weight, features, dtype=np.float64, ensure_non_negative=True, copy=True
+        )
+        counts = np.bincount(labels, weights=weights)
+        if not counts.all():
+            raise DataError(
+                f"all rows of class {classes[np.argmin(counts)]!r} have weight 0: give some a "
+                "positive weight, or leave the class out."
+            )
+        weights *= compute_class_weight(
+            self.class_weight, classes=classes, y=y, sample_weight=weights
+        )[labels]
+        return weights
+
+    def _start(self, classes: NDArray[Any], d: int) -> tuple[Array, Array] | None:
+        earlier = getattr(self, "coef_", None)
+        if earlier is None or earlier.shape[1] != d or not np.array_equal(self.classes_, classes):
+            return None
+        if len(classes) == 2:
+            halves = np.array([[-0.5], [0.5]])
+            return halves * self.coef_, halves[:, 0] * self.intercept_
+        return self.coef_, self.intercept_
+
+    def _threads(self) -> int:
+        if self.n_jobs == -1:
+            return num_threads()
+        return self.n_jobs or 0

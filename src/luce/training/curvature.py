@@ -1,0 +1,80 @@
+"""The whole Hessian of softmax regression, for problems with few enough parameters."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from luce import kernels
+from luce.scorers import linear
+from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
+from luce.training.preconditioner import Preconditioner
+from luce.training.solver import Curvature
+
+MOST_PARAMETERS = 2048  # their Hessian takes 32 MB
+RIDGE = 1e-12  # keeps the factorisation alive where probabilities have saturated
+
+
+def curvature_of(
+    objective: SoftmaxRegression, preconditioner: Preconditioner, over_rows: SumOverRows
+) -> Curvature | None:
+    """When and how the solver gets the Hessian; None where there are too many parameters.
+
+    It is computed anew when the passes since the last one have cost as much.
+    """
+    parameters = math.prod(objective.shape)
+    if parameters > MOST_PARAMETERS:
+        return None
+    return Curvature(
+        lambda variables: inverse_hessian(objective, preconditioner, variables, over_rows),
+        every=max(12, parameters // 16),
+    )
+
+
+def inverse_hessian(
+    objective: SoftmaxRegression,
+    preconditioner: Preconditioner,
+    variables: Vector,
+    over_rows: SumOverRows,
+) -> Callable[[Vector], Vector]:
+    """Product with the inverse of the objective's Hessian in the solver's variables, at a point.
+
+    For one row with probabilities p and centred features x the loss has the Hessian
+    ``(diag(p) - p p') kron x x'``: with a = p kron x, the blocks ``x a'`` on the diagonal, minus
+    ``a a'``. One Hessian costs about k d / 2 passes' worth of operations.
+    """
+    shape = objective.shape
+    k, width = shape
+    parameters = preconditioner.parameters(variables)
+
+    def share(lane: list[Rows]) -> Vector:
+        total = np.zeros((k * width, k * width))
+        diagonal = np.einsum("iaib->iab", total.reshape(k, width, k, width))
+        for block in lane:
+            features = objective.block(block)
+            scores = linear(features, parameters[:, :-1], parameters[:, -1]).astype(np.float64)
+            kernels.softmax(scores, 1.0, scores)
+            centred = preconditioner.centred(features)
+            if not objective.fit_intercept:
+                centred[:, -1] = 0.0
+            products = (scores[:, :, None] * centred[:, None, :]).reshape(len(centred), -1)
+            weights = objective.row_weights(block)[:, None]
+            total -= products.T @ (weights * products)
+            diagonal += (products.T @ (weights * centred)).reshape(k, width, width)
+        return total
+
+    hessian = over_rows(share) / objective.rows
+    penalty = np.full(shape, objective.l2)
+    penalty[:, -1] = 0.0 if objective.fit_intercept else 1.0
+    hessian[np.diag_indices(k * width)] += penalty.ravel()
+    scale = preconditioner.scale.ravel()
+    hessian *= scale[:, None] * scale
+    # A constant added to all intercepts changes nothing: give that direction a curvature of 1.
+    unseen = np.zeros(shape)
+    unseen[:, -1] = 1 / preconditioner.scale[:, -1]
+    unseen /= np.linalg.norm(unseen)
+    hessian += np.outer(unseen, unseen)
+    hessian[np.diag_indices(k * width)] += RIDGE
+    factor = cho_factor(hessian, overwrite_a=True, check_finite=False)
+    return lambda vector: cho_solve(factor, vector.ravel(), check_finite=False).reshape(shape)

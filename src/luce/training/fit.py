@@ -1,0 +1,204 @@
+"""Fit softmax regression: objective, preconditioner, solver and certificate put together."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luce.errors import DataError
+from luce.training.certificate import optimality_gap
+from luce.training.curvature import curvature_of
+from luce.training.moments import Moments, feature_mean, first_moments
+from luce.training.objective import (
+    SoftmaxRegression,
+    SumOverRows,
+    Vector,
+    blocks_of_rows,
+    shared_rows,
+)
+from luce.training.preconditioner import Preconditioner, precondition
+from luce.training.solver import Evaluation, Progress, Solution, Stopped, lbfgs
+
+if TYPE_CHECKING:
+    from luce.scorers.linear import Array, Features
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """A fitted linear classifier and how good the fit is.
+
+    Attributes
+    ----------
+    coef : float64 array of shape (k, d)
+        Its columns sum to 0 over the classes.
+    intercept : float64 array of shape (k,)
+        Sums to 0.
+    objective : float
+        Weighted mean loss + |coef|^2 / (2 C sum of weights) at these parameters.
+    optimality_gap : float
+        Certified: (objective - minimum) / minimum is at most this.
+    passes : int
+        Readings of all training rows by the solver.
+    stopped : {"certified", "max_iter", "precision"}
+        Why the solver stopped; the gap is at most `tol` only if "certified".
+    """
+
+    coef: Vector
+    intercept: Vector
+    objective: float
+    optimality_gap: float
+    passes: int
+    stopped: Stopped
+
+
+def fit_softmax_regression(
+    features: "Features",
+    labels: NDArray[np.int64],
+    *,
+    classes: int,
+    C: float = 1.0,
+    sample_weight: Vector | None = None,
+    fit_intercept: bool = True,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    start: "tuple[Array, Array] | None" = None,
+    on_pass: Callable[[Progress], None] | None = None,
+) -> LinearFit:
+    """Minimise ``C * sum of weights * cross_entropy(linear(features), labels) + |coef|^2 / 2``.
+
+    The optimum is that of scikit-learn's LogisticRegression for three classes and more; for two
+    classes it is theirs at 2 C. Unscaled, shifted and correlated features need no preparation.
+
+    Parameters
+    ----------
+    features : C- or F-ordered array or CSR matrix of shape (n, d), float32 or float64
+        Products are computed in this dtype, sums over rows in float64.
+    labels : int64 array of shape (n,), values 0 to classes - 1
+    classes : int
+        k, at least 2; every class has rows of positive weight.
+    C : float
+        Positive and finite; larger means a weaker penalty.
+    sample_weight : float64 array of shape (n,), optional
+        Not negative.
+    fit_intercept : bool
+        The intercept is not penalised. Without it, it is 0.
+    tol : float
+        Largest accepted certified relative gap.
+    max_iter : int
+        Most passes over the rows.
+    start : (coef, intercept), optional
+        Where to start; by default at 0 and the log frequencies of the classes.
+    on_pass : callable, optional
+        Given a `Progress` after every pass.
+
+    Returns
+    -------
+    LinearFit
+
+    Raises
+    ------
+    DataError
+        If C is not positive and finite, or a class has no row of positive weight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from luce.training import fit_softmax_regression
+    >>> features = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> fit = fit_softmax_regression(features, np.array([0, 0, 1, 1]), classes=2)
+    >>> fit.stopped, fit.optimality_gap <= 1e-6
+    ('certified', True)
+    """
+    if not (math.isfinite(C) and C > 0):
+        raise DataError(f"C must be positive and finite, got {C!r}: larger means a weaker penalty.")
+    counts = np.bincount(labels, weights=sample_weight, minlength=classes)
+    if not counts.all():
+        raise DataError(
+            f"class {int(np.argmin(counts))} has no row of positive weight among {classes} "
+            "classes: give it rows or leave it out."
+        )
+    total_weight = float(counts.sum())
+    objective = SoftmaxRegression(
+        features=features,
+        centre=None,
+        labels=labels,
+        weights=None if sample_weight is None else sample_weight * (len(labels) / total_weight),
+        classes=classes,
+        l2=1 / (C * total_weight),
+        fit_intercept=fit_intercept,
+        dtype=features.dtype,
+    )
+    with shared_rows(blocks_of_rows(objective.rows, sum(objective.shape))) as over_rows:
+        if fit_intercept and isinstance(features, np.ndarray):
+            objective = replace(objective, centre=feature_mean(objective, over_rows))
+        moments = first_moments(objective, over_rows)
+        preconditioner = precondition(objective, moments, over_rows)
+        if start is None:
+            parameters = np.zeros(objective.shape)
+            if fit_intercept:
+                parameters[:, -1] = np.log(moments.class_frequencies)
+        else:
+            parameters = np.column_stack(start)
+            if objective.centre is not None:
+                parameters[:, -1] += parameters[:, :-1] @ objective.centre
+        solution = solve(
+            objective, moments, preconditioner, over_rows, preconditioner.variables(parameters),
+            tol=tol, max_iter=max_iter, on_pass=on_pass,
+        )  # fmt: skip
+    parameters = preconditioner.parameters(solution.point)
+    if objective.centre is not None:
+        parameters[:, -1] -= parameters[:, :-1] @ objective.centre
+    parameters -= parameters.mean(axis=0)
+    return LinearFit(
+        coef=np.ascontiguousarray(parameters[:, :-1]),
+        intercept=parameters[:, -1].copy(),
+        objective=solution.value,
+        optimality_gap=solution.gap,
+        passes=solution.passes,
+        stopped=solution.stopped,
+    )
+
+
+def solve(
+    objective: SoftmaxRegression,
+    moments: Moments,
+    preconditioner: Preconditioner,
+    over_rows: SumOverRows,
+    variables: Vector,
+    *,
+    tol: float,
+    max_iter: int,
+    on_pass: Callable[[Progress], None] | None,
+) -> Solution:
+    """Run the solver in the dtype of the features, then certify with products in float64.
+
+    Where float32 is as far as it gets before `tol` is met, the rest is done in float64.
+    """
+    passes = 0
+    for dtype in sorted({objective.dtype, np.dtype(np.float64)}, key=lambda dtype: dtype.itemsize):
+        problem = replace(objective, dtype=dtype)
+
+        def evaluate(variables: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
+            parameters = preconditioner.parameters(variables)
+            value, gradient = problem.value_and_gradient(parameters, over_rows)
+            gap = optimality_gap(problem, moments, parameters, value, gradient)
+            return Evaluation(value, preconditioner.pull_back(gradient), gap)
+
+        def report(progress: Progress, earlier: int = passes) -> None:
+            if on_pass is not None:
+                on_pass(replace(progress, passes=earlier + progress.passes))
+
+        solution = lbfgs(
+            evaluate,
+            variables,
+            curvature=curvature_of(problem, preconditioner, over_rows),
+            tol=tol,
+            smallest=np.finfo(np.float64).eps * math.log(objective.classes),
+            max_iter=max(max_iter - passes, 1),
+            on_pass=report,
+        )
+        variables, passes = solution.point, passes + solution.passes
+    return replace(solution, passes=passes)

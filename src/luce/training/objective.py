@@ -1,0 +1,142 @@
+"""The objective of softmax regression, evaluated in one pass over blocks of rows.
+
+Conventions of this room: n rows, d features, k classes; ``parameters`` is one float64 array of
+shape (k, d + 1), ``coef`` in its first d columns and ``intercept`` in its last; sums over rows
+are accumulated in float64; row weights are scaled to a mean of 1.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luce import kernels
+from luce.kernels.threads import num_threads
+from luce.scorers import linear, linear_vjp
+from luce.training.blas import single_threaded_blas
+
+if TYPE_CHECKING:
+    from luce.scorers.linear import Features
+
+Vector: TypeAlias = NDArray[np.float64]
+Rows: TypeAlias = slice
+
+BLOCK_ELEMENTS = 1 << 17  # of features and scores together: a block stays in a core's own cache
+MOST_LANES = 16
+
+
+def blocks_of_rows(n: int, width: int) -> list[Rows]:
+    """Cut n rows into blocks of which one, `width` numbers a row, fits a core's cache."""
+    rows = int(np.clip(BLOCK_ELEMENTS // max(width, 1), 64, 4096))
+    return [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
+
+
+Share: TypeAlias = Callable[[list[Rows]], Vector]
+SumOverRows: TypeAlias = Callable[[Share], Vector]
+
+
+@contextmanager
+def shared_rows(blocks: list[Rows]) -> Iterator[SumOverRows]:
+    """Yield a function that sums ``share(lane)`` over lanes of blocks, on several threads.
+
+    The number of lanes depends on the shape alone and they are added in a fixed order, so the
+    sum has the same bits for any number of threads.
+    """
+    lanes = [blocks[i::MOST_LANES] for i in range(min(MOST_LANES, len(blocks)))]
+
+    def total(shares: Iterable[Vector]) -> Vector:
+        return reduce(lambda sum_so_far, part: np.add(sum_so_far, part, out=sum_so_far), shares)
+
+    workers = min(num_threads(), len(lanes))
+    with single_threaded_blas():
+        if workers <= 1:
+            yield lambda share: total(map(share, lanes))
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="luce") as executor:
+            yield lambda share: total(executor.map(share, lanes))
+
+
+@dataclass(frozen=True)
+class SoftmaxRegression:
+    """``F = mean of weights * cross_entropy(linear(features - centre), labels) + l2/2 |coef|^2``.
+
+    Attributes
+    ----------
+    features : array or CSR matrix of shape (n, d), float32 or float64
+    centre : array of shape (d,), or None
+        Subtracted from dense features block by block, so that a large mean costs no digits.
+    labels : int64 array of shape (n,), 0 to k - 1
+    weights : float64 array of shape (n,) with mean 1, or None for equal weights
+    classes : int
+        k, at least 2.
+    l2 : float
+        Strength of the penalty, positive: 1 / (C * sum of the given weights).
+    fit_intercept : bool
+        Otherwise the intercept stays 0.
+    dtype : numpy dtype, float32 or float64
+        In which the products are computed, a block at a time; at least that of the features.
+    """
+
+    features: "Features"
+    centre: Vector | None
+    labels: NDArray[np.int64]
+    weights: Vector | None
+    classes: int
+    l2: float
+    fit_intercept: bool
+    dtype: "np.dtype[Any]"
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, n."""
+        return int(self.features.shape[0])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the parameters, (k, d + 1)."""
+        return self.classes, int(self.features.shape[1]) + 1
+
+    def block(self, block: Rows) -> "Features":
+        """Centred features of a block of rows, in `dtype`."""
+        features = self.features[block].astype(self.dtype, copy=False)
+        return features if self.centre is None else features - self.centre.astype(self.dtype)
+
+    def value_and_gradient(
+        self, parameters: Vector, over_rows: SumOverRows
+    ) -> tuple[float, Vector]:
+        """F and its gradient at `parameters`: one pass over the rows, never an (n, k) array."""
+        coef, intercept = parameters[:, :-1], parameters[:, -1]
+
+        def share(lane: list[Rows]) -> Vector:
+            total = np.zeros(self.classes * parameters.shape[1] + 1)
+            gradient = total[1:].reshape(parameters.shape)
+            for block in lane:
+                rows = self.block(block)
+                scores = linear(rows, coef, intercept)
+                losses = np.empty(len(scores))
+                weights = None if self.weights is None else self.weights[block]
+                kernels.cross_entropy(scores, self.labels[block], weights, losses, scores)
+                coef_gradient, intercept_gradient = linear_vjp(rows, scores)
+                total[0] += losses.sum()
+                gradient[:, :-1] += coef_gradient
+                gradient[:, -1] += intercept_gradient
+            return total
+
+        total = over_rows(share) / self.rows
+        gradient = total[1:].reshape(parameters.shape)
+        if not self.fit_intercept:
+            gradient[:, -1] = 0.0
+        gradient[:, :-1] += self.l2 * parameters[:, :-1]
+        penalty = self.l2 / 2 * float(np.vdot(parameters[:, :-1], parameters[:, :-1]))
+        return float(total[0]) + penalty, gradient
+
+    def row_weights(self, block: Rows) -> Vector:
+        """Weights of a block of rows, 1 where none were given."""
+        if self.weights is None:
+            return np.ones(block.stop - block.start)
+        return self.weights[block]

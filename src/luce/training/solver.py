@@ -1,0 +1,239 @@
+"""L-BFGS for a smooth convex objective that says at every point how far the optimum can be."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector: TypeAlias = NDArray[np.float64]
+Product: TypeAlias = Callable[[Vector], Vector]
+Stopped: TypeAlias = Literal["certified", "max_iter", "precision"]
+
+PAIRS = 30  # of steps and gradient changes that are remembered
+NEAR = 1e-3  # relative gap below which the curvature is worth computing at once
+FLATTENING = 0.9  # a step is accepted when the slope along it has fallen to this share,
+OVERSHOOT = 0.8  # or has turned upward to no more than this one
+LONGEST_SEARCH = 25  # evaluations along one direction
+ROUNDING = 2.0**-48  # relative, of a value: no certificate claims more
+STALLED = 25  # passes without progress, on curvature computed anew: rounding is the limit
+
+
+class Evaluation(NamedTuple):
+    """An objective at one point: value, gradient, and a bound on value minus minimum."""
+
+    value: float
+    gradient: Vector
+    gap: float
+
+
+class Curvature(NamedTuple):
+    """Where the inverse Hessian can be had, and after how many passes it has paid for itself."""
+
+    inverse_hessian: Callable[[Vector], Product]
+    every: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a fit after a pass: what a progress line shows.
+
+    Attributes
+    ----------
+    passes : int
+        Readings of all training rows so far.
+    value : float
+        The objective.
+    gap : float
+        Certified bound on its relative gap.
+
+    Examples
+    --------
+    >>> from luce.training import Progress
+    >>> Progress(passes=1, value=0.69, gap=0.5).passes
+    1
+    """
+
+    passes: int
+    value: float
+    gap: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where a solver stopped, and why.
+
+    Attributes
+    ----------
+    point : array
+        The evaluated point of least value.
+    value : float
+    gap : float
+        Certified bound on the relative gap, (value - lower bound) / |lower bound|.
+    passes : int
+    stopped : {"certified", "max_iter", "precision"}
+        The gap is at most `tol`; or the passes were used up; or neither value nor gap fall any
+        further, in the arithmetic in which the objective is computed.
+    """
+
+    point: Vector
+    value: float
+    gap: float
+    passes: int
+    stopped: Stopped
+
+
+def lbfgs(
+    objective: Callable[[Vector], Evaluation],
+    start: Vector,
+    *,
+    curvature: Curvature | None,
+    tol: float,
+    smallest: float,
+    max_iter: int,
+    on_pass: Callable[[Progress], None],
+) -> Solution:
+    """Minimise a convex objective until its certified relative gap is at most `tol`.
+
+    Parameters
+    ----------
+    objective : callable
+        point -> Evaluation. It should be nearly round: see `luce.training.preconditioner`.
+    start : array
+    curvature : Curvature or None
+        The steps then start from the inverse Hessian, computed anew along the way.
+    tol : float
+        Largest accepted (value - lower bound) / max(|lower bound|, smallest).
+    smallest : float
+        Positive; bounds below it count as zero.
+    max_iter : int
+        Most evaluations of the objective.
+    on_pass : callable
+        Given a `Progress` after every evaluation.
+
+    Notes
+    -----
+    D. C. Liu and J. Nocedal, On the limited memory BFGS method for large scale optimization,
+    Math. Programming 45 (1989). Every evaluation bounds the minimum from below; the best bound
+    is kept. The line search looks at slopes only: those of a convex objective say all that values
+    say, and are still exact where values differ by less than their rounding.
+    """
+    passes, lower = 0, -np.inf
+
+    def relative_gap(value: float) -> float:
+        return float(max(value - lower, ROUNDING * abs(value)) / max(abs(lower), smallest))
+
+    def evaluate(point: Vector) -> Evaluation:
+        nonlocal passes, lower
+        evaluation = objective(point)
+        passes += 1
+        lower = max(lower, evaluation.value - evaluation.gap)
+        on_pass(Progress(passes, evaluation.value, relative_gap(evaluation.value)))
+        return evaluation
+
+    def solution(stopped: Stopped) -> Solution:
+        return Solution(best_point, best_value, relative_gap(best_value), passes, stopped)
+
+    point, here = start, evaluate(start)
+    best_point, best_value = point, here.value
+    memory, computed = Memory(), 0
+    mark, marked = relative_gap(best_value), passes
+    patience = STALLED + (curvature.every if curvature is not None else 0)
+    while (gap := relative_gap(best_value)) > tol:
+        if passes >= max_iter:
+            return solution("max_iter")
+        if passes - marked > patience:
+            return solution("precision")
+        if curvature is not None and (
+            passes - computed >= curvature.every or (gap < NEAR and not computed)
+        ):
+            memory, computed = Memory(curvature.inverse_hessian(point)), passes
+        direction = -memory.inverse_hessian_product(here.gradient)
+        found = search(evaluate, point, direction, here, most=max_iter - passes)
+        if found is None:
+            if memory.is_empty:
+                return solution("max_iter" if passes >= max_iter else "precision")
+            memory = Memory()
+            continue
+        step, there = found
+        memory.remember(step, there.gradient - here.gradient)
+        point, here = point + step, there
+        if here.value < best_value:
+            fallen = best_value - here.value > tol / 10 * abs(here.value)
+            best_point, best_value = point, here.value
+            marked = passes if fallen else marked
+        if relative_gap(best_value) < mark / 2:
+            mark, marked = relative_gap(best_value), passes
+    return solution("certified")
+
+
+class Memory:
+    """What L-BFGS knows of the curvature: a base, and the last steps with their changes."""
+
+    def __init__(self, base: Product | None = None) -> None:
+        self.base = base
+        self.pairs: deque[tuple[Vector, Vector]] = deque(maxlen=PAIRS)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the direction would be the plain negative gradient."""
+        return self.base is None and not self.pairs
+
+    def remember(self, step: Vector, change: Vector) -> None:
+        """Take up a step and the gradient's change along it, if that shows any curvature."""
+        if np.vdot(step, change) > 0:
+            self.pairs.append((step, change))
+
+    def inverse_hessian_product(self, gradient: Vector) -> Vector:
+        """Product of the remembered inverse Hessian with a gradient: the two-loop recursion."""
+        result = gradient.copy()
+        weights = []
+        for step, change in reversed(self.pairs):
+            weight = np.vdot(step, result) / np.vdot(step, change)
+            result -= weight * change
+            weights.append(weight)
+        if self.base is not None:
+            result = self.base(result)
+        elif self.pairs:
+            step, change = self.pairs[-1]
+            result *= np.vdot(step, change) / np.vdot(change, change)
+        for (step, change), weight in zip(self.pairs, reversed(weights), strict=True):
+            result += (weight - np.vdot(change, result) / np.vdot(step, change)) * step
+        return result
+
+
+def search(
+    evaluate: Callable[[Vector], Evaluation],
+    point: Vector,
+    direction: Vector,
+    here: Evaluation,
+    *,
+    most: int,
+) -> tuple[Vector, Evaluation] | None:
+    """Step along a descent direction to where the slope has flattened; None if there is none.
+
+    Keeps a bracket [low, high] of step lengths with falling and rising slopes, and moves by the
+    secant of the slopes, kept away from the bracket's ends.
+    """
+    slope = float(np.vdot(direction, here.gradient))
+    if not slope < 0:
+        return None
+    low, low_slope, high, high_slope, length = 0.0, slope, np.inf, np.nan, 1.0
+    for _ in range(min(LONGEST_SEARCH, most)):
+        there = evaluate(point + length * direction)
+        new_slope = float(np.vdot(direction, there.gradient))
+        if FLATTENING * slope <= new_slope <= -OVERSHOOT * slope:
+            return length * direction, there
+        if new_slope < 0:
+            low, low_slope = length, new_slope
+        else:
+            high, high_slope = length, new_slope
+        if np.isinf(high):
+            secant = length * slope / (slope - new_slope) if new_slope > slope else np.inf
+            length = float(np.clip(secant, 2 * low, 10 * low))
+        else:
+            share = low_slope / (low_slope - high_slope) if np.isfinite(high_slope) else 0.5
+            length = low + (high - low) * float(np.clip(share, 0.1, 0.9))
+    return None

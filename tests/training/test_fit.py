@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+
+import luce
+from luce.errors import DataError
+from luce.training import fit_softmax_regression
+
+
+def objective(fit, features, labels, C, weights=None):
+    """The objective in plain float64 NumPy: the independent judge."""
+    weights = np.ones(len(labels)) if weights is None else weights
+    scores = features @ fit.coef.T + fit.intercept
+    losses = logsumexp(scores, axis=1) - scores[np.arange(len(labels)), labels]
+    total = weights.sum()
+    return (weights @ losses) / total + (fit.coef**2).sum() / (2 * C * total)
+
+
+def problem(seed, n=200, d=6, k=4, spread=0.0, noise=1.0):
+    """Correlated features, scaled over 10 ** spread, with labels from noisy scores."""
+    random = np.random.default_rng(seed)
+    features = random.standard_normal((n, d)) @ random.standard_normal((d, d))
+    scores = features @ random.standard_normal((d, k)) + noise * random.gumbel(size=(n, k))
+    labels = scores.argmax(axis=1)
+    labels[:k] = np.arange(k)
+    return features * 10 ** np.linspace(0, spread, d) + 10**spread, labels
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    k=st.integers(2, 7),
+    d=st.integers(1, 9),
+    log_c=st.floats(-3, 3),
+    spread=st.sampled_from([0.0, 3.0]),
+    fit_intercept=st.booleans(),
+    weighted=st.booleans(),
+    passes=st.integers(1, 12),
+)
+def test_the_certificate_is_never_below_the_true_gap(
+    seed, k, d, log_c, spread, fit_intercept, weighted, passes
+):
+    features, labels = problem(seed, n=60, d=d, k=k, spread=spread)
+    C = 10.0**log_c
+    weights = np.random.default_rng(seed).uniform(0.1, 3, 60) if weighted else None
+    arguments = {"C": C, "fit_intercept": fit_intercept, "sample_weight": weights, "classes": k}
+    best = fit_softmax_regression(features, labels, tol=1e-12, **arguments)
+    early = fit_softmax_regression(features, labels, tol=1e-12, max_iter=passes, **arguments)
+    assert best.optimality_gap < 1e-9
+    minimum = objective(best, features, labels, C, weights)
+    true_gap = objective(early, features, labels, C, weights) / minimum - 1
+    assert true_gap <= early.optimality_gap + 1e-12
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0, 4.0])
+@pytest.mark.parametrize("C", [0.01, 1.0, 100.0, 1e6])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_unscaled_shifted_and_nearly_separable_features_are_certified(spread, C, dtype):
+    features, labels = problem(1, n=300, noise=0.1, spread=spread)
+    features = features.astype(dtype)
+    fit = fit_softmax_regression(features, labels, classes=4, C=C)
+    print(f"spread 1e{spread:g}, C {C:g}, {dtype.__name__}: {fit.passes} passes")
+    assert fit.stopped == "certified"
+    assert fit.optimality_gap <= 1e-6
+
+
+def test_more_parameters_than_a_hessian_is_made_for():
+    features, labels = problem(2, n=400, d=300, k=8)
+    fit = fit_softmax_regression(features, labels, classes=8, C=0.1)
+    assert fit.stopped == "certified"
+    sparse = scipy.sparse.csr_array(features)
+    again = fit_softmax_regression(sparse, labels, classes=8, C=0.1)
+    assert again.stopped == "certified"
+    assert again.objective == pytest.approx(fit.objective, rel=2e-6)
+
+
+def test_weights_are_repetitions():
+    features, labels = problem(3, n=80)
+    repeats = np.random.default_rng(0).integers(0, 4, 80)
+    repeats[:4] = 1
+    weighted = fit_softmax_regression(
+        features, labels, classes=4, sample_weight=repeats.astype(float), tol=1e-13
+    )
+    repeated = fit_softmax_regression(
+        np.repeat(features, repeats, axis=0), np.repeat(labels, repeats), classes=4, tol=1e-13
+    )
+    np.testing.assert_allclose(weighted.coef, repeated.coef, atol=1e-6)
+
+
+def test_parameters_sum_to_zero_over_the_classes():
+    features, labels = problem(4)
+    fit = fit_softmax_regression(features, labels, classes=4)
+    np.testing.assert_allclose(fit.coef.sum(axis=0), 0, atol=1e-12)
+    assert abs(fit.intercept.sum()) < 1e-12
+
+
+def test_same_bits_for_any_number_of_threads():
+    features, labels = problem(5, n=30000, d=10)
+    fits = []
+    for n in (1, 2, 5):
+        with luce.threads(n):
+            fits.append(fit_softmax_regression(features, labels, classes=4))
+    for fit in fits[1:]:
+        np.testing.assert_array_equal(fit.coef, fits[0].coef)
+
+
+def test_progress_is_reported_after_every_pass():
+    seen = []
+    features, labels = problem(6)
+    fit = fit_softmax_regression(
+        features.astype(np.float32), labels, classes=4, on_pass=seen.append
+    )
+    assert [progress.passes for progress in seen] == list(range(1, fit.passes + 1))
+    assert seen[-1].gap == fit.optimality_gap
+    assert seen[0].value > seen[-1].value
+
+
+def test_constant_features_and_duplicated_features():
+    features, labels = problem(7)
+    widened = np.column_stack([features, features[:, 0], np.full(len(features), 7.0)])
+    fit = fit_softmax_regression(widened, labels, classes=4, tol=1e-9)
+    assert fit.stopped == "certified"
+    np.testing.assert_allclose(fit.coef[:, 0], fit.coef[:, -2], atol=1e-4)
+    np.testing.assert_allclose(fit.coef[:, -1], 0, atol=1e-4)
+
+
+def test_every_class_needs_weight():
+    features, labels = problem(8)
+    with pytest.raises(DataError, match="class 4 has no row of positive weight"):
+        fit_softmax_regression(features, labels, classes=5)
