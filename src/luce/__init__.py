@@ -13,19 +13,13 @@ if TYPE_CHECKING:
     from luce.errors import DataError, LuceError, ModelFileError, NotDifferentiableError
     from luce.estimators import SoftmaxClassifier
     from luce.kernels.threads import num_threads, threads
-    from luce.losses import cross_entropy, cross_entropy_gradient
-    from luce.maps import (
-        Hardmax,
-        Softmax,
-        argmax,
-        hardmax,
-        log_softmax,
-        logsumexp,
-        softmax,
-        topk,
-    )
-    from luce.model import Model, load, train
-    from luce.versions import show_versions
+    from luce.kernels.versions import show_versions
+    from luce.losses.cross_entropy import cross_entropy, cross_entropy_gradient
+    from luce.maps.hardmax import Hardmax, argmax, hardmax, topk
+    from luce.maps.logsumexp import logsumexp
+    from luce.maps.softmax import Softmax, log_softmax, softmax
+    from luce.model import Model, load
+    from luce.model.train import train
 
 _ROOM_OF = {
     "argmax": "maps",
@@ -46,7 +40,7 @@ _ROOM_OF = {
     "Model": "model",
     "num_threads": "kernels.threads",
     "threads": "kernels.threads",
-    "show_versions": "versions",
+    "show_versions": "kernels.versions",
     "LuceError": "errors",
     "DataError": "errors",
     "ModelFileError": "errors",
@@ -94,4 +88,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [*__all__, "__version__"]

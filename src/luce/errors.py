@@ -3,6 +3,8 @@
 A message says what was wrong, where (row, column, class), what was expected, and what to do.
 """
 
+__all__ = ["DataError", "LuceError", "ModelFileError", "NotDifferentiableError"]
+
 
 class LuceError(Exception):
     """Base of all errors below: catch it to catch whatever luce raises on purpose."""

@@ -1,0 +1,184 @@
+"""The whole chain as one value: table -> features -> scores -> probabilities -> decision."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from luce import decisions, files
+from luce.maps import log_softmax, softmax
+from luce.model.record import Document, tensor_shapes
+from luce.model.rows import Comparison, compare, labelled_rows
+from luce.scorers import linear
+from luce.tables import encode, feature_names, read_table, read_types
+from luce.tables.features import FeatureName
+from luce.tables.read import ArrowStream
+from luce.tables.roles import target_labels
+
+Source = str | os.PathLike[str] | ArrowStream
+
+
+@dataclass(frozen=True)
+class Push:
+    """How much one feature pushes one class: its coefficient less the mean over the classes."""
+
+    feature: FeatureName
+    coefficient: float
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained classifier for tables.
+
+    Made by `luce.train` and `luce.load`. Data are a path (.csv or .parquet) or any dataframe with
+    the Arrow PyCapsule interface, holding at least the columns that the model was trained on.
+
+    Attributes
+    ----------
+    document : Document
+        Everything but the arrays: target and classes, columns and how they are encoded, the
+        training and the validation.
+    coef : float64 array of shape (k, d)
+        Sums to 0 over the classes.
+    intercept : float64 array of shape (k,)
+    confusion : float64 array of shape (k, k), or None
+        Of the validation: true class by row, predicted class by column; None above 100 classes.
+
+    Raises
+    ------
+    DataError
+        (by every method that takes data) A column is absent or of another kind, a value cannot
+        be read; the message names it.
+
+    Examples
+    --------
+    >>> import luce
+    >>> model = luce.train("examples/penguins.csv", "species")
+    >>> model.predict("examples/penguins.csv")[:2]
+    array(['Adelie', 'Adelie'], dtype=object)
+    >>> model.predict_proba("examples/penguins.csv").shape
+    (344, 3)
+    """
+
+    document: Document
+    coef: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    confusion: NDArray[np.float64] | None
+
+    @property
+    def classes(self) -> NDArray[Any]:
+        """Labels of the k classes, ascending, shape (k,)."""
+        return self.labels(np.arange(len(self.document.target.classes)))
+
+    def predict(self, data: Source) -> NDArray[Any]:
+        """Most probable label of each row of data, in the type that labels came in, shape (n,)."""
+        return self.labels(self.decide(data).labels)
+
+    def predict_proba(self, data: Source) -> NDArray[np.float32]:
+        """Probabilities of the classes for each row of data, shape (n, k); rows sum to 1."""
+        return self.probabilities(encode(self.document.encoder, self.read(data)).features)
+
+    def decide(self, data: Source, rule: decisions.Rule | None = None) -> decisions.Decision:
+        """Decision of a rule, by default `luce.decisions.Argmax()`, for each row of data."""
+        return (rule or decisions.Argmax()).decide(self.predict_proba(data))
+
+    def evaluate(self, data: Source) -> Comparison:
+        """Figures and confusion on labelled rows that the model was not trained on.
+
+        Rows without a label are passed over. The columns that gave the weights and groups in
+        training do so here, if the data have them.
+        """
+        table, training = self.read(data), self.document.training
+        weight, group = (
+            name if name in table.column_names else None
+            for name in (training.weight, training.group)
+        )
+        rows, unlabelled = labelled_rows(table, self.document.target, weight, group)
+        return compare(
+            self.log_probabilities(encode(self.document.encoder, rows.table).features),
+            rows,
+            np.array(training.class_weights),
+            seed=training.seed,
+            unlabelled=unlabelled,
+        )
+
+    def pushes(self, most: int = 5) -> list[list[Push]]:
+        """Features that push each class most, up or down, strongest first: k lists.
+
+        Coefficients are comparable where their units are: see `FeatureName.unit`.
+        """
+        names = feature_names(self.document.encoder)
+        centred = self.coef - self.coef.mean(axis=0)
+        return [
+            [Push(names[j], float(row[j])) for j in np.argsort(-np.abs(row), kind="stable")[:most]]
+            for row in centred
+        ]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file, whole or not at all; equal models give equal bytes."""
+        tensors = {"coef": self.coef, "intercept": self.intercept}
+        if self.confusion is not None:
+            tensors["confusion"] = self.confusion
+        files.save(path, self.document, tensors)
+
+    def read(self, data: Source) -> pa.Table:
+        """Read data, with the columns' types as in training."""
+        return read_table(data, types=read_types(self.document.encoder))
+
+    def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logarithms of the probabilities of encoded rows, shape (n, k)."""
+        scores = linear(features, self.coef, self.intercept)
+        return log_softmax(scores, out=scores)
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of encoded rows, shape (n, k)."""
+        scores = linear(features, self.coef, self.intercept)
+        return softmax(scores, out=scores)
+
+    def labels(self, indices: NDArray[np.integer]) -> NDArray[Any]:
+        """Labels of class indices, in the type that they came in."""
+        labels = target_labels(self.document.target, indices)
+        return np.asarray(labels.to_numpy(zero_copy_only=False))
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model that `Model.save` or ``luce train`` wrote.
+
+    A file is data, never code: nothing in it is executed, and whatever is not exactly a model is
+    refused before it is used.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelFileError
+        There is no such file, it is no whole luce model, or a newer luce wrote it.
+
+    Examples
+    --------
+    >>> import luce
+    >>> luce.train("examples/penguins.csv", "species").save("penguins.luce")
+    >>> luce.load("penguins.luce").classes
+    array(['Adelie', 'Chinstrap', 'Gentoo'], dtype=object)
+    """
+    document, tensors = files.load(path, Document, _shapes)
+    return Model(document, tensors["coef"], tensors["intercept"], tensors.get("confusion"))
+
+
+def _shapes(document: Document) -> files.Shapes:
+    """Shapes of a document's tensors; raises for a document that no model can have."""
+    classes = len(document.target.classes)
+    if classes < 2 or len(document.training.class_weights) != classes:
+        raise ValueError(f"{classes} classes")
+    if len(target_labels(document.target).unique()) != classes:
+        raise ValueError("classes are repeated")
+    return tensor_shapes(document, len(feature_names(document.encoder)))

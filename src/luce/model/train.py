@@ -1,0 +1,337 @@
+"""From a table to a model: understand, hold out, fit, evaluate, fit again on all rows."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luce.errors import DataError
+from luce.maps import log_softmax
+from luce.model.model import Model, Source
+from luce.model.record import (
+    Document,
+    Figures,
+    LeftOut,
+    Training,
+    Validation,
+    confusion_to_keep,
+)
+from luce.model.rows import LabelledRows, compare, labelled_rows
+from luce.model.split import fold_of_rows, hold_out
+from luce.scorers import linear
+from luce.tables import (
+    ColumnSummary,
+    Encoder,
+    describe_columns,
+    encode,
+    fit_encoder,
+    read_table,
+    types_of_kinds,
+)
+from luce.tables.fingerprint import fingerprint
+from luce.tables.roles import Target, fit_target
+from luce.training import LinearFit, Progress, fit_softmax_regression
+
+TOL = 1e-6
+GRID = tuple(10.0**exponent for exponent in range(-3, 5))
+FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """What luce understood of a table before any training.
+
+    Attributes
+    ----------
+    target : Target
+    columns : tuple of ColumnSummary
+        Every column that may be a feature, with the reason for those that are left out.
+    unlabelled : int
+        Rows passed over because their label is missing.
+    rows : LabelledRows
+        All others.
+    weight, group : str or None
+        Names of the columns that give them.
+    """
+
+    target: Target
+    columns: tuple[ColumnSummary, ...]
+    unlabelled: int
+    rows: LabelledRows
+    weight: str | None
+    group: str | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is being done now, for a progress line: "fitting on 275 rows"."""
+
+    name: str
+
+
+Report = Callable[[Stage | Progress], None]
+
+
+def understand(
+    data: Source,
+    target: str,
+    *,
+    weight: str | None = None,
+    group: str | None = None,
+    drop: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+) -> TrainingTable:
+    """Read a table and decide what each of its columns is for: parameters as for `train`."""
+    kinds = kinds or {}
+    table = read_table(data, types=types_of_kinds(kinds))
+    for name in (target, weight, group, *drop):
+        if name is not None and name not in table.column_names:
+            raise DataError(
+                f"the table has no column {name!r}; its columns are "
+                f"{', '.join(map(repr, table.column_names))}"
+            )
+    fitted_target = fit_target(table, target)
+    rows, unlabelled = labelled_rows(table, fitted_target, weight, group)
+    totals = rows.class_weights(len(fitted_target.classes))
+    if not totals.all():
+        raise DataError(
+            f"all rows of class {fitted_target.classes[int(np.argmin(totals))]!r} have weight 0: "
+            "give some a positive weight, or leave the class out"
+        )
+    candidates = [n for n in table.column_names if n not in {target, weight, group, *drop}]
+    columns = describe_columns(rows.table, candidates, kinds=kinds)
+    return TrainingTable(fitted_target, columns, unlabelled, rows, weight, group)
+
+
+def train(
+    data: Source,
+    target: str,
+    *,
+    validation: float | Source = 0.2,
+    weight: str | None = None,
+    group: str | None = None,
+    drop: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    C: float | Literal["auto"] = 1.0,
+    seed: int = 0,
+    report: Report | None = None,
+) -> Model:
+    """Train a classifier on a table, and measure it on rows that it has not seen.
+
+    Columns become features (see `luce.tables.fit_encoder`), a linear softmax classifier is fitted
+    to a certified optimum, measured on held-out rows, and fitted again on all rows of `data`.
+
+    Parameters
+    ----------
+    data : path or dataframe
+        A .csv or .parquet file, or anything with the Arrow PyCapsule interface (pandas, polars,
+        pyarrow). Rows whose label is missing are passed over.
+    target : str
+        Column with the labels: text, truths or whole numbers.
+    validation : float or path or dataframe
+        Share of the rows to hold out, in (0, 1), stratified by class; or rows of your own, which
+        are then never trained on.
+    weight : str, optional
+        Column with the weights of the rows, 0 or more.
+    group : str, optional
+        Column whose equal values belong together (a patient, a document): rows of a group are held
+        out together.
+    drop : sequence of str
+        Columns to leave out.
+    kinds : mapping of str to {"numeric", "boolean", "category"}, optional
+        Kinds of columns, where the guess is wrong.
+    C : float or "auto"
+        Inverse strength of the L2 penalty on standardised features; "auto" takes the best log
+        loss of a 5-fold cross-validation over the rows that are not held out.
+    seed : int
+        For the choice of rows and the intervals.
+    report : callable, optional
+        Given a `Stage` when one begins and a `Progress` after each pass.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    DataError
+        The table or a parameter cannot be used: the message says what, where and what to do.
+
+    Examples
+    --------
+    >>> import luce
+    >>> model = luce.train("examples/penguins.csv", "species")
+    >>> model.document.validation.model.accuracy.value > 0.95
+    True
+    """
+    table = understand(data, target, weight=weight, group=group, drop=drop, kinds=kinds)
+    return train_on(table, validation=validation, C=C, seed=seed, report=report)
+
+
+def train_on(
+    table: TrainingTable,
+    *,
+    validation: float | Source = 0.2,
+    C: float | Literal["auto"] = 1.0,
+    seed: int = 0,
+    report: Report | None = None,
+) -> Model:
+    """Train on a table that is understood: parameters as for `train`."""
+    tell = report or (lambda _: None)
+    everything = table.rows
+    classes = len(table.target.classes)
+    if isinstance(validation, int | float):
+        if not 0 < validation < 1:
+            raise DataError(f"validation is a share between 0 and 1 or a table, not {validation!r}")
+        held = hold_out(everything.labels, everything.groups, validation, seed)
+        training, held_out = everything.take(~held), everything.take(held)
+        how = "at random by class" if table.group is None else "in whole groups"
+        source = f"{len(held_out.labels)} of {len(held)} rows, held out {how}"
+    else:
+        training = everything
+        types = types_of_kinds({c.name: c.kind for c in table.columns if c.kind is not None})
+        held_out, unlabelled = labelled_rows(
+            read_table(validation, types=types), table.target, table.weight, table.group
+        )
+        source = f"{len(held_out.labels)} rows of another table"
+        if unlabelled:
+            source += f", {unlabelled} more without a label passed over"
+    _require_all_classes(training, table)
+    encoder, features = _encode_training_rows(table, training)
+    chosen: float
+    if C == "auto":
+        tell(Stage(f"choosing C on {len(training.labels)} rows"))
+        chosen = _choose_penalty(features, training, classes, seed, tell)
+    else:
+        chosen = _checked_penalty(C)
+    tell(Stage(f"fitting on {len(training.labels)} rows"))
+    fit = _fit(features, training, table, chosen, tell)
+
+    held_features = encode(encoder, held_out.table).features
+    comparison = compare(
+        log_softmax(linear(held_features, fit.coef, fit.intercept)),
+        held_out,
+        training.class_weights(classes),
+        seed=seed,
+    )
+    refitted = training is not everything
+    if refitted:
+        tell(Stage(f"fitting again on all {len(everything.labels)} rows"))
+        encoder, features = _encode_training_rows(table, everything)
+        fit = _fit(features, everything, table, chosen, tell)
+
+    used = [column.name for column in encoder.columns]
+    left_out = [
+        LeftOut(column=column.name, reason=column.left_out or "not enough values to learn from")
+        for column in table.columns
+        if column.name not in used
+    ]
+    roles = [name for name in (table.target.column, table.weight, table.group) if name is not None]
+    document = Document(
+        target=table.target,
+        encoder=encoder,
+        left_out=tuple(left_out),
+        training=Training(
+            luce=version("luce"),
+            rows=len(everything.labels),
+            unlabelled=table.unlabelled,
+            refitted=refitted,
+            class_weights=tuple(everything.class_weights(classes).tolist()),
+            fingerprint=fingerprint(everything.table.select([*used, *roles])),
+            weight=table.weight,
+            group=table.group,
+            seed=seed,
+            C=chosen,
+            C_chosen_by="cross-validation" if C == "auto" else "user",
+            objective=fit.objective,
+            optimality_gap=fit.optimality_gap,
+            tol=TOL,
+            passes=fit.passes,
+        ),
+        validation=Validation(
+            source=source,
+            rows=comparison.model.rows,
+            model=Figures.of(comparison.model),
+            baseline=Figures.of(comparison.baseline),
+        ),
+    )
+    return Model(document, fit.coef, fit.intercept, confusion_to_keep(comparison.model))
+
+
+def _encode_training_rows(
+    table: TrainingTable, rows: LabelledRows
+) -> tuple[Encoder, NDArray[np.float32]]:
+    """Encoder of these rows alone, so that rows held out have no say in it, and their features."""
+    kinds = {c.name: c.kind for c in table.columns if c.kind is not None and c.left_out is None}
+    encoder = fit_encoder(rows.table, describe_columns(rows.table, list(kinds), kinds=kinds))
+    return encoder, encode(encoder, rows.table).features
+
+
+def _fit(
+    features: NDArray[np.float32],
+    rows: LabelledRows,
+    table: TrainingTable,
+    C: float,
+    tell: Report,
+) -> LinearFit:
+    return fit_softmax_regression(
+        features,
+        rows.labels,
+        classes=len(table.target.classes),
+        C=C,
+        sample_weight=rows.weights,
+        tol=TOL,
+        on_pass=tell,
+    )
+
+
+def _require_all_classes(training: LabelledRows, table: TrainingTable) -> None:
+    totals = training.class_weights(len(table.target.classes))
+    if not totals.all():
+        raise DataError(
+            f"every row of class {table.target.classes[int(np.argmin(totals))]!r} is in the groups "
+            "held out, or has weight 0: use another seed, or a validation table of your own"
+        )
+
+
+def _checked_penalty(C: float) -> float:
+    if not (math.isfinite(C) and C > 0):
+        raise DataError(f"C is a positive finite number or 'auto', not {C!r}")
+    return float(C)
+
+
+def _choose_penalty(
+    features: NDArray[np.float32], rows: LabelledRows, classes: int, seed: int, tell: Report
+) -> float:
+    """C of the grid with the least log loss over rows that the fit has not seen, from weak C up."""
+    folds = fold_of_rows(rows.labels, rows.groups, FOLDS, seed)
+    weights = np.ones(len(folds)) if rows.weights is None else rows.weights
+    losses = np.zeros(len(GRID))
+    for fold in range(FOLDS):
+        held = folds == fold
+        kept = np.bincount(rows.labels[~held], weights[~held], minlength=classes)
+        if not kept.all():
+            raise DataError(
+                "C=auto needs every class in at least two groups, or two rows of positive weight: "
+                "give C, or bring more rows"
+            )
+        start = None
+        for position, C in enumerate(GRID):
+            fit = fit_softmax_regression(
+                features[~held],
+                rows.labels[~held],
+                classes=classes,
+                C=C,
+                sample_weight=None if rows.weights is None else rows.weights[~held],
+                tol=1e-3,
+                start=start,
+                on_pass=tell,
+            )
+            start = fit.coef, fit.intercept
+            scores = log_softmax(linear(features[held], fit.coef, fit.intercept))
+            losses[position] -= weights[held] @ scores[np.arange(len(scores)), rows.labels[held]]
+    return GRID[int(np.argmin(losses))]

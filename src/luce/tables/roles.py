@@ -1,0 +1,180 @@
+"""Columns that are no features: the target, the weight of a row, the group that it belongs to."""
+
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from luce.errors import DataError
+from luce.tables.values import column_block, is_text, levels, listing, numbers
+
+Label: TypeAlias = bool | int | float | str
+
+MISSING_LABEL = -1
+
+_INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32())
+_TYPES = {
+    str(type): type
+    for type in (
+        *(pa.string(), pa.large_string(), pa.string_view(), pa.bool_(), pa.uint64()),
+        *(*_INTEGERS, pa.float16(), pa.float32(), pa.float64()),
+    )
+}
+
+
+class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The column to predict: its name, the Arrow type of its labels, and the labels themselves.
+
+    `classes` are the distinct labels in ascending order; a label's position is its class index.
+    """
+
+    column: str
+    type: str
+    classes: tuple[Label, ...]
+
+
+def fit_target(table: pa.Table, column: str) -> Target:
+    """Return what the target column of the training rows can say.
+
+    Labels are text, truths, integers, or floats that are whole numbers, plain or in a dictionary.
+
+    Raises
+    ------
+    DataError
+        The table has no such column, its type cannot be a label, its values look continuous, or
+        there are fewer than two classes.
+
+    Examples
+    --------
+    >>> fit_target(pa.table({"species": ["Gentoo", None, "Adelie", "Gentoo"]}), "species")
+    Target(column='species', type='string', classes=('Adelie', 'Gentoo'))
+    """
+    values = column_block(table, column).values
+    type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if str(type) not in _TYPES:
+        raise DataError(
+            f"column {column!r} has the type {type}, which cannot be a label: "
+            "labels are text, true or false, or whole numbers"
+        )
+    classes = _distinct(values)
+    if pa.types.is_floating(type) and any(label != np.floor(label) for label in classes):
+        example = next(label for label in classes if label != np.floor(label))
+        raise DataError(
+            f"column {column!r} holds numbers such as {example:g}, not labels: luce predicts "
+            "classes; put the numbers into classes, or name another target"
+        )
+    if len(classes) < 2:
+        found = f"one class only, {classes[0]!r}" if classes else "no label at all"
+        raise DataError(f"column {column!r} has {found}: a classifier needs rows of two classes")
+    return Target(column, str(type), tuple(classes))
+
+
+def class_indices(target: Target, table: pa.Table) -> NDArray[np.int64]:
+    """Return the class index of each row's label, shape (n,), `MISSING_LABEL` where there is none.
+
+    Labels are compared by their text, so that a file that spells the same labels in another type
+    is understood.
+
+    Raises
+    ------
+    DataError
+        The table has no such column, or a row's label is none of the classes.
+
+    Examples
+    --------
+    >>> target = Target("species", "string", ("Adelie", "Gentoo"))
+    >>> class_indices(target, pa.table({"species": ["Gentoo", None, "Adelie"]}))
+    array([ 1, -1,  0])
+    """
+    block = column_block(table, target.column)
+    known = levels(column_block(pa.table({target.column: target_labels(target)}), target.column))
+    found = levels(block)
+    indices = pc.index_in(found, value_set=known.combine_chunks())
+    indices = indices.fill_null(MISSING_LABEL).to_numpy().astype(np.int64)
+    unknown = (indices == MISSING_LABEL) & found.is_valid().to_numpy()
+    if unknown.any():
+        row = int(unknown.argmax())
+        raise DataError(
+            f"{block.at(row)}: {found[row].as_py()!r} is none of the classes "
+            f"{listing(known.to_pylist())}; correct it, leave it empty, or train on such rows too"
+        )
+    return np.asarray(indices)
+
+
+def target_labels(target: Target, indices: NDArray[np.integer] | None = None) -> pa.Array:
+    """Return labels in the type that they came in: of these class indices, or one of each class.
+
+    Raises
+    ------
+    DataError
+        The target's type is not one that labels can have, or does not hold its classes.
+
+    Examples
+    --------
+    >>> target_labels(Target("wet", "bool", (False, True)), np.array([1, 1])).to_pylist()
+    [True, True]
+    """
+    try:
+        labels = pa.array(target.classes, _TYPES[target.type])
+    except (KeyError, pa.ArrowException, OverflowError, TypeError) as error:
+        raise DataError(
+            f"labels {listing(map(str, target.classes))} are no {target.type}"
+        ) from error
+    return labels if indices is None else labels.take(pa.array(indices))
+
+
+def row_weights(table: pa.Table, column: str) -> NDArray[np.float64]:
+    """Return the weight of each row, shape (n,): numbers of at least 0, none missing.
+
+    Raises
+    ------
+    DataError
+        The table has no such column, or a weight is missing, negative, infinite or no number.
+
+    Examples
+    --------
+    >>> row_weights(pa.table({"area": [2, 0.5]}), "area")
+    array([2. , 0.5])
+    """
+    block = column_block(table, column)
+    weights = numbers(block)
+    wrong = ~(weights >= 0)
+    if wrong.any():
+        row = int(wrong.argmax())
+        found = "missing" if np.isnan(weights[row]) else f"{weights[row]:g}, below 0"
+        raise DataError(f"{block.at(row)}: the weight is {found}; every row needs one of 0 or more")
+    return weights
+
+
+def row_groups(table: pa.Table, column: str) -> NDArray[np.int64]:
+    """Return the number of the group that each row belongs to, shape (n,), counted from 0.
+
+    Raises
+    ------
+    DataError
+        The table has no such column, its type cannot be used, or a row's group is missing.
+
+    Examples
+    --------
+    >>> row_groups(pa.table({"patient": ["b", "a", "b"]}), "patient")
+    array([0, 1, 0])
+    """
+    block = column_block(table, column)
+    names = levels(block)
+    if names.null_count:
+        row = int(names.is_null().to_numpy().argmax())
+        raise DataError(f"{block.at(row)}: the group is missing; every row needs one")
+    encoded = names.combine_chunks().dictionary_encode()
+    return np.asarray(encoded.indices.to_numpy(), np.int64)
+
+
+def _distinct(values: pa.ChunkedArray) -> list[Label]:
+    if pa.types.is_dictionary(values.type):
+        values = pa.chunked_array([chunk.dictionary_decode() for chunk in values.chunks])
+    if is_text(values.type):
+        values = values.cast(pa.large_string())
+    labels = pc.unique(values).drop_null().to_pylist()
+    return sorted(label for label in labels if label == label)  # NaN is a missing label

@@ -1,0 +1,125 @@
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from luce.errors import DataError
+from luce.tables import ColumnSummary, describe_columns, read_table, types_of_kinds
+
+PENGUINS = Path(__file__).parents[2] / "examples" / "penguins.csv"
+
+
+def describe(values, kind=None):
+    table = pa.table({"x": values})
+    (summary,) = describe_columns(table, ["x"], kinds={"x": kind} if kind else None)
+    return summary
+
+
+def test_the_shipped_example():
+    table = read_table(PENGUINS)
+    names = table.column_names[1:]
+    summaries = describe_columns(table, names, kinds={"year": "category"})
+    assert [summary.name for summary in summaries] == names
+    assert [summary.kind for summary in summaries] == [
+        "category",
+        *["numeric"] * 4,
+        "category",
+        "category",
+    ]
+    assert [summary.missing for summary in summaries] == [0, 2, 2, 2, 2, 11, 0]
+    assert [summary.levels for summary in summaries] == [3, None, None, None, None, 2, 3]
+    assert all(summary.left_out is None for summary in summaries)
+
+
+def test_kinds_are_guessed_from_types():
+    assert describe([True, False]).kind == "boolean"
+    assert describe([1, 2]).kind == "numeric"
+    assert describe([1.5, 2]).kind == "numeric"
+    assert describe(["a", "b"]).kind == "category"
+    assert describe(pa.array([1, 2]).dictionary_encode()).kind == "category"
+
+
+def test_what_is_left_out_and_why():
+    n = 20
+    assert describe([None] * n).left_out == "every value is missing"
+    assert describe([np.nan] * n).left_out == "every value is missing"
+    assert describe([3] * n).left_out == "every value is 3"
+    assert describe(["a"] * n).left_out == "every value is 'a'"
+    assert describe([True] * n).left_out == "every value is 1"
+    assert describe(list(range(7, 7 + n))).left_out == "the values number the rows"
+    assert describe(list(range(n))[::-1]).left_out == "the values number the rows"
+    assert describe([f"id{i}" for i in range(n)]).left_out.startswith("every value is different")
+    assert describe([f"id{i}" for i in range(n - 1)]).left_out == "no level has 5 rows or more"
+    assert describe(["a", "b"] * 4).left_out == "no level has 5 rows or more"
+    moment = describe([datetime(2007, 1, 1)] * n)
+    assert moment == ColumnSummary(
+        "x", None, "timestamp[us]", 0, None, "the type timestamp[us] cannot be used yet"
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        list(range(19)),
+        [*range(19), 20],
+        [*range(18), 19, 19],
+        [*range(19), None],
+        [i / 1 for i in range(20)],
+        [i + 0.5 for i in range(20)],
+        [3, None],
+        [True, None],
+        ["a"] * 5 + [None],
+        ["a"] * 5 + [f"id{i}" for i in range(20)],
+    ],
+)
+def test_what_is_kept(values):
+    assert describe(values).left_out is None
+
+
+def test_a_chosen_kind_wins():
+    n = 20
+    assert describe(list(range(n)), "numeric").left_out is None
+    assert describe([str(i) for i in range(n)], "numeric").left_out is None
+    assert describe([str(i) for i in range(n)], "numeric").kind == "numeric"
+    assert describe([0, 1], "boolean").kind == "boolean"
+    year = describe([2007] * 5 + [2008] * 5, "category")
+    assert (year.kind, year.levels, year.left_out) == ("category", 2, None)
+    assert describe([3] * n, "numeric").left_out == "every value is 3"
+    assert describe(list(range(n)), "category").left_out == "no level has 5 rows or more"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "words"),
+    [
+        (["1", "2", "three"], "numeric", ["row 3 (", "'three' is not a number"]),
+        ([0, 2], "boolean", ["row 2 (", "2 is neither"]),
+        ([datetime(2007, 1, 1)], "numeric", ["timestamp[us]"]),
+        ([1.0, np.inf], "numeric", ["row 2 (", "infinite"]),
+        ([1], "number", ["'number'", "'numeric', 'boolean', 'category'"]),
+    ],
+)
+def test_a_kind_that_cannot_be(values, kind, words):
+    with pytest.raises(DataError) as caught:
+        describe(values, kind)
+    for word in ["'x'", *words]:
+        assert word in str(caught.value)
+
+
+def test_unknown_columns():
+    table = pa.table({"a": [1, 2], "b": [3, 4]})
+    with pytest.raises(DataError, match="given for 'c', not among the columns 'a'"):
+        describe_columns(table, ["a"], kinds={"c": "numeric"})
+    with pytest.raises(DataError, match="no column 'c'"):
+        describe_columns(table, ["a", "c"])
+
+
+def test_types_of_kinds():
+    assert types_of_kinds({"a": "numeric", "b": "boolean", "c": "category"}) == {
+        "a": pa.float64(),
+        "b": pa.bool_(),
+        "c": pa.string(),
+    }
+    with pytest.raises(DataError, match="column 'a': there is no kind 'text'"):
+        types_of_kinds({"a": "text"})

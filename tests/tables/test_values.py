@@ -1,0 +1,122 @@
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luce.errors import DataError
+from luce.tables.values import (
+    ColumnBlock,
+    column_block,
+    first_failure,
+    is_usable,
+    levels,
+    listing,
+    numbers,
+    truths,
+)
+
+INTEGERS = [getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)]
+FLOATS = [pa.float16(), pa.float32(), pa.float64()]
+DECIMALS = [pa.decimal128(5, 2), pa.decimal256(5, 2)]
+TEXTS = [pa.string(), pa.large_string(), pa.string_view()]
+UNUSABLE = [pa.timestamp("us"), pa.date32(), pa.list_(pa.int8()), pa.struct({"a": pa.int8()})]
+
+
+def block(values, type=None, first_row=0):
+    return ColumnBlock("x", pa.chunked_array([values], type), first_row)
+
+
+def dictionary(values, value_type):
+    kinds = pa.array([values[0], values[2]], value_type)
+    array = pa.DictionaryArray.from_arrays(pa.array([0, None, 1], pa.int8()), kinds)
+    return ColumnBlock("x", pa.chunked_array([array, array]))
+
+
+@pytest.mark.parametrize("type", [*INTEGERS, *FLOATS, *DECIMALS], ids=str)
+def test_numbers_of_every_width(type):
+    one, two = (Decimal(1), Decimal(2)) if type in DECIMALS else (1, 2)
+    values = block([one, None, two], type)
+    np.testing.assert_array_equal(numbers(values), [1, np.nan, 2])
+    assert numbers(values).dtype == np.float64
+    encoded = ColumnBlock("x", values.values.dictionary_encode())
+    np.testing.assert_array_equal(numbers(encoded), [1, np.nan, 2])
+
+
+def test_numbers_of_text_nulls_truths_and_nan():
+    for type in TEXTS:
+        values = block([" 1.5", "NA", "-2e3 ", "", None], type)
+        np.testing.assert_array_equal(numbers(values), [1.5, np.nan, -2000, np.nan, np.nan])
+    np.testing.assert_array_equal(numbers(block([True, None, False])), [1, np.nan, 0])
+    np.testing.assert_array_equal(numbers(block([None], pa.null())), [np.nan])
+    np.testing.assert_array_equal(numbers(block([np.nan, 1.0])), [np.nan, 1])
+    np.testing.assert_array_equal(numbers(block([2**64 - 1], pa.uint64())), [2.0**64])
+
+
+@pytest.mark.parametrize("type", TEXTS, ids=str)
+def test_dictionaries_of_text_in_chunks(type):
+    assert levels(dictionary(["b", None, "a"], type)).to_pylist() == ["b", None, "a"] * 2
+    np.testing.assert_array_equal(numbers(dictionary(["1", None, "2"], type)), [1, np.nan, 2] * 2)
+
+
+def test_truths():
+    for values in ([True, None, False], [1, None, 0], [1.0, np.nan, 0.0], ["TRUE", "NA", "0"]):
+        np.testing.assert_array_equal(truths(block(values)), [1, np.nan, 0])
+
+
+@pytest.mark.parametrize(
+    ("read", "values", "words"),
+    [
+        (numbers, ["1", "two", "x"], ["row 12 (", "'two' is not a number"]),
+        (numbers, [1.0, 2.0, -np.inf], ["row 13 (", "infinite"]),
+        (numbers, ["1", "inf"], ["row 12 (", "infinite"]),
+        (truths, ["true", "yes"], ["row 12 (", "'yes' is not true or false"]),
+        (truths, [0, 1, 2], ["row 13 (", "2 is neither"]),
+        (truths, [0, 1, np.inf], ["row 13 (", "inf is neither"]),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_named(read, values, words):
+    with pytest.raises(DataError) as caught:
+        read(block(values, first_row=10))
+    for word in ["column 'x'", *words]:
+        assert word in str(caught.value)
+
+
+def test_levels_do_not_depend_on_how_a_level_is_stored():
+    for type in [*INTEGERS, *FLOATS, *TEXTS]:
+        text = type in TEXTS
+        values = ["7", None, "12"] if text else [7, None, 12]
+        assert levels(block(values, type)).to_pylist() == ["7", None, "12"]
+    assert levels(block([True, None])).to_pylist() == ["true", None]
+    assert levels(block([0.1, np.nan], pa.float32())).to_pylist() == ["0.1", None]
+
+
+@pytest.mark.parametrize("type", UNUSABLE, ids=str)
+def test_a_type_that_cannot_be_used_is_named(type):
+    assert not is_usable(type)
+    for read in (numbers, truths, levels):
+        with pytest.raises(DataError, match="cannot be used yet") as caught:
+            read(block([None], type))
+        assert str(type) in str(caught.value)
+
+
+def test_a_column_is_found_by_its_name_alone():
+    table = pa.table([[1], [2], [3]], names=["a", "b", "a"])
+    assert column_block(table, "b", 5) == ColumnBlock("b", table.column(1), 5)
+    with pytest.raises(DataError, match="no column 'c'; its columns are 'a', 'b', 'a'"):
+        column_block(table, "c")
+    with pytest.raises(DataError, match="2 columns 'a'"):
+        column_block(table, "a")
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40).filter(any))
+def test_first_failure(wrong):
+    text = pa.chunked_array([["x" if bad else "1" for bad in wrong]])
+    assert first_failure(text, pa.float64()) == wrong.index(True)
+
+
+def test_listing_is_short():
+    assert listing("ab") == "'a', 'b'"
+    assert listing("abc", at_most=2) == "'a', 'b' and 1 more"
