@@ -17,8 +17,12 @@ SHOWN_ONLY = {"text", "json", "csv", "bibtex"}
 MASKS = {
     re.compile(r"\b\d+(\.\d+)?\s?(ns|µs|us|ms|s|min|seconds?)\b"): "<time>",
     re.compile(r"\b\d+\.\d+\.\d+\w*"): "<version>",
+    re.compile(r"\b\d(\.\d+)?e-\d+"): "<tiny>",
+    re.compile(r"(\.\d{4})\d+"): r"\1",
+    re.compile(r"\bpass \d+|\b\d+ passes"): "<passes>",
     re.compile(r"\s+"): " ",
 }
+"""What differs between two runs or two machines, and what it is shown as."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def runnable(command: str) -> str:
 
 
 def masked(lines: list[str]) -> list[str]:
-    """The lines without what differs between two runs: times, versions, amounts of space."""
+    """The lines without what differs between two runs or machines, down to the last digits."""
     for pattern, replacement in MASKS.items():
         lines = [pattern.sub(replacement, line).rstrip() for line in lines]
     return "\n".join(lines).strip("\n").split("\n")

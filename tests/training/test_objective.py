@@ -17,9 +17,10 @@ def make(dtype=np.float64, sparse=False, weighted=True, fit_intercept=True, n=9,
     random = np.random.default_rng(0)
     features = random.standard_normal((n, d)) * [1.0, 5.0, 0.1] + [0.0, 10.0, -1.0]
     features[np.abs(features) < 0.1] = 0
+    features = features.astype(dtype)
     weights = random.uniform(0.5, 2, n)
     return SoftmaxRegression(
-        features=scipy.sparse.csr_array(features.astype(dtype)) if sparse else features.astype(dtype),
+        features=scipy.sparse.csr_array(features) if sparse else features,
         centre=None if sparse else np.array([0.5, 10.0, -1.0]),
         labels=np.arange(n) % k,
         weights=weights / weights.mean() if weighted else None,
@@ -27,7 +28,7 @@ def make(dtype=np.float64, sparse=False, weighted=True, fit_intercept=True, n=9,
         l2=0.1,
         fit_intercept=fit_intercept,
         dtype=np.dtype(dtype),
-    )  # fmt: skip
+    )
 
 
 def exact_value(objective, parameters):

@@ -58,6 +58,10 @@ def threads(n: int) -> Iterator[None]:
     n : int
         Number of threads, at least 1. Results have the same bits for every n.
 
+    Yields
+    ------
+    None
+
     Raises
     ------
     DataError

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from luce import decisions, files
 from luce.maps import log_softmax, softmax
 from luce.model.record import Document, tensor_shapes
-from luce.model.rows import Comparison, compare, labelled_rows
+from luce.model.rows import Comparison, compare, fingerprint_of_rows, labelled_rows
 from luce.scorers import linear
 from luce.tables import encode, feature_names, read_table, read_types
 from luce.tables.features import FeatureName
@@ -96,13 +96,17 @@ class Model:
             name if name in table.column_names else None
             for name in (training.weight, training.group)
         )
-        rows, unlabelled = labelled_rows(table, self.document.target, weight, group)
+        target, encoder = self.document.target, self.document.encoder
+        rows, unlabelled = labelled_rows(table, target, weight, group)
+        features = encode(encoder, rows.table).features
+        hashed = fingerprint_of_rows(rows, encoder, target, weight, group)
         return compare(
-            self.log_probabilities(encode(self.document.encoder, rows.table).features),
+            self.log_probabilities(features),
             rows,
             np.array(training.class_weights),
             seed=training.seed,
             unlabelled=unlabelled,
+            trained_on=hashed == training.fingerprint,
         )
 
     def pushes(self, most: int = 5) -> list[list[Push]]:

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from luce.calibration import Evaluation, evaluate
 from luce.errors import DataError
+from luce.tables import Encoder
+from luce.tables.fingerprint import fingerprint
 from luce.tables.roles import MISSING_LABEL, Target, class_indices, row_groups, row_weights
 
 
@@ -59,6 +61,14 @@ def labelled_rows(
     return rows, int((~labelled).sum())
 
 
+def fingerprint_of_rows(
+    rows: LabelledRows, encoder: Encoder, target: Target, weight: str | None, group: str | None
+) -> str:
+    """SHA-256 of all that a model learns from rows: see `luce.tables.fingerprint`."""
+    roles = [name for name in (target.column, weight, group) if name is not None]
+    return fingerprint(rows.table.select([*(c.name for c in encoder.columns), *roles]))
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How well rows are predicted by a model, and by always guessing its class frequencies.
@@ -68,11 +78,15 @@ class Comparison:
     model, baseline : luce.calibration.Evaluation
     unlabelled : int
         Rows passed over because they have no label.
+    trained_on : bool
+        Whether these are exactly the rows that the model was trained on: the figures then say
+        nothing about other rows.
     """
 
     model: Evaluation
     baseline: Evaluation
     unlabelled: int
+    trained_on: bool
 
 
 def compare(
@@ -82,6 +96,7 @@ def compare(
     *,
     seed: int,
     unlabelled: int = 0,
+    trained_on: bool = False,
 ) -> Comparison:
     """Evaluate predictions, and next to them the guess of the training rows' class weights."""
     guess = np.log(class_weights / class_weights.sum())
@@ -91,4 +106,4 @@ def compare(
         )
         for predictions in (log_probabilities, np.broadcast_to(guess, log_probabilities.shape))
     )
-    return Comparison(model, baseline, unlabelled)
+    return Comparison(model, baseline, unlabelled, trained_on)

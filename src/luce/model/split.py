@@ -57,7 +57,7 @@ def fold_of_rows(labels: Indices, groups: Indices | None, folds: int, seed: int)
     Examples
     --------
     >>> fold_of_rows(np.array([0, 0, 0, 0, 1]), None, 2, seed=0)
-    array([0, 1, 1, 0, -1])
+    array([ 1,  0,  0,  1, -1])
     """
     if groups is None:
         random = np.random.default_rng(seed)

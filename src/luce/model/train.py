@@ -20,7 +20,7 @@ from luce.model.record import (
     Validation,
     confusion_to_keep,
 )
-from luce.model.rows import LabelledRows, compare, labelled_rows
+from luce.model.rows import LabelledRows, compare, fingerprint_of_rows, labelled_rows
 from luce.model.split import fold_of_rows, hold_out
 from luce.scorers import linear
 from luce.tables import (
@@ -32,7 +32,6 @@ from luce.tables import (
     read_table,
     types_of_kinds,
 )
-from luce.tables.fingerprint import fingerprint
 from luce.tables.roles import Target, fit_target
 from luce.training import LinearFit, Progress, fit_softmax_regression
 
@@ -230,7 +229,6 @@ def train_on(
         for column in table.columns
         if column.name not in used
     ]
-    roles = [name for name in (table.target.column, table.weight, table.group) if name is not None]
     document = Document(
         target=table.target,
         encoder=encoder,
@@ -241,7 +239,9 @@ def train_on(
             unlabelled=table.unlabelled,
             refitted=refitted,
             class_weights=tuple(everything.class_weights(classes).tolist()),
-            fingerprint=fingerprint(everything.table.select([*used, *roles])),
+            fingerprint=fingerprint_of_rows(
+                everything, encoder, table.target, table.weight, table.group
+            ),
             weight=table.weight,
             group=table.group,
             seed=seed,

@@ -119,6 +119,15 @@ def types_of_kinds(kinds: Mapping[str, str]) -> dict[str, pa.DataType]:
     Numbers are read as float64, whether a file spells them 2007 or 2007.5; categories as they are
     spelt, so that 007 stays "007".
 
+    Parameters
+    ----------
+    kinds
+        For each column's name "numeric", "boolean" or "category".
+
+    Returns
+    -------
+    dict of str to pyarrow.DataType
+
     Raises
     ------
     DataError

@@ -72,6 +72,10 @@ def fit_encoder(table: pa.Table, columns: Sequence[ColumnSummary]) -> Encoder:
     columns
         What `describe_columns` says of this table.
 
+    Returns
+    -------
+    Encoder
+
     Raises
     ------
     DataError
@@ -112,12 +116,32 @@ def encode(encoder: Encoder, table: pa.Table) -> Encoded:
     dictionary or numbers. A level that no training row had goes to the rare levels' feature if
     there is one and is 0 in every feature if not.
 
+    Parameters
+    ----------
+    encoder
+        What `fit_encoder` learnt.
+    table
+        Any rows, also none.
+
+    Returns
+    -------
+    Encoded
+
     Raises
     ------
     DataError
         A column is absent or of a type that cannot be used, a value cannot be read as its column's
         kind, is infinite, or is too many standard deviations from the mean for float32. The message
         names column, row and value.
+
+    Examples
+    --------
+    >>> from luce.tables import describe_columns
+    >>> table = pa.table({"island": ["Dream"] * 5 + ["Biscoe"] * 5})
+    >>> encoder = fit_encoder(table, describe_columns(table, ["island"]))
+    >>> encode(encoder, pa.table({"island": ["Biscoe", "Atka"]}))
+    Encoded(features=array([[1., 0.],
+           [0., 0.]], dtype=float32), unseen={'island': 1})
     """
     widths = [len(_names(column)) for column in encoder.columns]
     ends = np.cumsum(widths).tolist()
@@ -134,7 +158,25 @@ def encode(encoder: Encoder, table: pa.Table) -> Encoded:
 
 
 def feature_names(encoder: Encoder) -> tuple[FeatureName, ...]:
-    """Return what each of the features that `encode` returns means, (d,)."""
+    """Return what each of the features that `encode` returns means, (d,).
+
+    Parameters
+    ----------
+    encoder
+        What `fit_encoder` learnt.
+
+    Returns
+    -------
+    tuple of FeatureName
+        In the order of the features.
+
+    Examples
+    --------
+    >>> encoder = Encoder((CategoryColumn(
+    ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
+    >>> [feature.unit for feature in feature_names(encoder)]
+    ['when sex = female', 'when sex = male']
+    """
     return tuple(name for column in encoder.columns for name in _names(column))
 
 
@@ -142,6 +184,22 @@ def read_types(encoder: Encoder) -> dict[str, pa.DataType]:
     """Return the types that `read_table` is to read the encoder's columns of a CSV file as.
 
     So a column that holds 2007 in one file and 2007.5 in the next is the same column.
+
+    Parameters
+    ----------
+    encoder
+        What `fit_encoder` learnt.
+
+    Returns
+    -------
+    dict of str to pyarrow.DataType
+
+    Examples
+    --------
+    >>> encoder = Encoder((CategoryColumn(
+    ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
+    >>> read_types(encoder)
+    {'sex': DataType(string)}
     """
     return types_of_kinds({column.name: column.kind for column in encoder.columns})
 

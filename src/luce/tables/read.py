@@ -40,6 +40,10 @@ def read_table(
         other columns' types are inferred from their values. Columns that the file does not have
         are passed over. Parquet files and dataframes carry types of their own and keep them.
 
+    Returns
+    -------
+    pyarrow.Table
+
     Raises
     ------
     DataError

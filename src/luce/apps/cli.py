@@ -1,0 +1,285 @@
+"""The command ``luce``: train, predict, evaluate, inspect."""
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn, ParamSpec
+
+import typer
+from rich.console import Console
+
+from luce.errors import DataError, LuceError
+
+P = ParamSpec("P")
+
+BAD_INPUT = 2
+FAILURE = 1
+
+app = typer.Typer(
+    name="luce",
+    help="A table in, a trustworthy classifier out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Data = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="Table to read: .csv or .parquet.", show_default=False),
+]
+ModelPath = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="Model file that `luce train` wrote.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def readable_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """End a command that fails with one paragraph on standard error and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (typer.Exit, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            _fail("Interrupted: nothing was written.", FAILURE)
+        except Exception as error:
+            if kwargs["debug"]:
+                traceback.print_exc()
+            if isinstance(error, LuceError):
+                _fail(str(error), BAD_INPUT)
+            if isinstance(error, OSError):
+                _fail(f"{error.filename or 'file'}: {error.strerror or error}", FAILURE)
+            _fail(
+                f"Unexpected {type(error).__name__}: {error}. This is a defect of luce: please "
+                "report it with the output of the same command with --debug.",
+                FAILURE,
+            )
+
+    return run
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    console = Console(stderr=True, highlight=False)
+    console.print("Error:", style="bold red", end=" ")
+    console.print(message, markup=False, soft_wrap=not console.is_terminal)
+    raise typer.Exit(code)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from luce import __version__
+
+        typer.echo(f"luce {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def luce(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """A table in, a trustworthy classifier out.
+
+    `luce train` makes a model file from a table, `luce predict` uses it, `luce evaluate` measures
+    it on other labelled rows, `luce inspect` says what is in it.
+    """
+
+
+@app.command(
+    epilog="Example: `luce train examples/penguins.csv --target species --out penguins.luce`"
+)
+@readable_errors
+def train(
+    data: Data,
+    target: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column with the labels.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Model file to write.",
+            show_default="the name of DATA, ending in .luce, here",
+        ),
+    ] = None,
+    validation: Annotated[
+        float,
+        typer.Option(help="Share of the rows held out to measure on, stratified by class."),
+    ] = 0.2,
+    validation_data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Measure on this table instead of a share.", show_default=False
+        ),
+    ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column with row weights.", show_default=False),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column whose equal values (a patient, a document) are held out together.",
+            show_default=False,
+        ),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="Column to leave out; repeatable.", show_default=False),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=KIND",
+            help="Kind of a column (numeric, boolean, category) where the guess is wrong; "
+            "repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    penalty: Annotated[
+        str,
+        typer.Option(
+            "--C",
+            metavar="VALUE|auto",
+            help="Inverse strength of the L2 penalty; auto chooses by cross-validation.",
+        ),
+    ] = "1.0",
+    seed: Annotated[int, typer.Option(min=0, help="For the choice of rows, and intervals.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a classifier on a table, measure it on rows held out, and write a model file."""
+    if quiet and json:
+        raise typer.BadParameter("--quiet and --json exclude each other")
+    C = _penalty(penalty)
+    kinds = dict(_column_and_kind(each) for each in kind or ())
+
+    from luce.apps import report
+    from luce.apps.progress import ProgressLine
+    from luce.model.train import train_on, understand
+
+    path = out or Path(f"{data.stem}.luce")
+    _require_folder(path)
+    table = understand(data, target, weight=weight, group=group, drop=drop or (), kinds=kinds)
+    if not (quiet or json):
+        report.print_table_understood(str(data), table, drop or ())
+    with ProgressLine(shown=not (quiet or json)) as progress:
+        model = train_on(
+            table, validation=validation_data or validation, C=C, seed=seed, report=progress
+        )
+    model.save(path)
+    if json:
+        report.print_json({"model": str(path), **report.model_as_json(model)})
+    elif not quiet:
+        report.print_training(model, path)
+
+
+@app.command(
+    epilog="Example: `luce predict penguins.luce new.csv --probabilities --out predicted.csv`"
+)
+@readable_errors
+def predict(
+    model: ModelPath,
+    data: Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File to write: .csv, .parquet, .jsonl or .ndjson.",
+            show_default="standard output, as CSV",
+        ),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add a column for every class's probability.")
+    ] = False,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="K",
+            min=1,
+            help="Add the K most probable classes with their probabilities.",
+            show_default=False,
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Predict every row of a table: one output row for each, in order."""
+    from luce.apps import report
+    from luce.apps.predictions import predictions, write
+    from luce.model import load
+
+    loaded = load(model)
+    if out is not None:
+        _require_folder(out)
+    table, unseen = predictions(loaded, data, probabilities=probabilities, top=top)
+    write(table, out)
+    report.print_predicted(table.num_rows, out, unseen)
+
+
+@app.command(epilog="Example: `luce evaluate penguins.luce labelled.csv`")
+@readable_errors
+def evaluate(model: ModelPath, data: Data, json: Json = False, debug: Debug = False) -> None:
+    """Measure a model on labelled rows that it was not trained on."""
+    from luce.apps import report
+    from luce.model import load
+
+    loaded = load(model)
+    comparison = loaded.evaluate(data)
+    if json:
+        report.print_json(report.comparison_as_json(loaded, comparison))
+    else:
+        report.print_evaluation(loaded, str(data), comparison)
+
+
+@app.command(epilog="Example: `luce inspect penguins.luce`")
+@readable_errors
+def inspect(model: ModelPath, json: Json = False, debug: Debug = False) -> None:
+    """Say what is in a model file: columns, classes, figures, and what pushes each class."""
+    from luce.apps import report
+    from luce.model import load
+
+    loaded = load(model)
+    if json:
+        report.print_json(report.model_as_json(loaded))
+    else:
+        report.print_model(loaded, model)
+
+
+def _penalty(text: str) -> float | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"--C is a positive number or auto, not {text!r}") from None
+
+
+def _column_and_kind(text: str) -> tuple[str, str]:
+    column, equals, kind = text.rpartition("=")
+    if not equals:
+        raise DataError(f"--kind is COLUMN=KIND, such as zip=category, not {text!r}")
+    return column, kind
+
+
+def _require_folder(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"{path}: there is no folder {path.parent}; make it, or choose another")
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(app())

@@ -1,0 +1,330 @@
+"""What the commands print, for people and as JSON."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from luce.model import Comparison, Model
+from luce.model.record import Figure, Figures, confusion_to_keep
+from luce.model.train import TrainingTable
+from luce.tables import BooleanColumn, CategoryColumn, ColumnSummary, NumericColumn
+from luce.tables.encoding import Column
+
+WIDTH = 80  # where output is no terminal
+MOST_ROWS = 60  # columns or classes in one table
+MOST_CLASSES = 12  # in one line, and in a confusion matrix
+
+FIGURES = {
+    "accuracy": "accuracy",
+    "log_loss": "log loss (nats)",
+    "brier_score": "Brier score (0 to 2)",
+    "expected_calibration_error": "expected calibration error",
+}
+
+
+def console() -> Console:
+    """Standard output, in full width where it is a terminal."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=WIDTH, soft_wrap=True)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def model_as_json(model: Model) -> dict[str, Any]:
+    """Everything that `print_model` prints."""
+    pushes = {
+        str(label): [
+            {"column": push.feature.column, "unit": push.feature.unit, "push": push.coefficient}
+            for push in of_class
+        ]
+        for label, of_class in zip(model.document.target.classes, model.pushes(), strict=True)
+    }
+    confusion = None if model.confusion is None else model.confusion.tolist()
+    document: dict[str, Any] = msgspec.to_builtins(model.document)
+    return {**document, "confusion": confusion, "pushes": pushes}
+
+
+def comparison_as_json(model: Model, comparison: Comparison) -> dict[str, Any]:
+    """Everything that `print_evaluation` prints."""
+    confusion = comparison.model.confusion
+    return {
+        "rows": comparison.model.rows,
+        "unlabelled": comparison.unlabelled,
+        "trained_on": comparison.trained_on,
+        "classes": list(model.document.target.classes),
+        "model": msgspec.to_builtins(Figures.of(comparison.model)),
+        "baseline": msgspec.to_builtins(Figures.of(comparison.baseline)),
+        "confusion": None if confusion is None else confusion.tolist(),
+    }
+
+
+def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[str]) -> None:
+    """What luce makes of a table, before it trains."""
+    out = console()
+    rows = len(table.rows.labels)
+    columns = _count(table.rows.table.num_columns, "column")
+    out.print(f"[bold]{_plain(source)}[/]: {_count(rows + table.unlabelled, 'row')}, {columns}\n")
+    counts = np.bincount(table.rows.labels)
+    classes = dict(zip(map(str, table.target.classes), counts.tolist(), strict=True))
+    listed = _table("column", "kind", ">missing", "use")
+    _add(listed, table.target.column, "target", "", _classes(classes))
+    for name, role in ((table.weight, "weight"), (table.group, "group")):
+        if name is not None:
+            _add(listed, name, role, "", f"{role} of each row")
+    for column in table.columns[:MOST_ROWS]:
+        use = _use(column) if column.left_out is None else f"left out: {column.left_out}"
+        _add(listed, column.name, column.kind or column.type, str(column.missing), use)
+    for name in dropped:
+        _add(listed, name, "", "", "left out: dropped")
+    out.print(listed)
+    _print_rest(out, len(table.columns), "column")
+    if table.unlabelled:
+        out.print(f"\n{_count(table.unlabelled, 'row')} without a label: not used")
+    out.print()
+
+
+def print_training(model: Model, path: Path) -> None:
+    """The result of a training."""
+    out = console()
+    document = model.document
+    out.print()
+    if document.training.C_chosen_by == "cross-validation":
+        out.print(f"C = {document.training.C:g}, chosen by 5-fold cross-validation")
+    _print_validation(out, model)
+    out.print(_certificate(model))
+    out.print(_refit(model))
+    size = _bytes(path.stat().st_size)
+    out.print(f"Wrote [bold]{_plain(path)}[/] ({size}).\n")
+    out.print(f"Next: luce predict {_plain(path)} NEW.csv --probabilities")
+
+
+def print_evaluation(model: Model, source: str, comparison: Comparison) -> None:
+    """Figures of a model on labelled rows."""
+    out = console()
+    passed_over = f", {comparison.unlabelled} without a label passed over"
+    out.print(
+        f"[bold]{_plain(source)}[/]: {_count(comparison.model.rows, 'row')} evaluated"
+        f"{passed_over if comparison.unlabelled else ''}\n"
+    )
+    if comparison.trained_on:
+        out.print(
+            "[bold yellow]These are the rows that the model was trained on[/]: the figures flatter "
+            "it.\nBelieve those that `luce inspect` shows.\n"
+        )
+    _print_figures(
+        out,
+        Figures.of(comparison.model),
+        Figures.of(comparison.baseline),
+        comparison.model.rows,
+    )
+    _print_confusion(out, model.document.target.classes, confusion_to_keep(comparison.model))
+
+
+def print_model(model: Model, path: Path) -> None:
+    """What is in a model file."""
+    out = console()
+    document, training = model.document, model.document.training
+    k, d = model.coef.shape
+    out.print(
+        f"[bold]{_plain(path)}[/]: linear softmax classifier, {_count(k, 'class')}, "
+        f"{_count(d, 'feature')}, {k * (d + 1)} parameters, {_bytes(path.stat().st_size)}"
+    )
+    out.print(
+        f"trained by luce {_plain(training.luce)} on {_count(training.rows, 'row')}"
+        f"{f' ({training.unlabelled} without a label not used)' if training.unlabelled else ''}, "
+        f"C = {training.C:g}, seed {training.seed}"
+    )
+    out.print(f"training rows' SHA-256: {training.fingerprint}\n")
+    weights = map(_number, training.class_weights)
+    listed = _table("column", "kind", "becomes")
+    _add(
+        listed,
+        document.target.column,
+        "target",
+        _classes(dict(zip(map(str, document.target.classes), weights, strict=True))),
+    )
+    for column in document.encoder.columns[:MOST_ROWS]:
+        _add(listed, column.name, column.kind, _becomes(column))
+    for left_out in document.left_out[:MOST_ROWS]:
+        _add(listed, left_out.column, "", f"left out: {left_out.reason}")
+    out.print(listed)
+    _print_rest(out, len(document.encoder.columns), "column")
+    out.print()
+    _print_validation(out, model)
+    out.print(_certificate(model))
+    out.print(_refit(model) + "\n")
+    out.print("What pushes each class most (change of its score, less the mean over the classes)")
+    for label, pushes in list(zip(document.target.classes, model.pushes(), strict=True))[
+        :MOST_CLASSES
+    ]:
+        listed = _table(f"{label}", ">push", "unit")
+        for push in pushes:
+            _add(listed, push.feature.column, f"{push.coefficient:+.2f}", push.feature.unit)
+        out.print()
+        out.print(listed)
+    _print_rest(out, k, "class", MOST_CLASSES)
+
+
+def print_predicted(rows: int, path: Path | None, unseen: Mapping[str, int]) -> None:
+    """What became of the predictions, and which values no training row had: on standard error."""
+    out = Console(stderr=True, highlight=False)
+    for column, count in unseen.items():
+        out.print(
+            f"{_plain(column)}: {_count(count, 'row')} with a level that no training row had; "
+            "treated as rare"
+        )
+    if path is not None:
+        out.print(f"Wrote {_count(rows, 'prediction')} to {_plain(path)}")
+
+
+def _print_validation(out: Console, model: Model) -> None:
+    validation = model.document.validation
+    out.print(f"Measured on rows not trained on: {_plain(validation.source)}\n")
+    _print_figures(out, validation.model, validation.baseline, validation.rows)
+    _print_confusion(out, model.document.target.classes, model.confusion)
+
+
+def _print_figures(out: Console, model: Figures, baseline: Figures, rows: int) -> None:
+    listed = _table("figure", ">model", "95 % interval", ">guess", "95 % interval")
+    for name, title in FIGURES.items():
+        ours, theirs = getattr(model, name), getattr(baseline, name)
+        _add(listed, title, *_figure(ours), *_figure(theirs))
+    out.print(listed)
+    out.print("guess: always the class frequencies of the training rows")
+    if model.accuracy.value == 1:
+        worst = 1 - 0.05 ** (1 / rows)
+        out.print(
+            f"No error in {_count(rows, 'row')} shows an error rate below {worst:.1%}, no more "
+            "(95 % confidence)."
+        )
+    out.print()
+
+
+def _print_confusion(out: Console, classes: Sequence[Any], confusion: Any) -> None:
+    if confusion is None or len(classes) > MOST_CLASSES:
+        out.print(f"confusion matrix of {len(classes)} classes: see --json\n")
+        return
+    listed = _table("true \\ predicted", *(f">{label}" for label in classes))
+    for label, row in zip(classes, confusion, strict=True):
+        _add(listed, str(label), *map(_number, row))
+    out.print(listed)
+    out.print()
+
+
+def _certificate(model: Model) -> str:
+    training = model.document.training
+    if training.optimality_gap <= training.tol:
+        return (
+            f"Certificate: objective within {training.optimality_gap:.1e} of its minimum, "
+            f"relatively (asked: {training.tol:.0e}); {training.passes} passes."
+        )
+    return (
+        f"[bold yellow]Not certified[/]: the fit may be {training.optimality_gap:.1e} away from "
+        f"the optimum, relative (asked: {training.tol:.0e}), after {training.passes} passes."
+    )
+
+
+def _refit(model: Model) -> str:
+    training = model.document.training
+    if training.refitted:
+        return (
+            f"The saved model is refitted on all {_count(training.rows, 'row')}; the figures are "
+            "those of the fit\nbefore, which had not seen the held-out rows."
+        )
+    return f"The saved model is the one measured, fitted on all {_count(training.rows, 'row')}."
+
+
+def _use(column: ColumnSummary) -> str:
+    if column.kind == "category":
+        missing = "missing is one more"
+        use = _count(column.levels or 0, "level")
+    elif column.kind == "boolean":
+        missing = "missing: usual value, flagged"
+        use = "0 or 1"
+    else:
+        missing = "missing: median, flagged"
+        use = "standardised"
+    return f"{use}; {missing}" if column.missing else use
+
+
+def _becomes(column: Column) -> str:
+    match column:
+        case NumericColumn():
+            use = f"(value - {column.mean:.4g}) / {column.scale:.4g}"
+            missing = f"missing: {column.median:g}, flagged" if column.missing_indicator else ""
+        case BooleanColumn():
+            use = "1 if true"
+            usual = str(column.most_frequent).lower()
+            missing = f"missing: {usual}, flagged" if column.missing_indicator else ""
+        case CategoryColumn():
+            use = _listing(column.levels)
+            use += f", {_count(len(column.rare), 'rare level')}" if column.rare else ""
+            missing = "missing" if column.missing else ""
+    return "; ".join(filter(None, [use, missing]))
+
+
+def _classes(classes: Mapping[str, Any]) -> str:
+    counts = (f"{label} {count}" for label, count in classes.items())
+    return f"{_count(len(classes), 'class')}: {_listing(counts)}"
+
+
+def _listing(names: Iterable[str]) -> str:
+    listed = list(names)
+    rest = f" and {len(listed) - MOST_CLASSES} more" if len(listed) > MOST_CLASSES else ""
+    return ", ".join(listed[:MOST_CLASSES]) + rest
+
+
+def _table(*titles: str) -> Table:
+    """A table without lines; titles that begin with > are of numbers."""
+    listed = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in titles:
+        number = title.startswith(">")
+        listed.add_column(_plain(title.removeprefix(">")), justify="right" if number else "left")
+    return listed
+
+
+def _add(listed: Table, *cells: object) -> None:
+    listed.add_row(*map(_plain, cells))
+
+
+def _print_rest(out: Console, count: int, noun: str, most: int = MOST_ROWS) -> None:
+    if count > most:
+        out.print(f"and {_count(count - most, noun)} more: see --json")
+
+
+def _figure(figure: Figure) -> tuple[str, str]:
+    value, low, high = (
+        "-" if x is None else f"{x:.3f}" for x in (figure.value, figure.low, figure.high)
+    )
+    return value, f"{low} to {high}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == math.floor(value) else f"{value:.4g}"
+
+
+def _count(count: int, noun: str) -> str:
+    plural = "classes" if noun == "class" else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def _bytes(size: int) -> str:
+    return f"{size} bytes" if size < 10_000 else f"{size / 1000:.0f} kB"
+
+
+def _plain(text: object) -> str:
+    """Text that rich does not take for markup, nor a terminal for commands."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return escape("".join(shown))

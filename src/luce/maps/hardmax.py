@@ -1,0 +1,238 @@
+"""The map without a regulariser: argmax, and its result as a vertex of the simplex."""
+
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from luce import kernels
+from luce.errors import DataError, NotDifferentiableError
+from luce.maps._rows import Array, Axis, class_rows, mask_of, real_array, rows_of
+
+
+def argmax(
+    scores: ArrayLike,
+    axis: Axis = -1,
+    *,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Any:
+    """argmax_i scores_i: the index of the largest score.
+
+    Parameters
+    ----------
+    scores : array_like of real numbers
+        Of any shape and dtype. Integers are compared exactly.
+    axis : int, tuple of int or None, default -1
+        The classes. For several axes (None: all of them) the index counts through them in C order,
+        as ``numpy.unravel_index`` undoes.
+    keepdims : bool, default False
+        Leave the reduced axes in the result, with size one.
+    where : array_like of bool, optional
+        False for a class that cannot be chosen; broadcast to the shape of `scores`.
+
+    Returns
+    -------
+    numpy.int64 or ndarray of int64
+        The first index among equal scores; the first NaN where there is one.
+
+    Raises
+    ------
+    DataError
+        There is no class to choose from: the axis is empty, or `where` excludes them all.
+
+    Examples
+    --------
+    >>> from luce.maps import argmax
+    >>> argmax([[1.0, 3.0, 2.0], [5.0, 5.0, 0.0]])
+    array([1, 0])
+    >>> argmax([[1.0, 3.0, 2.0], [5.0, 5.0, 0.0]], where=[True, False, True])
+    array([2, 0])
+    """
+    array = real_array(scores, "scores")
+    rows = rows_of(array, axis)
+    if rows.matrix.shape[1] == 0 and len(rows.matrix):
+        raise DataError("scores have no classes along this axis: there is no largest score")
+    if where is None:
+        return rows.reduce(argmax_rows(rows.matrix), keepdims)
+    possible = rows_of(mask_of(where, array.shape), axis).matrix
+    best = argmax_rows(np.where(possible, rows.matrix, _lowest(array.dtype)))
+    _keep_to_possible(best, possible)
+    return rows.reduce(best, keepdims)
+
+
+def argmax_rows(matrix: Array) -> NDArray[np.int64]:
+    """`argmax` of the rows of a matrix with contiguous rows."""
+    if matrix.dtype not in (np.float32, np.float64):
+        return np.asarray(matrix.argmax(axis=1), np.int64)
+    best = np.empty(len(matrix), np.int64)
+    kernels.argmax(matrix, best)
+    return best
+
+
+def _lowest(dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "f":
+        return dtype.type(-np.inf)
+    return np.False_ if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _keep_to_possible(best: NDArray[np.int64], possible: NDArray[np.bool_]) -> None:
+    """Where all possible scores are the lowest there is, take the first possible class."""
+    astray = np.flatnonzero(~possible[np.arange(len(best)), best])
+    best[astray] = possible[astray].argmax(axis=1)
+    nothing = astray[~possible[astray, best[astray]]]
+    if len(nothing):
+        raise DataError(f"where excludes every class of row {nothing[0]}: there is none to choose")
+
+
+def topk(scores: ArrayLike, k: int) -> tuple[Array, Array]:
+    """The `k` largest scores along the last axis, largest first, and where they stand.
+
+    Parameters
+    ----------
+    scores : array_like of real numbers, shape (..., classes)
+    k : int
+        From 0 to the number of classes.
+
+    Returns
+    -------
+    values : ndarray, shape (..., k), of the scores' dtype
+    indices : ndarray of int64, shape (..., k)
+        Equal scores in the order of their index. NaN comes before every number.
+
+    Raises
+    ------
+    DataError
+        `k` is no such integer, or `scores` has no axis.
+
+    Examples
+    --------
+    >>> from luce.maps import topk
+    >>> values, indices = topk([0.1, 0.5, 0.2, 0.5], 3)
+    >>> values
+    array([0.5, 0.5, 0.2])
+    >>> indices
+    array([1, 3, 2])
+    """
+    array = real_array(scores, "scores")
+    if array.ndim == 0:
+        raise DataError("scores are a single number; expected at least one axis, the classes")
+    classes = array.shape[-1]
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 0 <= k <= classes:
+        raise DataError(
+            f"k is {k!r}; expected an integer from 0 to {classes}, the number of classes"
+        )
+    candidates = _largest_unordered(array, int(k))
+    values = np.take_along_axis(array, candidates, axis=-1)
+    # A stable sort upwards of the reversed row, read backwards: downwards, ties by lower index.
+    order = k - 1 - np.argsort(values[..., ::-1], axis=-1, kind="stable")[..., ::-1]
+    indices = np.take_along_axis(candidates, order, axis=-1)
+    return np.take_along_axis(array, indices, axis=-1), indices
+
+
+def _largest_unordered(array: Array, k: int) -> Array:
+    """Indices of the k largest of every row, ascending; of those equal to the k-th, the first."""
+    classes = array.shape[-1]
+    if k in (0, classes):
+        return np.broadcast_to(np.arange(k), (*array.shape[:-1], k))
+    last = np.partition(array, classes - k, axis=-1)[..., classes - k, None]
+    nan = np.isnan(array)
+    last_is_nan = np.isnan(last)
+    above = ((array > last) | nan) & ~last_is_nan
+    equal = (array == last) | (nan & last_is_nan)
+    missing = k - above.sum(axis=-1, keepdims=True)
+    chosen = above | (equal & (np.cumsum(equal, axis=-1) <= missing))
+    return np.nonzero(chosen)[-1].reshape(*array.shape[:-1], k)
+
+
+def hardmax(scores: ArrayLike, axis: Axis = -1) -> Array:
+    """argmax_p <p, scores> over the simplex: 1 at the largest score, 0 elsewhere.
+
+    Parameters
+    ----------
+    scores : array_like of real numbers
+    axis : int, tuple of int or None, default -1
+        The classes.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of `scores`; float16, float32 or float64 as they are, integers become float64.
+        The first of equal scores takes all. A row of -inf alone is 0, a row with a NaN is NaN.
+
+    Raises
+    ------
+    DataError
+        `scores` are not real numbers.
+
+    Notes
+    -----
+    Piecewise constant: it has no derivative to learn from. `softmax` is the same problem with an
+    entropy added, and approaches `hardmax` as its temperature goes to 0.
+
+    Examples
+    --------
+    >>> from luce.maps import hardmax
+    >>> hardmax([[1.0, 3.0, 2.0], [5.0, 5.0, 0.0]])
+    array([[0., 1., 0.],
+           [1., 0., 0.]])
+    """
+    rows = class_rows(scores, axis)
+    return rows.restore(hardmax_rows(rows.matrix))
+
+
+def hardmax_rows(matrix: Array) -> Array:
+    """`hardmax` of the rows of a float32 or float64 matrix."""
+    result = np.zeros_like(matrix)
+    if matrix.size == 0:
+        return result
+    best = argmax_rows(matrix)
+    largest = matrix[np.arange(len(matrix)), best]
+    result[np.arange(len(matrix)), best] = largest > -np.inf
+    result[np.isnan(largest)] = np.nan
+    return result
+
+
+@dataclass(frozen=True)
+class Hardmax:
+    """`hardmax` along the last axis as a value: the map whose Omega is 0.
+
+    Its derivatives raise `NotDifferentiableError`.
+
+    Examples
+    --------
+    >>> from luce.maps import Hardmax
+    >>> Hardmax()([1.0, 3.0, 2.0])
+    array([0., 1., 0.])
+    """
+
+    def __call__(self, scores: ArrayLike) -> Array:
+        """`hardmax` of the scores."""
+        return hardmax(scores)
+
+    def omega(self, probabilities: ArrayLike) -> Any:
+        """0 for every distribution: nothing is regularised."""
+        rows = class_rows(probabilities, -1)
+        return rows.reduce(np.zeros(len(rows.matrix), rows.dtype), keepdims=False)
+
+    def jvp(self, probabilities: ArrayLike, tangent: ArrayLike) -> NoReturn:
+        """Raise `NotDifferentiableError`."""
+        raise no_derivative("Hardmax()")
+
+    def vjp(self, probabilities: ArrayLike, cotangent: ArrayLike) -> NoReturn:
+        """Raise `NotDifferentiableError`."""
+        raise no_derivative("Hardmax()")
+
+    def jacobian(self, probabilities: ArrayLike) -> NoReturn:
+        """Raise `NotDifferentiableError`."""
+        raise no_derivative("Hardmax()")
+
+
+def no_derivative(name: str) -> NotDifferentiableError:
+    """The error that says why argmax cannot be differentiated, and what can."""
+    return NotDifferentiableError(
+        f"{name} is piecewise constant: its derivative is 0 where it exists and does not exist at "
+        "ties, so there is nothing to learn from. Use a regularised map: Softmax(temperature), "
+        "Sparsemax() or Entmax(alpha)"
+    )

@@ -1,0 +1,390 @@
+"""Files from an attacker: one clear error for whatever is wrong, and no memory spent on claims."""
+
+import errno
+import json
+import os
+import tracemalloc
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from luce import files
+from luce.errors import ModelFileError
+from luce.files import codec
+
+
+class Document(msgspec.Struct, forbid_unknown_fields=True):
+    format: int = 1
+    classes: list[str] = []
+    features: int = 0
+    temperature: float = 1.0
+    notes: dict[str, float | None] = {}
+
+
+def shapes(document):
+    k, d = len(document.classes), document.features
+    return {"coef": (np.float32, (k, d)), "intercept": (np.float64, (k,)), "steps": (np.int64, ())}
+
+
+def content(seed=0):
+    random = np.random.default_rng(seed)
+    document = Document(
+        classes=["Adélie", 'a "quoted" \\ one', "tab\t\x01"],
+        features=4,
+        notes={"b": 0.1, "a": None},
+    )
+    tensors = {
+        "coef": random.normal(size=(3, 4)).astype(np.float32),
+        "intercept": random.normal(size=3),
+        "steps": np.array(7),
+    }
+    return document, tensors
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.luce"
+
+
+@pytest.fixture
+def saved(path):
+    files.save(path, *content())
+    return path
+
+
+def load(path):
+    return files.load(path, Document, shapes)
+
+
+def assemble(header, data=b""):
+    """A file of this header, padded as it must be."""
+    text = (
+        header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    )
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def take_apart(raw):
+    length = int.from_bytes(raw[:8], "little")
+    return json.loads(raw[8 : 8 + length]), raw[8 + length :]
+
+
+class TestRefusedOnReading:
+    def refused(self, path, raw, message):
+        path.write_bytes(raw)
+        with pytest.raises(ModelFileError, match=message) as caught:
+            load(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert len(str(caught.value)) < 1000
+
+    def edit_document(self, saved, old, new):
+        def change(header):
+            text = header["__metadata__"]["luce"]
+            assert old in text
+            header["__metadata__"]["luce"] = text.replace(old, new)
+
+        header, data = take_apart(saved.read_bytes())
+        change(header)
+        return assemble(
+            json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode(), data
+        )
+
+    def test_no_such_file(self, path):
+        with pytest.raises(ModelFileError, match=r"model\.luce: no such file"):
+            load(path)
+
+    def test_a_folder(self, tmp_path):
+        with pytest.raises(ModelFileError, match="no regular file"):
+            load(tmp_path)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+    def test_a_pipe_is_not_waited_for(self, path):
+        os.mkfifo(path)
+        with pytest.raises(ModelFileError, match="no regular file"):
+            load(path)
+
+    def test_cannot_be_read(self, saved, monkeypatch):
+        def fail(*_):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", fail)
+        with pytest.raises(ModelFileError, match="cannot be read: Permission denied"):
+            load(saved)
+
+    def test_a_name_that_is_no_name(self):
+        with pytest.raises(ModelFileError, match="null"):
+            load("a\0b")
+
+    @pytest.mark.parametrize("raw", [b"", b"\x01", b"PK\x03\x04" * 10, b"\x80\x04\x95" + b"." * 90])
+    def test_other_files(self, path, raw):
+        self.refused(path, raw, "announced in a file of")
+
+    def test_a_header_of_2_to_the_60_bytes_allocates_nothing(self, path):
+        tracemalloc.start()
+        try:
+            self.refused(path, (2**60).to_bytes(8, "little") + b"{}", "announced in a file of")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 2**20
+
+    def test_a_tensor_of_2_to_the_60_bytes_allocates_nothing(self, saved):
+        raw = self.edit_document(saved, '"features":4', f'"features":{2**56}')
+        header, data = take_apart(raw)
+        header["coef"]["shape"][1] = 2**56
+        end = header["coef"]["data_offsets"][0] + 12 * 2**56
+        header["coef"]["data_offsets"][1] = end
+        tracemalloc.start()
+        try:
+            raw = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            self.refused(saved, assemble(raw, data), "the file holds")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 2**20
+
+    def test_a_header_beyond_the_limit(self, path):
+        with path.open("wb") as file:
+            file.write((codec.MAX_HEADER + 8).to_bytes(8, "little"))
+            file.truncate(codec.MAX_HEADER + 100)
+        with pytest.raises(ModelFileError, match=f"at most {codec.MAX_HEADER}"):
+            load(path)
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            b"",
+            b"[]",
+            b"{}",
+            b"[" * 1_000_000,
+            b'{"a":' * 1_000_000,
+            b'{"__metadata__":{"luce":"{}"},"a":' + b"[" * 1_000_000,
+            b'{"__metadata__":{"luce":"\xff"}}',
+            b'{"__metadata__":{"luce":"{}"},"__metadata__":{"luce":"{}"}}',
+            b'{"__metadata__":{"luce":"{}","luce":"{}"}}',
+            b'{"__metadata__": {"luce":"{}"}}',
+            b'{"__metadata__":{"luce":"\\u007b}"}}',
+            b'{"__metadata__":{}}',
+            b'{"__metadata__":{"luce":[1]}}',
+            b'{"__metadata__":{"luce":"{}","more":"x"}}',
+            b'{"__metadata__":{"luce":"{}"}}' + b" " * 16,
+            b'{"__metadata__":{"luce":"\\ud800"}}',
+        ],
+    )
+    def test_header(self, path, header):
+        self.refused(path, assemble(header), "not a whole luce model")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{}",
+            "[]",
+            "1",
+            "[" * 1_000_000,
+            '{"format":1,"classes":' + "[" * 1_000_000,
+            '{"format":1,"x":' + '{"x":' * 1_000_000,
+            '{"format":true}',
+            '{"format":1.0}',
+            '{"format":0}',
+            '{"format":-5}',
+            '{"format":' + "9" * 5000 + "}",
+            '{"format":1,"format":1}',
+        ],
+    )
+    def test_document(self, path, text):
+        self.refused(path, assemble({"__metadata__": {"luce": text}}), "not a whole luce model")
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ('"features":4', '"features": 4'),
+            ('"features":4', '"features":4,"features":4'),
+            ('"features":4', '"features":4.0'),
+            ('"features":4', '"features":-4'),
+            ('"features":4', '"features":5'),
+            ('"features":4', '"features":4,"more":1'),
+            ('"features":4,', ""),
+            ('"temperature":1.0', '"temperature":1'),
+            ('"temperature":1.0', '"temperature":1.00'),
+            ('"temperature":1.0', '"temperature":1e0'),
+            ('"temperature":1.0', '"temperature":NaN'),
+            ('"temperature":1.0', '"temperature":1e999'),
+            ('"temperature":1.0', '"temperature":null'),
+            ('"a":null,"b":0.1', '"b":0.1,"a":null'),
+            ("Adélie", "Ad\\u00e9lie"),
+        ],
+    )
+    def test_edited_document(self, saved, old, new):
+        self.refused(saved, self.edit_document(saved, old, new), "not a whole luce model")
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (b'{"__metadata__"', b'{ "__metadata__"'),
+            (b'{"__metadata__"', b'{"__metadata__":{"luce":"{}"},"__metadata__"'),
+            (b'{"__metadata__"', b'{"coef":{"dtype":"F32"},"__metadata__"'),
+            (b'{"luce"', b'{"luce":"{}","luce"'),
+            (b'{"luce"', b'{"more":"x","luce"'),
+            (b'"coef"', b'"\\u0063oef"'),
+            (b'{"dtype":"F32"', b'{"dtype":"F64","dtype":"F32"'),
+            (b'"shape":[3,4]', b'"shape":[3,4.0]'),
+            (b'"shape":[3,4]', b'"shape":[3,[4]]'),
+            (b"[0,8]", b"[-0,8]"),
+        ],
+    )
+    def test_edited_header(self, saved, old, new):
+        raw = saved.read_bytes()
+        end = 8 + int.from_bytes(raw[:8], "little")
+        assert raw[8:end].count(old) == 1
+        edited = raw[8:end].rstrip().replace(old, new)
+        self.refused(saved, assemble(edited, raw[end:]), "not a whole luce model")
+
+    @pytest.mark.parametrize("more", [1, 8])
+    def test_padding(self, saved, more):
+        raw = saved.read_bytes()
+        end = 8 + int.from_bytes(raw[:8], "little")
+        padded = (end - 8 + more).to_bytes(8, "little") + raw[8:end] + b" " * more + raw[end:]
+        self.refused(saved, padded, "not padded to a multiple of 8")
+
+    @pytest.mark.parametrize(
+        "change",
+        [lambda raw: raw[:-1], lambda raw: raw[:50_000] + b"?" + raw[50_001:]],
+        ids=["data", "header"],
+    )
+    def test_a_file_that_changes_while_it_is_read(self, path, change):
+        document = Document(classes=[f"class {c}" for c in range(10_000)], features=1)
+        k = len(document.classes)
+        tensors = {"coef": np.ones((k, 1), np.float32), "intercept": np.ones(k)}
+        files.save(path, document, {**tensors, "steps": np.array(7)})
+
+        def change_and_answer(document):
+            path.write_bytes(change(path.read_bytes()))
+            return shapes(document)
+
+        with pytest.raises(ModelFileError, match="changed while it was being read"):
+            files.load(path, Document, change_and_answer)
+
+    @pytest.mark.parametrize("version", [2, 10**30])
+    def test_newer_format(self, saved, version):
+        raw = self.edit_document(saved, '"format":1', f'"format":{version},"unknown":[1]')
+        self.refused(saved, raw, "a newer luce wrote it .*upgrade luce")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda h: h.pop("coef"), "'coef' is missing"),
+            (lambda h: h.update(extra=h["coef"]), "'extra' does not belong"),
+            (lambda h: h["coef"].update(dtype="I32"), "'coef' is .*I32"),
+            (lambda h: h["coef"].update(dtype="X" * 10_000), "'coef' is"),
+            (lambda h: h["coef"].update(shape=[4, 3]), "'coef' is"),
+            (lambda h: h["coef"].update(shape=[1] * 10_000), "'coef' is"),
+            (lambda h: h["coef"]["data_offsets"].reverse(), "'coef' is"),
+            (lambda h: h["coef"].update(more="x"), "'coef' is"),
+            (lambda h: h["coef"].pop("dtype"), "'coef' is"),
+            (lambda h: h["steps"].update(data_offsets=[8, 16]), "'steps' is"),
+            (lambda h: h["steps"].update(data_offsets=[-8, 0]), "'steps' is"),
+            (lambda h: h["steps"].update(data_offsets=[0, 2**70]), "not a whole"),
+            (lambda h: h.update({"n" * 10_000: h["coef"]}), "does not belong"),
+        ],
+    )
+    def test_edited_tensors(self, saved, change, message):
+        header, data = take_apart(saved.read_bytes())
+        change(header)
+        raw = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        self.refused(saved, assemble(raw, data), message)
+
+    @pytest.mark.parametrize("more", [b"x", b"\0" * 8, b"\0" * 100_000])
+    def test_bytes_after_the_end(self, saved, more):
+        self.refused(saved, saved.read_bytes() + more, "the file holds")
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_values_that_are_not_finite(self, saved, value):
+        raw = bytearray(saved.read_bytes())
+        raw[-4:] = np.float32(value).tobytes()
+        self.refused(saved, bytes(raw), r"tensor 'coef' is .* at \(2, 3\)")
+
+    @pytest.mark.parametrize(
+        "hostile",
+        [
+            lambda _: {}["a"],
+            lambda _: 1 / 0,
+            lambda _: {"coef": (np.float32, (-2, -2))},
+            lambda _: {"coef": ("no dtype", (2,))},
+            lambda _: {"coef": (np.complex128, (2,))},
+        ],
+    )
+    def test_a_document_that_its_shapes_refuse(self, saved, hostile):
+        with pytest.raises(ModelFileError, match=r"contradicts itself|has the shape"):
+            files.load(saved, Document, hostile)
+
+    def test_negative_sizes_do_not_multiply_to_a_positive_one(self, path):
+        header = {
+            "__metadata__": {
+                "luce": '{"format":1,"classes":[],"features":-2,"temperature":1.0,"notes":{}}'
+            },
+            "coef": {"dtype": "F32", "shape": [-2, -2], "data_offsets": [0, 16]},
+        }
+        path.write_bytes(assemble(header, b"\0" * 16))
+        with pytest.raises(ModelFileError, match=r"has the shape \(-2, -2\)"):
+            files.load(path, Document, lambda d: {"coef": (np.float32, (d.features, d.features))})
+
+    def test_too_large_for_memory(self, saved, monkeypatch):
+        def fail(_):
+            raise MemoryError
+
+        monkeypatch.setattr("safetensors.numpy.load", fail)
+        with pytest.raises(ModelFileError, match="does not fit in memory"):
+            load(saved)
+
+
+def mutate(raw, random):
+    """One small change of a kind drawn at random; header lengths are kept honest half the time."""
+    length = int.from_bytes(raw[:8], "little")
+    header, data = raw[8 : 8 + length], raw[8 + length :]
+    kind = random.integers(7)
+    at = int(random.integers(len(raw)))
+    if kind == 0:
+        return raw[:at] + bytes([raw[at] ^ (1 << int(random.integers(8)))]) + raw[at + 1 :]
+    if kind == 1:
+        return raw[:at]
+    if kind == 2:
+        return raw[:at] + random.bytes(int(random.integers(1, 9))) + raw[at:]
+    if kind == 3:
+        return random.bytes(8) + raw[8:]
+    at = int(random.integers(len(header)))
+    if kind == 4:
+        spelled = random.choice(np.frombuffer(b'{}[]",:0123456789.-eE \\null', dtype=np.uint8))
+        header = header[:at] + bytes([spelled]) + header[at + 1 :]
+    elif kind == 5:
+        other = int(random.integers(len(header)))
+        header = header[: min(at, other)] + header[max(at, other) :]
+    else:
+        numbers = [b"0", b"-1", b"1e5", b"9223372036854775808", b"0.5", b"null", b"true", b"[]"]
+        digits = [i for i, byte in enumerate(header) if 48 <= byte <= 57]
+        at = digits[int(random.integers(len(digits)))]
+        header = header[:at] + numbers[int(random.integers(len(numbers)))] + header[at + 1 :]
+    if random.integers(2):
+        header = header.rstrip() + b" " * (-len(header.rstrip()) % 8)
+    return len(header).to_bytes(8, "little") + header + data
+
+
+def test_mutants_are_refused_or_whole(saved):
+    raw = saved.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(4000):
+        mutant = mutate(raw, random)
+        saved.write_bytes(mutant)
+        try:
+            document, tensors = load(saved)
+        except ModelFileError:
+            refused += 1
+            continue
+        # What loads must be what the file says: saving it again gives the mutant's bytes.
+        files.save(saved, document, tensors)
+        assert saved.read_bytes() == mutant
+    assert refused > 2000

@@ -1,0 +1,145 @@
+"""The exact answers, in 400 bits, and the distance to them in units in the last place.
+
+A double's whole range is there with room to spare: `rest`, the sum of all exponentials but a
+largest one, is summed by itself, so that log(1 + rest) keeps its digits however small.
+"""
+
+from types import SimpleNamespace
+
+import mpmath
+import numpy as np
+import pytest
+
+from luce import kernels
+from luce.kernels import reference
+
+EXACT = mpmath.mp.clone() if hasattr(mpmath.mp, "clone") else mpmath.MPContext()
+EXACT.prec = 400
+
+LIMITS = {np.dtype(np.float32): (24, -149), np.dtype(np.float64): (53, -1074)}
+
+
+def unit_in_last_place(exact, dtype):
+    digits, smallest = LIMITS[np.dtype(dtype)]
+    if exact == 0:
+        return EXACT.mpf(2) ** smallest
+    return EXACT.mpf(2) ** max(EXACT.frexp(abs(exact))[1] - digits, smallest)
+
+
+def row_sums(row, temperature, counts=None):
+    """Distances to the largest score over the temperature; the sum of the other exponentials."""
+    scores = [EXACT.mpf(float(x)) for x in row]
+    largest = max(scores)
+    first = scores.index(largest)
+    distances = [(x - largest) / EXACT.mpf(temperature) for x in scores]
+    counts = [1] * len(scores) if counts is None else counts
+    terms = [c * EXACT.exp(d) for c, d in zip(counts, distances, strict=True)]
+    rest = EXACT.fsum(terms[:first] + terms[first + 1 :]) + (counts[first] - 1)
+    return distances, rest, largest
+
+
+def softmax(row, temperature=1.0, counts=None):
+    distances, rest, _ = row_sums(row, temperature, counts)
+    return [EXACT.exp(d) / (1 + rest) for d in distances]
+
+
+def log_softmax(row, temperature=1.0, counts=None):
+    distances, rest, _ = row_sums(row, temperature, counts)
+    return [d - EXACT.log1p(rest) for d in distances]
+
+
+def logsumexp(row, counts=None):
+    _, rest, largest = row_sums(row, 1.0, counts)
+    return largest + EXACT.log1p(rest), largest
+
+
+def cross_entropy(row, label, weight):
+    """The loss, and its gradient with the label's entry free of cancellation."""
+    distances, rest, _ = row_sums(row, 1.0)
+    weight = EXACT.mpf(weight)
+    exponentials = [EXACT.exp(d) for d in distances]
+    gradient = [weight * e / (1 + rest) for e in exponentials]
+    others = EXACT.fsum(exponentials[:label] + exponentials[label + 1 :])
+    gradient[label] = -weight * others / (1 + rest)
+    return weight * (EXACT.log1p(rest) - distances[label]), gradient
+
+
+class Worst:
+    """The largest error seen, in units in the last place, and where."""
+
+    def __init__(self):
+        self.error = 0.0
+        self.place = "nowhere"
+
+    def see(self, got, exact, dtype, place, scale=None):
+        if abs(exact) > np.finfo(dtype).max:
+            assert abs(got) == np.inf, (place, got)
+            return
+        unit = unit_in_last_place(exact if scale is None else scale, dtype)
+        error = float(abs(EXACT.mpf(float(got)) - exact) / unit)
+        if not error <= self.error:
+            self.error, self.place = error, f"{place}: got {got!r}, exact {EXACT.nstr(exact, 20)}"
+
+    def report(self, name, bound):
+        print(f"{kernels.isa()} {name}: worst {self.error:.3f} ulp at {self.place}")
+        assert self.error <= bound, f"{name}: {self.error} ulp at {self.place}"
+
+
+@pytest.fixture(scope="session")
+def oracle():
+    return SimpleNamespace(
+        softmax=softmax,
+        log_softmax=log_softmax,
+        logsumexp=logsumexp,
+        cross_entropy=cross_entropy,
+        Worst=Worst,
+    )
+
+
+@pytest.fixture(params=[kernels, reference], ids=["compiled", "reference"])
+def implementation(request):
+    return request.param
+
+
+@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+def hard_rows(dtype):
+    """Matrices of scores, by name, that bring out what can go wrong."""
+    rng = np.random.default_rng(1)
+    float32 = dtype == np.float32
+    deepest = -110.0 if float32 else -760.0
+    close = np.finfo(dtype).eps
+    normal = rng.standard_normal
+    cases = {
+        "one score": np.array([[3.25], [-7.5]]),
+        "two scores": rng.uniform(-30, 30, (40, 2)),
+        "ten classes": 5 * normal((11, 10)),
+        "hundred classes": 5 * normal((3, 100)),
+        "spread of thousands": 2000 * normal((9, 13)),
+        "spread of thousands, long": 2000 * normal((2, 77)),
+        "around a hundred": 100 + 30 * normal((9, 31)),
+        "shifted by 1e8": 1e8 + np.round(40 * normal((9, 20))),
+        "shifted by -1e8, long": -1e8 + np.round(40 * normal((2, 70))),
+        "far apart in size": np.geomspace(1e-6, 80, 60)[None] * np.ones((3, 1)),
+        "down to the smallest float": np.linspace(deepest, 0, 120)[None],
+        "down to the smallest float, short": np.linspace(deepest, 0, 120).reshape(30, 4),
+        "the others negligible": np.c_[np.zeros(9), rng.uniform(deepest, -1, (9, 2))],
+        "the others negligible, long": np.r_[0, rng.uniform(deepest, -deepest / -4, 60)][None],
+        "equal": np.full((2, 65), 0.3),
+        "many ties": rng.integers(0, 3, (3, 66)).astype(float),
+        "nearly equal": 1 + close * rng.integers(0, 9, (4, 50)),
+        "one against a thousand": np.r_[0.0, np.full(1000, -1.7), -2.3][None],
+        "huge": np.array([[1e30, 1e30, -1e30], [1e38, -1e38, 0], [1e-30, 1e-38, 0]]),
+        "tiny": 1e-30 * normal((2, 60)),
+    }
+    if not float32:
+        cases["largest"] = np.array([[1.7e308, -1.7e308, 0], [1.7e308, 1.7e308, 1.6e308]])
+    return {name: np.ascontiguousarray(rows, dtype) for name, rows in cases.items()}
+
+
+@pytest.fixture
+def hard(dtype):
+    return hard_rows(dtype)

@@ -1,0 +1,129 @@
+"""Arrays the kernels take (any row distance, read-only, in place), and those they refuse."""
+
+import numpy as np
+import pytest
+
+from luce import kernels
+
+SHAPES = [(9, 5), (19, 33), (3, 64), (2, 301)]
+
+
+def scores_of(shape, dtype):
+    return (4 * np.random.default_rng(7).standard_normal(shape)).astype(dtype)
+
+
+def all_results(scores, labels, out, gradient):
+    """Every kernel's result; `out` and `gradient` say where the matrices go."""
+    sums, best = np.empty(len(scores), scores.dtype), np.empty(len(scores), np.int64)
+    losses = np.empty(len(scores))
+    kernels.logsumexp(scores, sums)
+    kernels.argmax(scores, best)
+    kernels.softmax(scores, 1.5, out)
+    probabilities = out.copy()
+    kernels.log_softmax(scores, 1.5, out)
+    kernels.cross_entropy(scores, labels, None, losses, gradient)
+    return probabilities, out.copy(), sums, best, losses, gradient.copy()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_strides_do_not_change_a_bit(dtype, shape):
+    scores = scores_of(shape, dtype)
+    labels = np.arange(shape[0]) % shape[1]
+    plain = all_results(scores, labels, np.empty_like(scores), np.empty_like(scores))
+    wide = np.full((2 * shape[0], shape[1] + 3), np.nan, dtype)
+    layouts = {
+        "gap": wide[: shape[0], 1:-2],
+        "every other row": wide[::2, 2:-1],
+        "rows upwards": wide[::-2, :-3],
+    }
+    for strided in layouts.values():
+        strided[...] = scores
+        strided.flags.writeable = False
+        to = np.empty((shape[0], shape[1] + 5), dtype)[:, :-5]
+        again = all_results(strided, labels, to, np.empty_like(wide)[::-2, 3:])
+        for first, second in zip(plain, again, strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_in_place(dtype, shape):
+    scores = scores_of(shape, dtype)
+    labels = np.arange(shape[0]) % shape[1]
+    fresh, losses = np.empty_like(scores), np.empty(shape[0])
+    for kernel in (kernels.softmax, kernels.log_softmax):
+        kernel(scores, 0.7, fresh)
+        here = scores.copy()
+        kernel(here, 0.7, here)
+        np.testing.assert_array_equal(here, fresh)
+    kernels.cross_entropy(scores, labels, None, losses, fresh)
+    here, again = scores.copy(), np.empty(shape[0])
+    kernels.cross_entropy(here, labels, None, again, here)
+    np.testing.assert_array_equal(here, fresh)
+    np.testing.assert_array_equal(again, losses)
+
+
+def test_a_row_does_not_depend_on_its_neighbours(dtype):
+    scores = scores_of((19, 10), dtype)
+    together, alone = np.empty_like(scores), np.empty_like(scores)
+    kernels.softmax(scores, 1.0, together)
+    for i in range(len(scores)):
+        kernels.softmax(scores[i : i + 1], 1.0, alone[i : i + 1])
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_nothing_beside_the_output_is_written(dtype):
+    for columns in (5, 67):
+        frame = np.full((11, columns + 2), 9, dtype)
+        kernels.softmax(scores_of((9, columns), dtype), 1.0, frame[1:-1, 1:-1])
+        assert (frame[[0, -1]] == 9).all()
+        assert (frame[:, [0, -1]] == 9).all()
+
+
+def zeros(*shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+REFUSED = {
+    "out of another shape": lambda: kernels.softmax(zeros(2, 3), 1.0, zeros(3, 2)),
+    "out of another dtype": lambda: kernels.softmax(
+        zeros(2, 3), 1.0, zeros(2, 3, dtype=np.float64)
+    ),
+    "read-only out": lambda: kernels.softmax(
+        zeros(2, 3), 1.0, np.broadcast_to(np.float32(0), (2, 3))
+    ),
+    "overlapping rows": lambda: kernels.softmax(
+        zeros(2, 3), 1.0, np.lib.stride_tricks.as_strided(zeros(9), (2, 3), (4, 4))
+    ),
+    "columns apart": lambda: kernels.softmax(zeros(3, 2).T, 1.0, zeros(2, 3)),
+    "one dimension": lambda: kernels.softmax(zeros(3), 1.0, zeros(3)),
+    "integers": lambda: kernels.softmax(zeros(2, 3, dtype=np.int64), 1.0, zeros(2, 3)),
+    "another byte order": lambda: kernels.softmax(zeros(2, 3).astype(">f4"), 1.0, zeros(2, 3)),
+    "no array": lambda: kernels.softmax([[1.0]], 1.0, zeros(1, 1)),
+    "temperature 0": lambda: kernels.softmax(zeros(2, 3), 0.0, zeros(2, 3)),
+    "temperature nan": lambda: kernels.log_softmax(zeros(2, 3), np.nan, zeros(2, 3)),
+    "temperature inf": lambda: kernels.log_softmax(zeros(2, 3), np.inf, zeros(2, 3)),
+    "short sums": lambda: kernels.logsumexp(zeros(2, 3), zeros(1)),
+    "argmax of floats": lambda: kernels.argmax(zeros(2, 3), zeros(2)),
+    "short labels": lambda: kernels.cross_entropy(
+        zeros(2, 3), zeros(1, dtype=np.int64), None, zeros(2, dtype=np.float64), None
+    ),
+    "short weights": lambda: kernels.cross_entropy(
+        zeros(2, 3),
+        zeros(2, dtype=np.int64),
+        zeros(3, dtype=np.float64),
+        zeros(2, dtype=np.float64),
+        None,
+    ),
+    "labels of 32 bits": lambda: kernels.cross_entropy(
+        zeros(2, 3), zeros(2, dtype=np.int32), None, zeros(2, dtype=np.float64), None
+    ),
+    "gradient of another shape": lambda: kernels.cross_entropy(
+        zeros(2, 3), zeros(2, dtype=np.int64), None, zeros(2, dtype=np.float64), zeros(3, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_not_converted(case):
+    with pytest.raises((ValueError, TypeError)):
+        REFUSED[case]()

@@ -1,0 +1,66 @@
+"""The door: what it offers, its stub, and the choice of an instruction set."""
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from luce import kernels
+from luce.kernels import _core, reference
+
+HERE = Path(__file__).parent
+OTHER_ISAS = [isa for isa in kernels.supported_isas() if isa != kernels.isa()]
+IN_CHILD = "LUCE_ISA" in os.environ
+
+
+def functions_of_stub():
+    stub = ast.parse((files("luce.kernels") / "_core.pyi").read_text())
+    return {
+        f.name: [a.arg for a in f.args.args] for f in stub.body if isinstance(f, ast.FunctionDef)
+    }
+
+
+def test_the_stub_names_what_the_module_has():
+    offered = {name for name in vars(_core) if not name.startswith("_")}
+    assert set(functions_of_stub()) == offered
+
+
+def test_the_door_offers_the_module():
+    assert set(kernels.__all__) == set(functions_of_stub())
+
+
+def test_every_kernel_has_a_twin_of_the_same_arguments():
+    for name, arguments in functions_of_stub().items():
+        if arguments:
+            assert list(inspect.signature(getattr(reference, name)).parameters) == arguments
+
+
+def run(*arguments, isa):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "LUCE_ISA": isa},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_unknown_instruction_set_says_which_there_are():
+    result = run("-c", "import luce.kernels", isa="v9")
+    assert result.returncode == 1
+    assert "ImportError: LUCE_ISA=v9" in result.stderr
+    assert kernels.supported_isas()[-1] in result.stderr
+
+
+@pytest.mark.skipif(IN_CHILD, reason="the child runs under one instruction set only")
+@pytest.mark.parametrize("isa", OTHER_ISAS)
+def test_all_kernels_under_another_instruction_set(isa):
+    result = run("-m", "pytest", "-q", "-rP", "-k", "not reference", str(HERE), isa=isa)
+    print(*[line for line in result.stdout.splitlines() if "worst" in line], sep="\n")
+    assert result.returncode == 0, result.stdout[-5000:]
+    assert f"{isa} luce.kernels softmax" in result.stdout
