@@ -131,3 +131,16 @@ def test_every_class_needs_weight():
     features, labels = problem(8)
     with pytest.raises(DataError, match="class 4 has no row of positive weight"):
         fit_softmax_regression(features, labels, classes=5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_certificate_comes_soon_after_the_optimum(dtype):
+    features, labels = problem(9, n=3000, d=250, k=10, noise=30.0)
+    seen = []
+    fit = fit_softmax_regression(
+        features.astype(dtype), labels, classes=10, C=1e-2, on_pass=seen.append
+    )
+    arrived = next(each.passes for each in seen if each.value <= fit.objective * (1 + 1e-6))
+    print(f"{np.dtype(dtype)}: optimum after {arrived} passes, certified after {fit.passes}")
+    assert fit.stopped == "certified"
+    assert fit.passes <= 3 * arrived

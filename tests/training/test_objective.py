@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse
 from mpmath import mp, mpf
 
-from luce.training.curvature import inverse_hessian
+from luce.training.curvature import inverse_hessian, recentred
 from luce.training.moments import covariance, feature_mean, first_moments, variances
 from luce.training.objective import SoftmaxRegression, blocks_of_rows, shared_rows
 from luce.training.preconditioner import precondition
@@ -136,3 +136,24 @@ def test_lanes_depend_on_the_shape_alone():
     with shared_rows(blocks) as over_rows:
         seen = over_rows(lambda lane: np.array([sum(b.stop - b.start for b in lane), 1.0]))
     np.testing.assert_array_equal(seen, [100_000, 16])
+
+
+def test_recentred_intercept_meets_the_class_frequencies(parameters):
+    objective = make(n=40)
+    with shared_rows(blocks_of_rows(40, 8)) as over_rows:
+        moments = first_moments(objective, over_rows)
+        change_of_variables = precondition(objective, moments, over_rows)
+
+        def miss(variables):
+            raw = change_of_variables.parameters(variables)
+            return np.abs(objective.value_and_gradient(raw, over_rows)[1][:, -1]).max()
+
+        parameters[:, :-1] *= 0.1
+        here = change_of_variables.variables(parameters)
+        moved = here
+        for _ in range(4):
+            moved = recentred(objective, moments, change_of_variables, moved, over_rows)
+        assert miss(moved) < 1e-9 < 1e-3 < miss(here)
+        np.testing.assert_allclose(
+            change_of_variables.parameters(moved)[:, :-1], parameters[:, :-1], atol=1e-12
+        )

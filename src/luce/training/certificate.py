@@ -13,8 +13,8 @@ def optimality_gap(
     parameters: Vector,
     value: float,
     gradient: Vector,
-) -> float:
-    """Upper bound on ``F(parameters) - min F``, from a feasible point of the dual problem.
+) -> tuple[float, float]:
+    """Upper bounds on ``F(parameters) - min F``, from a feasible point of the dual problem.
 
     By Fenchel duality every choice of one distribution ``q_i`` a row, subject to
     ``mean (q_i - y_i) = 0`` where there is an intercept (it is not penalised), bounds the minimum
@@ -44,14 +44,17 @@ def optimality_gap(
 
     Returns
     -------
-    float
+    gap : float
         At least 0; may be loose far from the optimum, never too small beyond rounding.
+    attainable : float
+        What the gap would be without a miss, after `luce.training.curvature.recentred`.
     """
     coef, intercept = parameters[:, :-1], parameters[:, -1]
     miss = gradient[:, -1]
     ratio = float(np.max(miss / moments.class_frequencies))
     mixed = ratio / (1 + ratio) if ratio > 0 else 0.0
-    bound = float(np.vdot(gradient[:, :-1], gradient[:, :-1])) / (2 * objective.l2)
+    attainable = float(np.vdot(gradient[:, :-1], gradient[:, :-1])) / (2 * objective.l2)
+    bound = attainable
     if mixed > 0:
         loss = value - objective.l2 / 2 * float(np.vdot(coef, coef))
         common = np.maximum(moments.class_frequencies - miss / ratio, 0.0)
@@ -61,4 +64,4 @@ def optimality_gap(
         bound = float(np.vdot(mixture, mixture)) / (2 * objective.l2)
         bound += mixed * (loss - entropy - float(np.vdot(shift, coef)))
         bound += (1 - mixed) * float(miss @ intercept)
-    return min(max(bound, 0.0), value)
+    return min(max(bound, 0.0), value), attainable

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.training.certificate import optimality_gap
-from luce.training.curvature import curvature_of
+from luce.training.curvature import curvature_of, recentred
 from luce.training.moments import Moments, feature_mean, first_moments
 from luce.training.objective import (
     SoftmaxRegression,
@@ -41,7 +42,8 @@ class LinearFit:
     optimality_gap : float
         Certified: (objective - minimum) / minimum is at most this.
     passes : int
-        Readings of all training rows by the solver.
+        Evaluations of the objective and its gradient, each one reading of all training rows;
+        readings for curvature are not counted.
     stopped : {"certified", "max_iter", "precision"}
         Why the solver stopped; the gap is at most `tol` only if "certified".
     """
@@ -184,8 +186,8 @@ def solve(
         def evaluate(variables: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
             parameters = preconditioner.parameters(variables)
             value, gradient = problem.value_and_gradient(parameters, over_rows)
-            gap = optimality_gap(problem, moments, parameters, value, gradient)
-            return Evaluation(value, preconditioner.pull_back(gradient), gap)
+            bounds = optimality_gap(problem, moments, parameters, value, gradient)
+            return Evaluation(value, preconditioner.pull_back(gradient), *bounds)
 
         def report(progress: Progress, earlier: int = passes) -> None:
             if on_pass is not None:
@@ -195,8 +197,10 @@ def solve(
             evaluate,
             variables,
             curvature=curvature_of(problem, preconditioner, over_rows),
+            recentre=partial(recentred, problem, moments, preconditioner, over_rows=over_rows),
             tol=tol,
             smallest=np.finfo(np.float64).eps * math.log(objective.classes),
+            rounding=float(np.finfo(dtype).eps),
             max_iter=max(max_iter - passes, 1),
             on_pass=report,
         )

@@ -22,11 +22,16 @@ STALLED = 25  # passes without progress, on curvature computed anew: rounding is
 
 
 class Evaluation(NamedTuple):
-    """An objective at one point: value, gradient, and a bound on value minus minimum."""
+    """An objective at one point.
+
+    `gap` bounds value minus minimum; `attainable` is what it would be near a point that costs
+    little to find, see `recentre` of `lbfgs`.
+    """
 
     value: float
     gradient: Vector
     gap: float
+    attainable: float
 
 
 class Curvature(NamedTuple):
@@ -45,7 +50,7 @@ class Progress:
     passes : int
         Readings of all training rows so far.
     value : float
-        The objective.
+        The least value of the objective so far.
     gap : float
         Certified bound on its relative gap.
 
@@ -90,8 +95,10 @@ def lbfgs(
     start: Vector,
     *,
     curvature: Curvature | None,
+    recentre: Callable[[Vector], Vector],
     tol: float,
     smallest: float,
+    rounding: float,
     max_iter: int,
     on_pass: Callable[[Progress], None],
 ) -> Solution:
@@ -104,10 +111,15 @@ def lbfgs(
     start : array
     curvature : Curvature or None
         The steps then start from the inverse Hessian, computed anew along the way.
+    recentre : callable
+        point -> a point nearby where the gap is about the attainable one. It is asked for where
+        that would be enough to stop.
     tol : float
         Largest accepted (value - lower bound) / max(|lower bound|, smallest).
     smallest : float
         Positive; bounds below it count as zero.
+    rounding : float
+        Relative rounding of the objective's values: smaller falls are no progress.
     max_iter : int
         Most evaluations of the objective.
     on_pass : callable
@@ -121,31 +133,41 @@ def lbfgs(
     say, and are still exact where values differ by less than their rounding.
     """
     passes, lower = 0, -np.inf
+    best_point, best_value = start, np.inf
 
-    def relative_gap(value: float) -> float:
-        return float(max(value - lower, ROUNDING * abs(value)) / max(abs(lower), smallest))
+    def relative_gap() -> float:
+        gap = max(best_value - lower, ROUNDING * abs(best_value))
+        return float(gap / max(abs(lower), smallest))
 
     def evaluate(point: Vector) -> Evaluation:
-        nonlocal passes, lower
+        nonlocal passes, lower, best_point, best_value
         evaluation = objective(point)
         passes += 1
         lower = max(lower, evaluation.value - evaluation.gap)
-        on_pass(Progress(passes, evaluation.value, relative_gap(evaluation.value)))
+        if evaluation.value < best_value:
+            best_point, best_value = point, evaluation.value
+        on_pass(Progress(passes, best_value, relative_gap()))
         return evaluation
 
     def solution(stopped: Stopped) -> Solution:
-        return Solution(best_point, best_value, relative_gap(best_value), passes, stopped)
+        return Solution(best_point, best_value, relative_gap(), passes, stopped)
 
     point, here = start, evaluate(start)
-    best_point, best_value = point, here.value
     memory, computed = Memory(), 0
-    mark, marked = relative_gap(best_value), passes
+    marked, marked_value, marked_gap = passes, best_value, relative_gap()
     patience = STALLED + (curvature.every if curvature is not None else 0)
-    while (gap := relative_gap(best_value)) > tol:
+    hoped = np.inf
+    while (gap := relative_gap()) > tol:
+        if best_value < marked_value - rounding * abs(best_value) or gap < marked_gap / 2:
+            marked, marked_value, marked_gap = passes, best_value, gap
         if passes >= max_iter:
             return solution("max_iter")
         if passes - marked > patience:
             return solution("precision")
+        if here.attainable < min(hoped, tol * abs(here.value)) / 2:
+            hoped = here.attainable
+            evaluate(recentre(point))
+            continue
         if curvature is not None and (
             passes - computed >= curvature.every or (gap < NEAR and not computed)
         ):
@@ -160,12 +182,6 @@ def lbfgs(
         step, there = found
         memory.remember(step, there.gradient - here.gradient)
         point, here = point + step, there
-        if here.value < best_value:
-            fallen = best_value - here.value > tol / 10 * abs(here.value)
-            best_point, best_value = point, here.value
-            marked = passes if fallen else marked
-        if relative_gap(best_value) < mark / 2:
-            mark, marked = relative_gap(best_value), passes
     return solution("certified")
 
 
