@@ -1,7 +1,6 @@
 """How far from the optimum can we be? A bound that costs no further pass over the rows."""
 
 import numpy as np
-from scipy.special import entr
 
 from luce.training.moments import Moments
 from luce.training.objective import SoftmaxRegression, Vector
@@ -58,7 +57,7 @@ def optimality_gap(
     if mixed > 0:
         loss = value - objective.l2 / 2 * float(np.vdot(coef, coef))
         common = np.maximum(moments.class_frequencies - miss / ratio, 0.0)
-        entropy = float(entr(common).sum())
+        entropy = -float(common @ np.log(common, where=common > 0, out=np.zeros_like(common)))
         shift = np.outer(common, moments.mean) - moments.class_sums
         mixture = gradient[:, :-1] + mixed * (shift - (gradient[:, :-1] - objective.l2 * coef))
         bound = float(np.vdot(mixture, mixture)) / (2 * objective.l2)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from luce import kernels
 from luce.scorers import linear
@@ -14,7 +13,7 @@ from luce.training.preconditioner import Preconditioner
 from luce.training.solver import Curvature
 
 MOST_PARAMETERS = 2048  # their Hessian takes 32 MB
-RIDGE = 1e-12  # keeps the factorisation alive where probabilities have saturated
+RIDGE = 1e-12  # of the largest curvature, against rounding where probabilities have saturated
 
 
 def curvature_of(
@@ -76,9 +75,10 @@ def inverse_hessian(
     unseen[:, -1] = 1 / preconditioner.scale[:, -1]
     unseen /= np.linalg.norm(unseen)
     hessian += np.outer(unseen, unseen)
-    hessian[np.diag_indices(k * width)] += RIDGE
-    factor = cho_factor(hessian, overwrite_a=True, check_finite=False)
-    return lambda vector: cho_solve(factor, vector.ravel(), check_finite=False).reshape(shape)
+    hessian[np.diag_indices(k * width)] += RIDGE * hessian.diagonal().max()
+    # By its root, so that rounding cannot make the inverse indefinite.
+    root = np.linalg.inv(np.linalg.cholesky(hessian))
+    return lambda vector: (root.T @ (root @ vector.ravel())).reshape(shape)
 
 
 def recentred(
