@@ -6,47 +6,64 @@
 namespace luce::LUCE_ISA {
 namespace {
 
-// The largest score, or NaN when there is one. Four vectors at a time hide the latency of a comparison.
+// The largest of a row's columns from `begin` to `end`, or NaN when one is NaN. The last vector may begin before `begin`:
+// what it reads twice does not change a maximum.
 template <class Real>
-Real largest_or_nan(const Real* row, Index columns) {
+Real largest_or_nan(const Real* row, Index begin, Index end) {
   using N = Native<Real>;
   using Lanes = typename N::Lanes;
-  Lanes most[4];
-  for (Lanes& part : most) part = -static_cast<Real>(infinity) - Lanes{};
+  Lanes most[4];  // four at a time hide the latency of a comparison
+  for (Lanes& part : most) part = N::load(row + end - N::count);
   auto nan = most[0] != most[0];
-  Index j = 0;
-  for (; j + 4 * N::count <= columns; j += 4 * N::count)
+  Index j = begin;
+  for (; j + 4 * N::count <= end; j += 4 * N::count)
     for (int part = 0; part < 4; ++part) {
       const Lanes x = N::load(row + j + part * N::count);
       nan |= x != x;
       most[part] = N::larger(x, most[part]);
     }
-  Real result = -static_cast<Real>(infinity);
-  for (const Lanes& part : most)
-    for (Index lane = 0; lane < N::count; ++lane) result = larger_number<Real>(part[lane], result);
-  for (; j < columns; ++j) {
-    if (row[j] != row[j]) return row[j];
-    result = larger_number(row[j], result);
+  for (; j + N::count <= end; j += N::count) {
+    const Lanes x = N::load(row + j);
+    nan |= x != x;
+    most[0] = N::larger(x, most[0]);
   }
-  return N::any_of(nan) ? static_cast<Real>(__builtin_nan("")) : result;
+  if (N::any_of(nan)) return static_cast<Real>(__builtin_nan(""));
+  return N::largest_lane(N::larger(N::larger(most[0], most[1]), N::larger(most[2], most[3])));
 }
 
 template <class Real>
 bool is_wanted(Real x, Real wanted) { return x == wanted || (x != x && wanted != wanted); }
 
-// The first column that holds `wanted`, which is in the row.
+// The first column from `begin` that holds `wanted`; there is one.
 template <class Real>
-Index first_of(const Real* row, Index columns, Real wanted) {
+Index first_of(const Real* row, Index begin, Index columns, Real wanted) {
   using N = Native<Real>;
   using Lanes = typename N::Lanes;
   const Lanes value = wanted - Lanes{};
-  Index j = 0;
+  Index j = begin;
   for (; j + N::count < columns; j += N::count) {
     const Lanes x = N::load(row + j);
     if (N::any_of(wanted == wanted ? x == value : x != x)) break;
   }
   while (!is_wanted(row[j], wanted)) ++j;
   return j;
+}
+
+// Only the block that holds the answer is read again, while it is in cache. A row has at least one vector.
+template <class Real>
+Index argmax_of_row(const Real* row, Index columns) {
+  constexpr Index block = 2048;
+  Real most = -static_cast<Real>(infinity);
+  Index begin = 0;
+  for (Index j = 0; j < columns; j += block) {
+    const Real here = largest_or_nan(row, j, columns - j < block ? columns : j + block);
+    if (here > most || here != here) {
+      most = here;
+      begin = j;
+    }
+    if (here != here) break;
+  }
+  return first_of(row, begin, columns, most);
 }
 
 // Lanes are rows: no branch depends on a score.
@@ -66,10 +83,8 @@ void argmax_of_group(const RowGroup<Real>& group, std::int64_t* out, int count) 
 template <class Real>
 void argmax(Matrix<const Real> scores, std::int64_t* out) {
   if (scores.columns > RowGroup<Real>::most_columns) {
-    for (Index i = 0; i < scores.rows; ++i) {
-      const Real* row = scores.data + i * scores.row_stride;
-      out[i] = first_of(row, scores.columns, largest_or_nan(row, scores.columns));
-    }
+    for (Index i = 0; i < scores.rows; ++i)
+      out[i] = argmax_of_row(scores.data + i * scores.row_stride, scores.columns);
     return;
   }
   for (Index i = 0; i < scores.rows; i += lanes) {

@@ -111,6 +111,9 @@ inline void store_first(Real* to, Vector x, int count) {
 }
 #endif
 
+template <class Real>
+inline Real larger_number(Real x, Real than) { return x > than ? x : than; }
+
 // Vectors of the scores' own type, for what is only compared: nothing is gained by doubles.
 template <class Real>
 struct Native {
@@ -127,9 +130,13 @@ struct Native {
 
   // `than` where x is NaN.
   static Lanes larger(Lanes x, Lanes than) { return x > than ? x : than; }
+
+  static Real largest_lane(Lanes x) {
+    Real most = x[0];
+    for (int lane = 1; lane < count; ++lane) most = larger_number<Real>(x[lane], most);
+    return most;
+  }
 };
-template <class Real>
-inline Real larger_number(Real x, Real than) { return x > than ? x : than; }
 
 inline Vector larger(Vector x, Vector than) { return x > than ? x : than; }  // `than` where x is NaN
 

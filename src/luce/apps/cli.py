@@ -1,6 +1,8 @@
 """The command ``luce``: train, predict, evaluate, inspect."""
 
 import functools
+import math
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Annotated, Literal, NoReturn, ParamSpec
 import typer
 from rich.console import Console
 
+from luce.apps.text import printable
 from luce.errors import DataError, LuceError
 
 P = ParamSpec("P")
@@ -56,7 +59,7 @@ def readable_errors(command: Callable[P, None]) -> Callable[P, None]:
             if isinstance(error, LuceError):
                 _fail(str(error), BAD_INPUT)
             if isinstance(error, OSError):
-                _fail(f"{error.filename or 'file'}: {error.strerror or error}", FAILURE)
+                _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", FAILURE)
             _fail(
                 f"Unexpected {type(error).__name__}: {error}. This is a defect of luce: please "
                 "report it with the output of the same command with --debug.",
@@ -67,9 +70,9 @@ def readable_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False)
     console.print("Error:", style="bold red", end=" ")
-    console.print(message, markup=False, soft_wrap=not console.is_terminal)
+    console.print(printable(message), markup=False, soft_wrap=not console.is_terminal)
     raise typer.Exit(code)
 
 
@@ -115,9 +118,13 @@ def train(
         ),
     ] = None,
     validation: Annotated[
-        float,
-        typer.Option(help="Share of the rows held out to measure on, stratified by class."),
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the rows held out to measure on, stratified by class.",
+            show_default="0.2",
+        ),
+    ] = None,
     validation_data: Annotated[
         Path | None,
         typer.Option(
@@ -164,7 +171,9 @@ def train(
 ) -> None:
     """Train a classifier on a table, measure it on rows held out, and write a model file."""
     if quiet and json:
-        raise typer.BadParameter("--quiet and --json exclude each other")
+        raise DataError("--quiet and --json exclude each other: give one of them")
+    if validation is not None and validation_data is not None:
+        raise DataError("--validation and --validation-data exclude each other: give one of them")
     C = _penalty(penalty)
     kinds = dict(_column_and_kind(each) for each in kind or ())
 
@@ -173,13 +182,18 @@ def train(
     from luce.model.train import train_on, understand
 
     path = out or Path(f"{data.stem}.luce")
-    _require_folder(path)
+    _require_writable(path)
     table = understand(data, target, weight=weight, group=group, drop=drop or (), kinds=kinds)
+    _refuse_to_replace(path, data, validation_data)
     if not (quiet or json):
         report.print_table_understood(str(data), table, drop or ())
     with ProgressLine(shown=not (quiet or json)) as progress:
         model = train_on(
-            table, validation=validation_data or validation, C=C, seed=seed, report=progress
+            table,
+            validation=validation_data or (0.2 if validation is None else validation),
+            C=C,
+            seed=seed,
+            report=progress,
         )
     model.save(path)
     if json:
@@ -224,7 +238,8 @@ def predict(
 
     loaded = load(model)
     if out is not None:
-        _require_folder(out)
+        _require_writable(out)
+        _refuse_to_replace(out, model, data)
     table, unseen = predictions(loaded, data, probabilities=probabilities, top=top)
     write(table, out)
     report.print_predicted(table.num_rows, out, unseen)
@@ -263,9 +278,12 @@ def _penalty(text: str) -> float | Literal["auto"]:
     if text == "auto":
         return "auto"
     try:
-        return float(text)
+        penalty = float(text)
     except ValueError:
-        raise DataError(f"--C is a positive number or auto, not {text!r}") from None
+        penalty = math.nan
+    if not 0 < penalty < math.inf:
+        raise DataError(f"--C is a positive number or auto, not {text!r}")
+    return penalty
 
 
 def _column_and_kind(text: str) -> tuple[str, str]:
@@ -275,9 +293,21 @@ def _column_and_kind(text: str) -> tuple[str, str]:
     return column, kind
 
 
-def _require_folder(path: Path) -> None:
-    if not path.absolute().parent.is_dir():
+def _require_writable(path: Path) -> None:
+    """Refuse, before any work, an output that cannot be written."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise DataError(f"{path}: there is no folder {path.parent}; make it, or choose another")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: no regular file; choose another name")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"{path}: the folder {path.parent} cannot be written to; choose another")
+
+
+def _refuse_to_replace(path: Path, *inputs: Path | None) -> None:
+    for given in inputs:
+        if given is not None and path.exists() and given.exists() and path.samefile(given):
+            raise DataError(f"{path}: is read by this command; choose another file to write")
 
 
 def main() -> None:

@@ -30,25 +30,34 @@ def predictions(
     encoded = encode(model.document.encoder, model.read(data))
     of_class = model.probabilities(encoded.features)
     winners = Argmax().decide(of_class).labels
-    columns = {
-        target.column: target_labels(target, winners),
-        "confidence": of_class[np.arange(len(winners)), winners],
-    }
+    columns: dict[str, object] = {target.column: target_labels(target, winners)}
+
+    def add(name: str, values: object) -> None:
+        while name in columns:
+            name += "_"
+        columns[name] = values
+
+    add("confidence", of_class[np.arange(len(winners)), winners])
     if probabilities:
         for label, column in zip(target.classes, of_class.T, strict=True):
-            columns[f"probability_{label}"] = np.ascontiguousarray(column)
+            add(f"probability_{label}", np.ascontiguousarray(column))
     if top is not None:
         values, indices = topk(of_class, top)
         for rank in range(top):
-            columns[f"top_{rank + 1}"] = target_labels(target, indices[:, rank])
-            columns[f"top_{rank + 1}_probability"] = np.ascontiguousarray(values[:, rank])
+            add(f"top_{rank + 1}", target_labels(target, indices[:, rank]))
+            add(f"top_{rank + 1}_probability", np.ascontiguousarray(values[:, rank]))
     return pa.table(columns), encoded.unseen
 
 
 def write(table: pa.Table, path: Path | None) -> None:
     """Write a table by its file name's ending, whole or not at all; to standard output as CSV."""
     if path is None:
-        pa_csv.write_csv(table, sys.stdout.buffer)
+        text = pa.BufferOutputStream()
+        pa_csv.write_csv(table, text)
+        rest = memoryview(text.getvalue())
+        while rest:  # Where PYTHONUNBUFFERED is set, a write may take a part only.
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        sys.stdout.buffer.flush()
         return
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from luce.apps.text import printable
 from luce.model import Comparison, Model
 from luce.model.record import Figure, Figures, confusion_to_keep
-from luce.model.train import TrainingTable
+from luce.model.train import FOLDS, GRID, TrainingTable
 from luce.tables import BooleanColumn, CategoryColumn, ColumnSummary, NumericColumn
 from luce.tables.encoding import Column
 
@@ -31,10 +35,21 @@ FIGURES = {
 }
 
 
+class Output(Console):
+    """A console that goes on when nobody reads it any more: a model is still to be written."""
+
+    def on_broken_pipe(self) -> None:
+        """Let all further output go nowhere."""
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def console() -> Console:
     """Standard output, in full width where it is a terminal."""
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=WIDTH, soft_wrap=True)
+    made = Output(highlight=False, emoji=False)
+    if made.is_terminal:
+        return made
+    return Output(highlight=False, emoji=False, width=WIDTH, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -62,6 +77,7 @@ def comparison_as_json(model: Model, comparison: Comparison) -> dict[str, Any]:
     return {
         "rows": comparison.model.rows,
         "unlabelled": comparison.unlabelled,
+        "unseen": dict(comparison.unseen),
         "trained_on": comparison.trained_on,
         "classes": list(model.document.target.classes),
         "model": msgspec.to_builtins(Figures.of(comparison.model)),
@@ -73,9 +89,9 @@ def comparison_as_json(model: Model, comparison: Comparison) -> dict[str, Any]:
 def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[str]) -> None:
     """What luce makes of a table, before it trains."""
     out = console()
-    rows = len(table.rows.labels)
+    rows = _count(len(table.rows.labels) + table.rows.unlabelled, "row")
     columns = _count(table.rows.table.num_columns, "column")
-    out.print(f"[bold]{_plain(source)}[/]: {_count(rows + table.unlabelled, 'row')}, {columns}\n")
+    out.print(f"[bold]{_plain(source)}[/]: {rows}, {columns}\n")
     counts = np.bincount(table.rows.labels)
     classes = dict(zip(map(str, table.target.classes), counts.tolist(), strict=True))
     listed = _table("column", "kind", ">missing", "use")
@@ -90,8 +106,8 @@ def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[
         _add(listed, name, "", "", "left out: dropped")
     out.print(listed)
     _print_rest(out, len(table.columns), "column")
-    if table.unlabelled:
-        out.print(f"\n{_count(table.unlabelled, 'row')} without a label: not used")
+    if table.rows.unlabelled:
+        out.print(f"\n{_count(table.rows.unlabelled, 'row')} without a label: not used")
     out.print()
 
 
@@ -101,7 +117,10 @@ def print_training(model: Model, path: Path) -> None:
     document = model.document
     out.print()
     if document.training.C_chosen_by == "cross-validation":
-        out.print(f"C = {document.training.C:g}, chosen by 5-fold cross-validation")
+        out.print(
+            f"C = {document.training.C:g}, the best of {GRID[0]:g} to {GRID[-1]:g} in a "
+            f"{FOLDS}-fold cross-validation of the rows fitted on"
+        )
     _print_validation(out, model)
     out.print(_certificate(model))
     out.print(_refit(model))
@@ -118,6 +137,7 @@ def print_evaluation(model: Model, source: str, comparison: Comparison) -> None:
         f"[bold]{_plain(source)}[/]: {_count(comparison.model.rows, 'row')} evaluated"
         f"{passed_over if comparison.unlabelled else ''}\n"
     )
+    _print_unseen(out, comparison.unseen)
     if comparison.trained_on:
         out.print(
             "[bold yellow]These are the rows that the model was trained on[/]: the figures flatter "
@@ -129,7 +149,13 @@ def print_evaluation(model: Model, source: str, comparison: Comparison) -> None:
         Figures.of(comparison.baseline),
         comparison.model.rows,
     )
-    _print_confusion(out, model.document.target.classes, confusion_to_keep(comparison.model))
+    confusion = comparison.model.confusion
+    _print_confusion(
+        out,
+        model.document.target.classes,
+        confusion_to_keep(comparison.model),
+        weighted=confusion is not None and confusion.dtype == np.float64,
+    )
 
 
 def print_model(model: Model, path: Path) -> None:
@@ -146,6 +172,9 @@ def print_model(model: Model, path: Path) -> None:
         f"{f' ({training.unlabelled} without a label not used)' if training.unlabelled else ''}, "
         f"C = {training.C:g}, seed {training.seed}"
     )
+    for name, role in ((training.weight, "weighted"), (training.group, "grouped")):
+        if name is not None:
+            out.print(f"rows {role} by column {_plain(name)}")
     out.print(f"training rows' SHA-256: {training.fingerprint}\n")
     weights = map(_number, training.class_weights)
     listed = _table("column", "kind", "becomes")
@@ -179,21 +208,27 @@ def print_model(model: Model, path: Path) -> None:
 
 def print_predicted(rows: int, path: Path | None, unseen: Mapping[str, int]) -> None:
     """What became of the predictions, and which values no training row had: on standard error."""
-    out = Console(stderr=True, highlight=False)
-    for column, count in unseen.items():
-        out.print(
-            f"{_plain(column)}: {_count(count, 'row')} with a level that no training row had; "
-            "treated as rare"
-        )
+    out = Console(stderr=True, highlight=False, emoji=False)
+    _print_unseen(out, unseen)
     if path is not None:
         out.print(f"Wrote {_count(rows, 'prediction')} to {_plain(path)}")
 
 
+def _print_unseen(out: Console, unseen: Mapping[str, int]) -> None:
+    for column, count in unseen.items():
+        out.print(
+            f"{_plain(column)}: {_count(count, 'row')} with a level, or a gap, that no training "
+            "row had; treated as rare",
+            soft_wrap=True,
+        )
+
+
 def _print_validation(out: Console, model: Model) -> None:
     validation = model.document.validation
-    out.print(f"Measured on rows not trained on: {_plain(validation.source)}\n")
+    out.print(f"Measured on {_plain(validation.source)}\n")
     _print_figures(out, validation.model, validation.baseline, validation.rows)
-    _print_confusion(out, model.document.target.classes, model.confusion)
+    weighted = model.document.training.weight is not None
+    _print_confusion(out, model.document.target.classes, model.confusion, weighted=weighted)
 
 
 def _print_figures(out: Console, model: Figures, baseline: Figures, rows: int) -> None:
@@ -209,30 +244,42 @@ def _print_figures(out: Console, model: Figures, baseline: Figures, rows: int) -
             f"No error in {_count(rows, 'row')} shows an error rate below {worst:.1%}, no more "
             "(95 % confidence)."
         )
+    if _at_worst(model.log_loss) >= _at_worst(baseline.log_loss):
+        out.print(
+            "[bold yellow]No better than the guess on these rows[/]: the probabilities are not "
+            "worth using."
+        )
     out.print()
 
 
-def _print_confusion(out: Console, classes: Sequence[Any], confusion: Any) -> None:
-    if confusion is None or len(classes) > MOST_CLASSES:
-        out.print(f"confusion matrix of {len(classes)} classes: see --json\n")
+def _print_confusion(
+    out: Console, classes: Sequence[Any], confusion: Any, *, weighted: bool
+) -> None:
+    if confusion is None:
+        out.print(f"confusion matrix of {len(classes)} classes: not kept\n")
         return
-    listed = _table("true \\ predicted", *(f">{label}" for label in classes))
-    for label, row in zip(classes, confusion, strict=True):
-        _add(listed, str(label), *map(_number, row))
-    out.print(listed)
+    if len(classes) > MOST_CLASSES:
+        out.print(f"confusion matrix of {len(classes)} classes: see --json")
+    else:
+        corner = "true \\ predicted" + (" (weight)" if weighted else "")
+        listed = _table(corner, *(f">{label}" for label in classes), ">found")
+        for position, (label, row) in enumerate(zip(classes, confusion, strict=True)):
+            found = f"{row[position] / row.sum():.0%}" if row.sum() else "-"
+            _add(listed, label, *map(_number, row), found)
+        out.print(listed)
+    unmeasured = [str(c) for c, row in zip(classes, confusion, strict=True) if not row.any()]
+    if unmeasured:
+        out.print(f"Not measured, for want of rows: {_plain(_listing(unmeasured))}")
     out.print()
 
 
 def _certificate(model: Model) -> str:
     training = model.document.training
-    if training.optimality_gap <= training.tol:
-        return (
-            f"Certificate: objective within {training.optimality_gap:.1e} of its minimum, "
-            f"relatively (asked: {training.tol:.0e}); {training.passes} passes."
-        )
+    certified = training.optimality_gap <= training.tol
     return (
-        f"[bold yellow]Not certified[/]: the fit may be {training.optimality_gap:.1e} away from "
-        f"the optimum, relative (asked: {training.tol:.0e}), after {training.passes} passes."
+        f"{'Certificate' if certified else '[bold yellow]Not certified[/]'}: within "
+        f"{training.optimality_gap:.1e} of the minimum, relatively (asked: {training.tol:.0e}); "
+        f"{training.passes} passes."
     )
 
 
@@ -262,7 +309,8 @@ def _use(column: ColumnSummary) -> str:
 def _becomes(column: Column) -> str:
     match column:
         case NumericColumn():
-            use = f"(value - {column.mean:.4g}) / {column.scale:.4g}"
+            sign = "-" if column.mean >= 0 else "+"
+            use = f"(value {sign} {abs(column.mean):.4g}) / {column.scale:.4g}"
             missing = f"missing: {column.median:g}, flagged" if column.missing_indicator else ""
         case BooleanColumn():
             use = "1 if true"
@@ -291,12 +339,13 @@ def _table(*titles: str) -> Table:
     listed = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in titles:
         number = title.startswith(">")
-        listed.add_column(_plain(title.removeprefix(">")), justify="right" if number else "left")
+        heading = Text(printable(title.removeprefix(">")))
+        listed.add_column(heading, justify="right" if number else "left")
     return listed
 
 
 def _add(listed: Table, *cells: object) -> None:
-    listed.add_row(*map(_plain, cells))
+    listed.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def _print_rest(out: Console, count: int, noun: str, most: int = MOST_ROWS) -> None:
@@ -304,11 +353,15 @@ def _print_rest(out: Console, count: int, noun: str, most: int = MOST_ROWS) -> N
         out.print(f"and {_count(count - most, noun)} more: see --json")
 
 
+def _at_worst(figure: Figure) -> float:
+    return math.inf if figure.value is None else figure.value
+
+
 def _figure(figure: Figure) -> tuple[str, str]:
     value, low, high = (
         "-" if x is None else f"{x:.3f}" for x in (figure.value, figure.low, figure.high)
     )
-    return value, f"{low} to {high}"
+    return value, "-" if figure.low is None else f"{low} to {high}"
 
 
 def _number(value: float) -> str:
@@ -325,6 +378,5 @@ def _bytes(size: int) -> str:
 
 
 def _plain(text: object) -> str:
-    """Text that rich does not take for markup, nor a terminal for commands."""
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    return escape("".join(shown))
+    """Text of a user's that rich does not take for markup."""
+    return escape(printable(text))

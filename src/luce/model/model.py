@@ -16,7 +16,7 @@ from luce.scorers import linear
 from luce.tables import encode, feature_names, read_table, read_types
 from luce.tables.features import FeatureName
 from luce.tables.read import ArrowStream
-from luce.tables.roles import target_labels
+from luce.tables.roles import label_types, target_labels
 
 Source = str | os.PathLike[str] | ArrowStream
 
@@ -91,21 +91,22 @@ class Model:
         Rows without a label are passed over. The columns that gave the weights and groups in
         training do so here, if the data have them.
         """
-        table, training = self.read(data), self.document.training
+        target, encoder = self.document.target, self.document.encoder
+        training = self.document.training
+        table = read_table(data, types={**read_types(encoder), **label_types(target)})
         weight, group = (
             name if name in table.column_names else None
             for name in (training.weight, training.group)
         )
-        target, encoder = self.document.target, self.document.encoder
-        rows, unlabelled = labelled_rows(table, target, weight, group)
-        features = encode(encoder, rows.table).features
+        rows = labelled_rows(table, target, weight, group)
+        encoded = encode(encoder, table)
         hashed = fingerprint_of_rows(rows, encoder, target, weight, group)
         return compare(
-            self.log_probabilities(features),
+            self.log_probabilities(encoded.features[rows.places]),
             rows,
             np.array(training.class_weights),
             seed=training.seed,
-            unlabelled=unlabelled,
+            unseen=encoded.unseen,
             trained_on=hashed == training.fingerprint,
         )
 
@@ -174,15 +175,5 @@ def load(path: str | os.PathLike[str]) -> Model:
     >>> luce.load("penguins.luce").classes
     array(['Adelie', 'Chinstrap', 'Gentoo'], dtype=object)
     """
-    document, tensors = files.load(path, Document, _shapes)
+    document, tensors = files.load(path, Document, tensor_shapes)
     return Model(document, tensors["coef"], tensors["intercept"], tensors.get("confusion"))
-
-
-def _shapes(document: Document) -> files.Shapes:
-    """Shapes of a document's tensors; raises for a document that no model can have."""
-    classes = len(document.target.classes)
-    if classes < 2 or len(document.training.class_weights) != classes:
-        raise ValueError(f"{classes} classes")
-    if len(target_labels(document.target).unique()) != classes:
-        raise ValueError("classes are repeated")
-    return tensor_shapes(document, len(feature_names(document.encoder)))

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from luce.calibration import Evaluation
 from luce.calibration import Figure as MeasuredFigure
-from luce.tables import Encoder
-from luce.tables.roles import Target
+from luce.files import Shapes
+from luce.tables import CategoryColumn, Encoder, feature_names
+from luce.tables.roles import Target, target_labels
 
 MOST_CONFUSED = 100  # classes: above, the confusion matrix is not kept
 
@@ -84,11 +85,11 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: Count
     unlabelled: Count
     refitted: bool
-    class_weights: tuple[float, ...]
+    class_weights: tuple[Annotated[float, Meta(gt=0)], ...]
     fingerprint: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     weight: str | None
     group: str | None
-    seed: int
+    seed: Count
     C: Annotated[float, Meta(gt=0)]
     C_chosen_by: Literal["user", "cross-validation"]
     objective: Annotated[float, Meta(ge=0)]
@@ -108,15 +109,40 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     validation: Validation
 
 
-def tensor_shapes(
-    document: Document, features: int
-) -> dict[str, tuple[type[np.float64], tuple[int, ...]]]:
-    """Names, dtypes and shapes of the tensors that belong to a document."""
+def tensor_shapes(document: Document) -> Shapes:
+    """Names, dtypes and shapes of the tensors that belong to a document.
+
+    Raises
+    ------
+    ValueError
+        No model can have this document: it contradicts itself.
+    """
+    _check(document)
     k = len(document.target.classes)
-    shapes: dict[str, tuple[int, ...]] = {"coef": (k, features), "intercept": (k,)}
+    d = len(feature_names(document.encoder))
+    shapes: dict[str, tuple[int, ...]] = {"coef": (k, d), "intercept": (k,)}
     if k <= MOST_CONFUSED:
         shapes["confusion"] = (k, k)
     return {name: (np.float64, shape) for name, shape in shapes.items()}
+
+
+def _check(document: Document) -> None:
+    target, training = document.target, document.training
+    if len(target.classes) < 2 or len(training.class_weights) != len(target.classes):
+        raise ValueError(f"{len(target.classes)} classes")
+    if target_labels(target).to_pylist() != sorted(set(target.classes)):
+        raise ValueError(f"the classes are no ascending labels of type {target.type}")
+    if not document.encoder.columns:
+        raise ValueError("there are no columns")
+    columns = [column.name for column in document.encoder.columns]
+    roles = [name for name in (target.column, training.weight, training.group) if name is not None]
+    if len({*columns, *roles}) < len(columns) + len(roles):
+        raise ValueError("a column is used twice")
+    for column in document.encoder.columns:
+        if isinstance(column, CategoryColumn):
+            levels = column.levels + column.rare
+            if len(set(levels)) < len(levels):
+                raise ValueError(f"column {column.name!r} has a level twice")
 
 
 def confusion_to_keep(evaluation: Evaluation) -> NDArray[np.float64] | None:

@@ -1,5 +1,6 @@
 """Rows whose label is known, and how well they are predicted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,14 @@ from luce.tables.roles import MISSING_LABEL, Target, class_indices, row_groups, 
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
-    """Rows of a table with a label, and what is known of them: arrays of shape (n,)."""
+    """Rows of a table with a label, and what is known of them: arrays of shape (n,).
+
+    `places` are their positions among all rows of the table, which may have `unlabelled` more.
+    """
 
     table: pa.Table
+    unlabelled: int
+    places: NDArray[np.int64]
     labels: NDArray[np.int64]
     weights: NDArray[np.float64] | None
     groups: NDArray[np.int64] | None
@@ -26,6 +32,8 @@ class LabelledRows:
         """The chosen rows."""
         return LabelledRows(
             self.table.filter(pa.array(rows)),
+            self.unlabelled,
+            self.places[rows],
             self.labels[rows],
             None if self.weights is None else self.weights[rows],
             None if self.groups is None else self.groups[rows],
@@ -38,8 +46,8 @@ class LabelledRows:
 
 def labelled_rows(
     table: pa.Table, target: Target, weight: str | None, group: str | None
-) -> tuple[LabelledRows, int]:
-    """Rows that have a label, and the number of those that have none.
+) -> LabelledRows:
+    """Rows of a table that have a label.
 
     Raises
     ------
@@ -51,14 +59,15 @@ def labelled_rows(
     labelled = labels != MISSING_LABEL
     if not labelled.any():
         raise DataError(f"no row has a label in column {target.column!r}")
-    kept = table.filter(pa.array(labelled))
-    rows = LabelledRows(
-        kept,
-        labels[labelled],
-        None if weight is None else row_weights(kept, weight),
-        None if group is None else row_groups(kept, group),
+    everything = LabelledRows(
+        table,
+        int((~labelled).sum()),
+        np.arange(len(labels)),
+        labels,
+        None if weight is None else row_weights(table, weight),
+        None if group is None else row_groups(table, group),
     )
-    return rows, int((~labelled).sum())
+    return everything.take(labelled)
 
 
 def fingerprint_of_rows(
@@ -67,6 +76,21 @@ def fingerprint_of_rows(
     """SHA-256 of all that a model learns from rows: see `luce.tables.fingerprint`."""
     roles = [name for name in (target.column, weight, group) if name is not None]
     return fingerprint(rows.table.select([*(c.name for c in encoder.columns), *roles]))
+
+
+def count_repeated(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    others: NDArray[np.float32],
+    labels_of_others: NDArray[np.int64],
+) -> int:
+    """How many of the other rows equal one of the rows, in features and label."""
+
+    def keys(features: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.void]:
+        rows = np.column_stack([features + np.float32(0), labels.astype(np.float32)])
+        return rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel()
+
+    return int(np.isin(keys(others, labels_of_others), keys(features, labels)).sum())
 
 
 @dataclass(frozen=True)
@@ -78,6 +102,8 @@ class Comparison:
     model, baseline : luce.calibration.Evaluation
     unlabelled : int
         Rows passed over because they have no label.
+    unseen : mapping of str to int
+        For each column where there are any, how many rows have a level that no training row had.
     trained_on : bool
         Whether these are exactly the rows that the model was trained on: the figures then say
         nothing about other rows.
@@ -86,6 +112,7 @@ class Comparison:
     model: Evaluation
     baseline: Evaluation
     unlabelled: int
+    unseen: Mapping[str, int]
     trained_on: bool
 
 
@@ -95,7 +122,7 @@ def compare(
     class_weights: NDArray[np.float64],
     *,
     seed: int,
-    unlabelled: int = 0,
+    unseen: Mapping[str, int],
     trained_on: bool = False,
 ) -> Comparison:
     """Evaluate predictions, and next to them the guess of the training rows' class weights."""
@@ -106,4 +133,4 @@ def compare(
         )
         for predictions in (log_probabilities, np.broadcast_to(guess, log_probabilities.shape))
     )
-    return Comparison(model, baseline, unlabelled, trained_on)
+    return Comparison(model, baseline, rows.unlabelled, unseen, trained_on)

@@ -1,7 +1,5 @@
 """Which rows are held out: stratified by class, whole groups where rows come in groups."""
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,12 +14,12 @@ def hold_out(labels: Indices, groups: Indices | None, share: float, seed: int) -
     """Choose rows to validate on: about `share` of every class, shape (n,).
 
     A class keeps at least one row to train on. Where there are groups, about `share` of the rows
-    are chosen as whole groups, as evenly over the classes as groups allow.
+    of every class are chosen, as well as whole groups allow.
 
     Raises
     ------
     DataError
-        There are fewer than two groups, or no row would be left to train on or to validate on.
+        There is one group only, or no row would be left to validate on.
 
     Examples
     --------
@@ -29,16 +27,22 @@ def hold_out(labels: Indices, groups: Indices | None, share: float, seed: int) -
     np.int64(3)
     """
     if groups is not None:
-        return np.equal(fold_of_rows(labels, groups, max(2, round(1 / share)), seed), 0)
+        part = deal_groups(labels, groups, (share, 1 - share), seed)
+        return np.asarray(part == 0)
     held = np.zeros(len(labels), dtype=np.bool_)
     random = np.random.default_rng(seed)
-    for label in range(int(labels.max()) + 1):
+    expected = share * np.bincount(labels)
+    counts = np.floor(expected).astype(np.int64)
+    nearest = np.argsort(counts - expected + 1e-6 * random.random(len(counts)))
+    counts[nearest[: round(expected.sum()) - counts.sum()]] += 1
+    for label, count in enumerate(counts):
         rows = random.permutation(np.flatnonzero(labels == label))
-        held[rows[: min(round(share * len(rows)), len(rows) - 1)]] = True
+        held[rows[: min(count, len(rows) - 1)]] = True
     if not held.any():
         raise DataError(
             f"{len(labels)} rows of {int(labels.max()) + 1} classes are too few to hold out "
-            f"{share:.0%} of each class: bring more rows, or a validation table of your own"
+            f"a share of {share:g} of each class: hold out a larger share, bring more rows, or a "
+            "validation table of your own"
         )
     return held
 
@@ -59,27 +63,50 @@ def fold_of_rows(labels: Indices, groups: Indices | None, folds: int, seed: int)
     >>> fold_of_rows(np.array([0, 0, 0, 0, 1]), None, 2, seed=0)
     array([ 1,  0,  0,  1, -1])
     """
-    if groups is None:
-        random = np.random.default_rng(seed)
-        fold = np.full(len(labels), TRAINED_ON)
-        for label in range(int(labels.max()) + 1):
-            rows = random.permutation(np.flatnonzero(labels == label))
-            if len(rows) > 1:
-                fold[rows] = np.arange(len(rows)) % folds
-        return fold
-
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    present = int(groups.max()) + 1
-    if present < folds:
-        raise DataError(
-            f"there are {present} groups, fewer than the {folds} parts to make of them: "
-            "bring more groups, hold out a larger share, or do without groups"
-        )
-    fold = np.zeros(len(labels), dtype=np.int64)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class")
-        splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        for number, (_, held) in enumerate(splitter.split(labels, labels, groups)):
-            fold[held] = number
+    if groups is not None:
+        return deal_groups(labels, groups, (1 / folds,) * folds, seed)
+    random = np.random.default_rng(seed)
+    fold = np.full(len(labels), TRAINED_ON)
+    for label in range(int(labels.max()) + 1):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        if len(rows) > 1:
+            fold[rows] = np.arange(len(rows)) % folds
     return fold
+
+
+def deal_groups(labels: Indices, groups: Indices, shares: tuple[float, ...], seed: int) -> Indices:
+    """Deal whole groups into parts that get about these shares of every class, shape (n,).
+
+    The largest groups first, each to the part whose class counts then come nearest to its share;
+    a part that got none takes the smallest group of the fullest part.
+
+    Raises
+    ------
+    DataError
+        There are fewer groups than parts.
+
+    Examples
+    --------
+    >>> deal_groups(np.array([0, 1, 0, 1, 0, 1]), np.array([0, 0, 1, 1, 2, 2]), (0.3, 0.7), seed=1)
+    array([1, 1, 1, 1, 0, 0])
+    """
+    count, classes, parts = int(groups.max()) + 1, int(labels.max()) + 1, len(shares)
+    if count < parts:
+        raise DataError(
+            f"the rows are of {count} group{'s' if count > 1 else ''}, too few to deal into "
+            f"{parts} parts: bring more groups, or do without"
+        )
+    rows = np.bincount(groups * classes + labels, minlength=count * classes)
+    members = rows.reshape(count, classes) / np.bincount(labels, minlength=classes)
+    order = np.random.default_rng(seed).permutation(count)
+    order = order[np.argsort(-members[order].sum(axis=1), kind="stable")]
+    missing = np.tile(np.array(shares)[:, None], (1, classes))
+    part = np.empty(count, dtype=np.int64)
+    for group in order:
+        # Of (missing - members)^2, what depends on the part.
+        part[group] = np.argmin(-missing @ members[group])
+        missing[part[group]] -= members[group]
+    for empty in np.setdiff1d(np.arange(parts), part):
+        fullest = np.bincount(part).argmax()
+        part[order[part[order] == fullest][-1]] = empty
+    return part[groups]

@@ -20,7 +20,13 @@ from luce.model.record import (
     Validation,
     confusion_to_keep,
 )
-from luce.model.rows import LabelledRows, compare, fingerprint_of_rows, labelled_rows
+from luce.model.rows import (
+    LabelledRows,
+    compare,
+    count_repeated,
+    fingerprint_of_rows,
+    labelled_rows,
+)
 from luce.model.split import fold_of_rows, hold_out
 from luce.scorers import linear
 from luce.tables import (
@@ -32,7 +38,7 @@ from luce.tables import (
     read_table,
     types_of_kinds,
 )
-from luce.tables.roles import Target, fit_target
+from luce.tables.roles import Target, fit_target, label_types
 from luce.training import LinearFit, Progress, fit_softmax_regression
 
 TOL = 1e-6
@@ -49,17 +55,14 @@ class TrainingTable:
     target : Target
     columns : tuple of ColumnSummary
         Every column that may be a feature, with the reason for those that are left out.
-    unlabelled : int
-        Rows passed over because their label is missing.
     rows : LabelledRows
-        All others.
+        Those whose label is not missing.
     weight, group : str or None
         Names of the columns that give them.
     """
 
     target: Target
     columns: tuple[ColumnSummary, ...]
-    unlabelled: int
     rows: LabelledRows
     weight: str | None
     group: str | None
@@ -94,7 +97,7 @@ def understand(
                 f"{', '.join(map(repr, table.column_names))}"
             )
     fitted_target = fit_target(table, target)
-    rows, unlabelled = labelled_rows(table, fitted_target, weight, group)
+    rows = labelled_rows(table, fitted_target, weight, group)
     totals = rows.class_weights(len(fitted_target.classes))
     if not totals.all():
         raise DataError(
@@ -102,8 +105,8 @@ def understand(
             "give some a positive weight, or leave the class out"
         )
     candidates = [n for n in table.column_names if n not in {target, weight, group, *drop}]
-    columns = describe_columns(rows.table, candidates, kinds=kinds)
-    return TrainingTable(fitted_target, columns, unlabelled, rows, weight, group)
+    columns = describe_columns(table, candidates, kinds=kinds)
+    return TrainingTable(fitted_target, columns, rows, weight, group)
 
 
 def train(
@@ -144,8 +147,9 @@ def train(
     kinds : mapping of str to {"numeric", "boolean", "category"}, optional
         Kinds of columns, where the guess is wrong.
     C : float or "auto"
-        Inverse strength of the L2 penalty on standardised features; "auto" takes the best log
-        loss of a 5-fold cross-validation over the rows that are not held out.
+        Inverse strength of the L2 penalty on standardised features, as in `SoftmaxClassifier`;
+        "auto" takes that of 0.001, 0.01 ... 10000 with the best log loss in a 5-fold
+        cross-validation over the rows that are not held out.
     seed : int
         For the choice of rows and the intervals.
     report : callable, optional
@@ -181,47 +185,29 @@ def train_on(
 ) -> Model:
     """Train on a table that is understood: parameters as for `train`."""
     tell = report or (lambda _: None)
+    _check_parameters(C, seed)
     everything = table.rows
     classes = len(table.target.classes)
-    if isinstance(validation, int | float):
-        if not 0 < validation < 1:
-            raise DataError(f"validation is a share between 0 and 1 or a table, not {validation!r}")
-        held = hold_out(everything.labels, everything.groups, validation, seed)
-        training, held_out = everything.take(~held), everything.take(held)
-        how = "at random by class" if table.group is None else "in whole groups"
-        source = f"{len(held_out.labels)} of {len(held)} rows, held out {how}"
-    else:
-        training = everything
-        types = types_of_kinds({c.name: c.kind for c in table.columns if c.kind is not None})
-        held_out, unlabelled = labelled_rows(
-            read_table(validation, types=types), table.target, table.weight, table.group
-        )
-        source = f"{len(held_out.labels)} rows of another table"
-        if unlabelled:
-            source += f", {unlabelled} more without a label passed over"
-    _require_all_classes(training, table)
+    training, held_out, source = _rows_to_fit_and_to_measure(table, validation, seed)
     encoder, features = _encode_training_rows(table, training)
-    chosen: float
-    if C == "auto":
-        tell(Stage(f"choosing C on {len(training.labels)} rows"))
-        chosen = _choose_penalty(features, training, classes, seed, tell)
-    else:
-        chosen = _checked_penalty(C)
-    tell(Stage(f"fitting on {len(training.labels)} rows"))
-    fit = _fit(features, training, table, chosen, tell)
-
-    held_features = encode(encoder, held_out.table).features
+    chosen = _choose_penalty(features, training, classes, seed, tell) if C == "auto" else float(C)
+    tell(Stage(f"fitting on {len(training.labels):,} rows"))
+    fit = _fit(features, training, classes, chosen, tell)
+    encoded = encode(encoder, held_out.table)
+    if training is everything:
+        repeated = count_repeated(features, training.labels, encoded.features, held_out.labels)
+        source += f"; {repeated:,} of them equal rows trained on" if repeated else ""
     comparison = compare(
-        log_softmax(linear(held_features, fit.coef, fit.intercept)),
+        log_softmax(linear(encoded.features, fit.coef, fit.intercept)),
         held_out,
         training.class_weights(classes),
         seed=seed,
+        unseen=encoded.unseen,
     )
-    refitted = training is not everything
-    if refitted:
-        tell(Stage(f"fitting again on all {len(everything.labels)} rows"))
+    if training is not everything:
+        tell(Stage(f"fitting again on all {len(everything.labels):,} rows"))
         encoder, features = _encode_training_rows(table, everything)
-        fit = _fit(features, everything, table, chosen, tell)
+        fit = _fit(features, everything, classes, chosen, tell)
 
     used = [column.name for column in encoder.columns]
     left_out = [
@@ -236,8 +222,8 @@ def train_on(
         training=Training(
             luce=version("luce"),
             rows=len(everything.labels),
-            unlabelled=table.unlabelled,
-            refitted=refitted,
+            unlabelled=everything.unlabelled,
+            refitted=training is not everything,
             class_weights=tuple(everything.class_weights(classes).tolist()),
             fingerprint=fingerprint_of_rows(
                 everything, encoder, table.target, table.weight, table.group
@@ -262,11 +248,53 @@ def train_on(
     return Model(document, fit.coef, fit.intercept, confusion_to_keep(comparison.model))
 
 
+def _check_parameters(C: object, seed: int) -> None:
+    usable = isinstance(C, int | float) and not isinstance(C, bool) and 0 < C < math.inf
+    if C != "auto" and not usable:
+        raise DataError(f"C is a positive finite number or 'auto', not {C!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise DataError(f"seed is a whole number of 0 or more, not {seed!r}")
+
+
+def _rows_to_fit_and_to_measure(
+    table: TrainingTable, validation: float | Source, seed: int
+) -> tuple[LabelledRows, LabelledRows, str]:
+    """The rows of both kinds, and where those to measure come from, in words."""
+    everything = table.rows
+    if isinstance(validation, int | float | np.floating):
+        if not 0 < validation < 1:
+            raise DataError(f"validation is a share between 0 and 1 or a table, not {validation!r}")
+        held = hold_out(everything.labels, everything.groups, float(validation), seed)
+        training, held_out = everything.take(~held), everything.take(held)
+        how = "at random by class" if table.group is None else "in whole groups"
+        source = f"{len(held_out.labels):,} of {len(held):,} rows, held out {how}"
+    else:
+        training = everything
+        kinds = {c.name: c.kind for c in table.columns if c.kind is not None}
+        types = {**types_of_kinds(kinds), **label_types(table.target)}
+        held_out = labelled_rows(
+            read_table(validation, types=types), table.target, table.weight, table.group
+        )
+        source = f"{len(held_out.labels):,} rows of another table"
+        if held_out.unlabelled:
+            source += f", {held_out.unlabelled:,} more without a label passed over"
+    totals = training.class_weights(len(table.target.classes))
+    if not totals.all():
+        raise DataError(
+            f"every row of class {table.target.classes[int(np.argmin(totals))]!r} is in the groups "
+            "held out, or has weight 0: use another seed, or a validation table of your own"
+        )
+    return training, held_out, source
+
+
 def _encode_training_rows(
     table: TrainingTable, rows: LabelledRows
 ) -> tuple[Encoder, NDArray[np.float32]]:
     """Encoder of these rows alone, so that rows held out have no say in it, and their features."""
     kinds = {c.name: c.kind for c in table.columns if c.kind is not None and c.left_out is None}
+    if not kinds:
+        reasons = "; ".join(f"{c.name!r}: {c.left_out}" for c in table.columns)
+        raise DataError(f"no column can be used: {reasons or 'there is none beside the target'}")
     encoder = fit_encoder(rows.table, describe_columns(rows.table, list(kinds), kinds=kinds))
     return encoder, encode(encoder, rows.table).features
 
@@ -274,63 +302,45 @@ def _encode_training_rows(
 def _fit(
     features: NDArray[np.float32],
     rows: LabelledRows,
-    table: TrainingTable,
+    classes: int,
     C: float,
     tell: Report,
+    *,
+    tol: float = TOL,
+    start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> LinearFit:
+    """Fit at scikit-learn's C: of two classes, the binary one is twice the softmax one."""
     return fit_softmax_regression(
         features,
         rows.labels,
-        classes=len(table.target.classes),
-        C=C,
+        classes=classes,
+        C=C / 2 if classes == 2 else C,
         sample_weight=rows.weights,
-        tol=TOL,
+        tol=tol,
+        start=start,
         on_pass=tell,
     )
-
-
-def _require_all_classes(training: LabelledRows, table: TrainingTable) -> None:
-    totals = training.class_weights(len(table.target.classes))
-    if not totals.all():
-        raise DataError(
-            f"every row of class {table.target.classes[int(np.argmin(totals))]!r} is in the groups "
-            "held out, or has weight 0: use another seed, or a validation table of your own"
-        )
-
-
-def _checked_penalty(C: float) -> float:
-    if not (math.isfinite(C) and C > 0):
-        raise DataError(f"C is a positive finite number or 'auto', not {C!r}")
-    return float(C)
 
 
 def _choose_penalty(
     features: NDArray[np.float32], rows: LabelledRows, classes: int, seed: int, tell: Report
 ) -> float:
-    """C of the grid with the least log loss over rows that the fit has not seen, from weak C up."""
+    """C of the grid with the least log loss over rows that its fit has not seen."""
     folds = fold_of_rows(rows.labels, rows.groups, FOLDS, seed)
     weights = np.ones(len(folds)) if rows.weights is None else rows.weights
     losses = np.zeros(len(GRID))
     for fold in range(FOLDS):
         held = folds == fold
-        kept = np.bincount(rows.labels[~held], weights[~held], minlength=classes)
-        if not kept.all():
+        kept = rows.take(~held)
+        if not kept.class_weights(classes).all():
             raise DataError(
                 "C=auto needs every class in at least two groups, or two rows of positive weight: "
                 "give C, or bring more rows"
             )
+        tell(Stage(f"choosing C, part {fold + 1} of {FOLDS}"))
         start = None
         for position, C in enumerate(GRID):
-            fit = fit_softmax_regression(
-                features[~held],
-                rows.labels[~held],
-                classes=classes,
-                C=C,
-                sample_weight=None if rows.weights is None else rows.weights[~held],
-                tol=1e-3,
-                start=start,
-                on_pass=tell,
-            )
+            fit = _fit(features[~held], kept, classes, C, tell, tol=1e-3, start=start)
             start = fit.coef, fit.intercept
             scores = log_softmax(linear(features[held], fit.coef, fit.intercept))
             losses[position] -= weights[held] @ scores[np.arange(len(scores)), rows.labels[held]]

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from luce.tables.values import column_block, levels
+from luce.tables.values import ColumnBlock, column_block, levels
 
 
 class _HashingFile:
@@ -45,6 +45,14 @@ def fingerprint(table: pa.Table) -> str:
     '6cbf0e3cdf25'
     """
     file = _HashingFile()
-    texts = {name: levels(column_block(table, name)) for name in table.column_names}
+    texts = {name: levels(_plain_numbers(table, name)) for name in table.column_names}
     pa_csv.write_csv(pa.table(texts), pa.PythonFile(file, mode="w"))
     return file.hash.hexdigest()
+
+
+def _plain_numbers(table: pa.Table, name: str) -> ColumnBlock:
+    """The column, integers as float64: one type spells large numbers in one way."""
+    block = column_block(table, name)
+    if pa.types.is_integer(block.values.type):
+        return ColumnBlock(name, block.values.cast(pa.float64(), safe=False))
+    return block

@@ -75,7 +75,7 @@ def read_table(
     repeated = [name for name, count in Counter(table.column_names).items() if count > 1]
     if repeated:
         raise DataError(f"{origin}: column names occur twice: {listing(repeated)}; rename them")
-    table = _without_index(table)
+    table = _without_views(_without_index(table))
     if not table.num_columns:
         raise DataError(f"{origin}: there are no columns")
     if not table.num_rows:
@@ -93,6 +93,15 @@ def _from_memory(source: ArrowStream) -> pa.Table:
         return pa.table(source)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise DataError(f"the {type(source).__name__} is not a table: {error}") from error
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Text views as text: Arrow has no selection of rows for views."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            text = table.column(place).cast(pa.large_string())
+            table = table.set_column(place, field.name, text)
+    return table
 
 
 def _without_index(table: pa.Table) -> pa.Table:

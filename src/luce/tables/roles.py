@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from luce.errors import DataError
-from luce.tables.values import column_block, is_text, levels, listing, numbers
+from luce.tables.values import MISSING_MARKERS, column_block, is_text, levels, listing, numbers
 
 Label: TypeAlias = bool | int | float | str
 
@@ -19,7 +19,7 @@ _INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint1
 _TYPES = {
     str(type): type
     for type in (
-        *(pa.string(), pa.large_string(), pa.string_view(), pa.bool_(), pa.uint64()),
+        *(pa.string(), pa.large_string(), pa.bool_(), pa.uint64()),
         *(*_INTEGERS, pa.float16(), pa.float32(), pa.float64()),
     )
 }
@@ -54,22 +54,37 @@ def fit_target(table: pa.Table, column: str) -> Target:
     """
     values = column_block(table, column).values
     type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    type = pa.string() if pa.types.is_string_view(type) else type
+    if len(values) == values.null_count:
+        raise DataError(
+            f"column {column!r} has no label at all: every value is missing, or one of the "
+            f"markers of missing values ({listing(MISSING_MARKERS)})"
+        )
     if str(type) not in _TYPES:
         raise DataError(
             f"column {column!r} has the type {type}, which cannot be a label: "
             "labels are text, true or false, or whole numbers"
         )
     classes = _distinct(values)
-    if pa.types.is_floating(type) and any(label != np.floor(label) for label in classes):
-        example = next(label for label in classes if label != np.floor(label))
+    fractions = [x for x in classes if isinstance(x, float) and not x.is_integer()]
+    if fractions:
         raise DataError(
-            f"column {column!r} holds numbers such as {example:g}, not labels: luce predicts "
+            f"column {column!r} holds numbers such as {fractions[0]:g}, not labels: luce predicts "
             "classes; put the numbers into classes, or name another target"
         )
     if len(classes) < 2:
         found = f"one class only, {classes[0]!r}" if classes else "no label at all"
         raise DataError(f"column {column!r} has {found}: a classifier needs rows of two classes")
     return Target(column, str(type), tuple(classes))
+
+
+def label_types(target: Target) -> dict[str, pa.DataType]:
+    """Return the type to read the target column of a CSV file as: text stays as it is spelt.
+
+    Other labels are inferred, and then compared by their text.
+    """
+    type = _TYPES[target.type]
+    return {target.column: type} if is_text(type) else {}
 
 
 def class_indices(target: Target, table: pa.Table) -> NDArray[np.int64]:

@@ -1,0 +1,125 @@
+"""The installed program: its help, its exit codes, a terminal, a pipe that closes, a kill."""
+
+import os
+import pty
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+import pytest
+
+import luce
+
+COMMANDS = ["train", "predict", "evaluate", "inspect"]
+
+
+def example_of(help_text):
+    """The example that a help text ends with, over however many lines."""
+    return re.search(r"Example: (luce .*)", " ".join(help_text.split())).group(1)
+
+
+def run_in_terminal(command):
+    """Exit code and all that a program writes to a terminal."""
+    child, terminal = pty.fork()
+    if child == 0:  # pragma: no cover
+        os.environ["TERM"] = "xterm"
+        os.execv(command[0], command)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError:  # the program has ended and its terminal with it
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
+
+
+def test_version(run):
+    assert run("--version").stdout.split() == ["luce", luce.__version__]
+
+
+def test_help_names_every_command(run):
+    said = run("--help").stdout
+    assert all(command in said for command in COMMANDS)
+    assert run("-h").stdout == said
+
+
+def test_no_command_is_bad_usage(run):
+    assert "train" in run(code=2).output
+
+
+def test_the_example_of_every_help_runs(run, workplace):
+    """In the order of the commands, on files of the names that they give."""
+    (workplace / "examples").mkdir()
+    shutil.move(workplace / "penguins.csv", workplace / "examples")
+    (workplace / "penguins.luce").unlink()
+    for name in ("new.csv", "labelled.csv"):
+        shutil.copy(workplace / "examples" / "penguins.csv", workplace / name)
+    for command in COMMANDS:
+        program, *arguments = shlex.split(example_of(run(command, "--help").stdout))
+        assert (program, arguments[0]) == ("luce", command)
+        run(*arguments)
+    assert (workplace / "penguins.luce").exists()
+
+
+def test_exit_codes_and_streams(program, workplace):
+    """What the tests within this process show is true of the program too."""
+    train = [program, "train", "penguins.csv", "--target"]
+    good = subprocess.run([*train, "species"], capture_output=True, text=True, check=False)
+    assert good.returncode == 0
+    assert "accuracy" in good.stdout
+    assert "275" in good.stderr
+    bad = subprocess.run([*train, "specie"], capture_output=True, text=True, check=False)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr.startswith("Error: ")
+    assert bad.stderr.count("\n") == 1
+
+
+def test_a_terminal_has_a_live_line(program, workplace):
+    code, shown = run_in_terminal([program, "train", "penguins.csv", "--target", "species"])
+    assert code == 0
+    hidden, back = shown.index("\x1b[?25l"), shown.rindex("\x1b[?25h")  # the cursor
+    assert hidden < shown.index("fitting on 275") < back
+    assert "\x1b[2K" in shown  # the line is wiped and written again
+    assert "accuracy" in shown[back:]
+
+
+def test_an_error_leaves_the_terminal_as_it_was(program, workplace):
+    command = [program, "train", "penguins.csv", "--target", "species", "--validation", "1.5"]
+    code, shown = run_in_terminal(command)
+    assert code == 2
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")
+    assert "between 0 and 1" in shown[shown.rfind("\x1b[?25h") :]
+
+
+def test_a_reader_that_has_enough(program, workplace, table):
+    """As `luce predict ... | head -1`."""
+    pa_parquet.write_table(pa.concat_tables([table] * 200), workplace / "many.parquet")
+    command = [program, "predict", "penguins.luce", "many.parquet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout.readline().startswith(b'"species"')
+        running.stdout.close()
+        said = running.stderr.read()
+    assert running.returncode == 1
+    assert said == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for a file that is being written")
+def test_a_killed_program_leaves_the_old_file(program, workplace, table):
+    pa_parquet.write_table(pa.concat_tables([table] * 1000), workplace / "many.parquet")
+    (workplace / "out.jsonl").write_text("the old file")
+    command = [program, "predict", "penguins.luce", "many.parquet", "--out", "out.jsonl"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as running:
+        while running.poll() is None and not list(workplace.glob(".luce-*")):
+            pass
+        running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL
+    assert (workplace / "out.jsonl").read_text() == "the old file"

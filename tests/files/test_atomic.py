@@ -1,0 +1,149 @@
+"""A file takes its name only when it is whole; whatever fails before leaves the old one."""
+
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from luce.errors import DataError
+from luce.files import replacing
+
+OLD, NEW = b"the old file", b"the new file, which is longer"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "results.csv"
+
+
+@pytest.fixture
+def old(path):
+    path.write_bytes(OLD)
+    return path
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_new_file_gets_what_the_umask_grants(path):
+    before = os.umask(0o027)
+    try:
+        with replacing(path) as file:
+            file.write(NEW)
+    finally:
+        os.umask(before)
+    assert path.read_bytes() == NEW
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert names_in(path.parent) == [path.name]
+
+
+def test_a_replaced_file_hands_on_its_permissions(old):
+    old.chmod(0o604)
+    with replacing(old) as file:
+        file.write(NEW)
+    assert old.read_bytes() == NEW
+    assert stat.S_IMODE(old.stat().st_mode) == 0o604
+
+
+def test_the_old_file_stands_until_the_block_has_ended(old):
+    with replacing(old) as file:
+        file.write(NEW)
+        file.flush()
+        assert old.read_bytes() == OLD
+    assert old.read_bytes() == NEW
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), MemoryError()])
+def test_a_failure_in_the_block_leaves_the_old_file_alone(old, error):
+    def write_half():
+        with replacing(old) as file:
+            file.write(NEW)
+            raise error
+
+    with pytest.raises(type(error)):
+        write_half()
+    assert old.read_bytes() == OLD
+    assert names_in(old.parent) == [old.name]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file_alone_and_is_named(old, monkeypatch, step):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    if step == "replace":
+        monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match="No space left") as caught, replacing(old) as file:
+        file.write(NEW)
+    assert caught.value.errno == errno.ENOSPC
+    assert caught.value.filename == str(old)
+    assert old.read_bytes() == OLD
+    assert names_in(old.parent) == [old.name]
+
+
+def test_a_link_stays_a_link(old):
+    link = old.parent / "latest.csv"
+    link.symlink_to(old.name)
+    with replacing(link) as file:
+        file.write(NEW)
+    assert link.is_symlink()
+    assert old.read_bytes() == NEW
+
+
+def test_a_link_to_nothing_makes_the_file(path):
+    link = path.parent / "latest.csv"
+    link.symlink_to(path.name)
+    with replacing(link) as file:
+        file.write(NEW)
+    assert link.is_symlink()
+    assert path.read_bytes() == NEW
+
+
+def test_a_path_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with replacing("here.csv") as file:
+        file.write(NEW)
+    assert (tmp_path / "here.csv").read_bytes() == NEW
+
+
+def test_a_folder_is_not_replaced(tmp_path):
+    with pytest.raises(DataError, match="no regular file"), replacing(tmp_path) as file:
+        file.write(NEW)
+    assert names_in(tmp_path) == []
+
+
+def test_a_pipe_is_not_replaced(path):
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="no regular file"), replacing(path) as file:
+        file.write(NEW)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+
+
+def test_no_such_folder(path):
+    missing = path.parent / "missing" / path.name
+    with pytest.raises(FileNotFoundError) as caught, replacing(missing) as file:
+        file.write(NEW)
+    assert caught.value.filename == str(missing)
+
+
+def test_a_killed_writer_leaves_the_old_file(old):
+    program = (
+        "import sys, time\n"
+        "from luce.files import replacing\n"
+        "with replacing(sys.argv[1]) as file:\n"
+        "    file.write(b'half'); file.flush()\n"
+        "    print('half', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(old)], stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout.readline() == b"half\n"
+        writer.kill()
+    assert writer.returncode == -signal.SIGKILL
+    assert old.read_bytes() == OLD

@@ -1,0 +1,184 @@
+"""`luce.train`: what it takes, what it records, and that equal inputs give equal files."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+import pytest
+
+import luce
+from luce.model.train import Stage
+from luce.training import Progress
+
+
+def bytes_of(model, folder):
+    model.save(folder / "model.luce")
+    return (folder / "model.luce").read_bytes()
+
+
+def reasons(model):
+    return {left.column: left.reason for left in model.document.left_out}
+
+
+class TestTables:
+    def test_penguins(self, model):
+        document = model.document
+        assert document.target.classes == ("Adelie", "Chinstrap", "Gentoo")
+        assert document.training.class_weights == (152, 68, 124)
+        assert (document.training.rows, document.training.unlabelled) == (344, 0)
+        assert {column.name: column.kind for column in document.encoder.columns} == {
+            "island": "category",
+            "bill_length_mm": "numeric",
+            "bill_depth_mm": "numeric",
+            "flipper_length_mm": "numeric",
+            "body_mass_g": "numeric",
+            "sex": "category",
+            "year": "numeric",
+        }
+        sex = next(column for column in document.encoder.columns if column.name == "sex")
+        assert (sex.levels, sex.missing) == (("female", "male"), True)
+        assert document.left_out == ()
+
+    @pytest.mark.parametrize("made", [pa.Table.to_pandas, lambda t: t, pa.Table.to_reader])
+    def test_dataframes_give_the_model_of_the_file(self, made, table, model):
+        other = luce.train(made(table), "species")
+        np.testing.assert_allclose(other.coef, model.coef, atol=1e-12)
+        assert other.document.training.fingerprint == model.document.training.fingerprint
+
+    def test_a_parquet_file(self, table, model, tmp_path):
+        pa_parquet.write_table(table, tmp_path / "penguins.parquet")
+        other = luce.train(tmp_path / "penguins.parquet", "species")
+        assert other.document.training.fingerprint == model.document.training.fingerprint
+        np.testing.assert_allclose(other.coef, model.coef, atol=1e-12)
+
+    def test_polars(self, penguins, model):
+        polars = pytest.importorskip("polars")
+        frame = polars.read_csv(penguins, null_values="NA")
+        other = luce.train(frame, "species")
+        assert list(other.predict(frame)) == list(model.predict(penguins))
+
+    def test_a_filtered_pandas_frame_has_no_index_column(self, table):
+        frame = table.to_pandas()
+        other = luce.train(frame[frame.year > 2007], "species")
+        assert "__index_level_0__" not in {c.name for c in other.document.encoder.columns}
+        assert other.document.training.rows == int((frame.year > 2007).sum())
+
+    def test_rows_without_a_label_are_passed_over(self, table, model):
+        unlabelled = table.set_column(0, "species", pa.nulls(344, pa.string())).slice(0, 40)
+        other = luce.train(pa.concat_tables([unlabelled, table]), "species")
+        assert (other.document.training.rows, other.document.training.unlabelled) == (344, 40)
+        np.testing.assert_array_equal(other.coef, model.coef)
+
+
+class TestColumns:
+    def test_what_cannot_help_is_left_out_with_the_reason(self):
+        random = np.random.default_rng(0)
+        frame = pd.DataFrame(
+            {
+                "useful": random.normal(size=60),
+                "number": np.arange(60),
+                "name": [f"row {i}" for i in range(60)],
+                "constant": 3.5,
+                "same": "x",
+                "empty": pd.array([None] * 60, "Float64"),
+                "when": pd.Timestamp("2020-01-01"),
+                "y": ["a", "b"] * 30,
+            }
+        )
+        model = luce.train(frame, "y")
+        assert [column.name for column in model.document.encoder.columns] == ["useful"]
+        found = reasons(model)
+        assert found.keys() == {"number", "name", "constant", "same", "empty", "when"}
+        for column, word in {
+            "number": "number the rows",
+            "name": "identifier",
+            "constant": "3.5",
+            "same": "'x'",
+            "empty": "missing",
+            "when": "timestamp",
+        }.items():
+            assert word in found[column]
+
+    def test_drop_weight_and_group_are_no_features(self, patients):
+        model = luce.train(patients, "outcome", weight="area", group="patient", drop=["ward"])
+        assert [column.name for column in model.document.encoder.columns] == ["pulse"]
+        assert (model.document.training.weight, model.document.training.group) == (
+            "area",
+            "patient",
+        )
+
+    def test_a_kind_wins_over_the_guess(self, penguins, table):
+        model = luce.train(penguins, "species", kinds={"year": "category"})
+        year = next(c for c in model.document.encoder.columns if c.name == "year")
+        assert (year.kind, year.levels) == ("category", ("2007", "2008", "2009"))
+        numbered = table.append_column("row", pa.array(range(344)))
+        assert reasons(luce.train(numbered, "species")).keys() == {"row"}
+        assert not reasons(luce.train(numbered, "species", kinds={"row": "numeric"}))
+
+
+class TestWeights:
+    def test_a_weight_is_as_many_rows(self, patients):
+        """Where the features are levels, which weights do not scale."""
+        few = patients.select(["ward", "area", "outcome"])
+        many = few.take(np.repeat(np.arange(90), few["area"].to_numpy()))
+        weighted = luce.train(few, "outcome", weight="area", validation=few)
+        repeated = luce.train(many, "outcome", drop=["area"], validation=few)
+        assert weighted.document.training.class_weights == (
+            repeated.document.training.class_weights
+        )
+        np.testing.assert_allclose(
+            weighted.predict_proba(few), repeated.predict_proba(few), atol=2e-3
+        )
+        unweighted = luce.train(few, "outcome", drop=["area"], validation=few)
+        assert abs(unweighted.predict_proba(few) - repeated.predict_proba(few)).max() > 1e-2
+
+    def test_rows_of_weight_0_do_not_count(self, patients):
+        few = patients.select(["ward", "outcome"])
+        weight = np.where(np.arange(90) < 60, 1.0, 0.0)
+        model = luce.train(
+            few.append_column("w", pa.array(weight)), "outcome", weight="w", validation=few[:60]
+            .append_column("w", pa.array(weight[:60])),
+        )  # fmt: skip
+        without = luce.train(few[:60], "outcome", validation=few[:60])
+        np.testing.assert_allclose(model.predict_proba(few), without.predict_proba(few), atol=2e-3)
+
+
+class TestClasses:
+    def test_a_class_of_one_row_stays_in_training(self):
+        x = np.arange(41.0) % 7
+        labels = ["a"] * 20 + ["b"] * 20 + ["only"]
+        model = luce.train(pa.table({"x": x, "y": labels}), "y")
+        assert list(model.classes) == ["a", "b", "only"]
+        np.testing.assert_array_equal(model.confusion.sum(axis=1), [4, 4, 0])
+
+    def test_many_classes_keep_no_confusion(self):
+        labels = np.arange(404) % 101
+        table = pa.table({"x": np.random.default_rng(0).normal(size=404) + labels, "y": labels})
+        model = luce.train(table, "y", validation=0.25)
+        assert model.confusion is None
+        assert model.predict_proba(table).shape == (404, 101)
+
+
+class TestEqualFiles:
+    @pytest.mark.parametrize("options", [{}, {"group": "patient"}, {"C": "auto"}])
+    def test_equal_inputs_give_equal_bytes(self, options, patients, tmp_path):
+        files = set()
+        for threads in (1, 2, 2):
+            with luce.threads(threads):
+                files.add(bytes_of(luce.train(patients, "outcome", **options), tmp_path))
+        assert len(files) == 1
+
+    def test_another_seed_holds_out_others(self, patients, tmp_path):
+        zero, one = (luce.train(patients, "outcome", seed=seed) for seed in (0, 1))
+        assert zero.document.validation != one.document.validation
+        assert zero.document.training.fingerprint == one.document.training.fingerprint
+        np.testing.assert_array_equal(zero.coef, one.coef)
+
+
+def test_stages_and_passes_are_reported(penguins):
+    events = []
+    model = luce.train(penguins, "species", report=events.append)
+    stages = [event.name for event in events if isinstance(event, Stage)]
+    assert ["275" in stages[0], "344" in stages[1], len(stages)] == [True, True, 2]
+    assert isinstance(events[-1], Progress)
+    assert events[-1].passes == model.document.training.passes
