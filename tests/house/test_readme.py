@@ -19,6 +19,7 @@ MASKS = {
     re.compile(r"\b\d+\.\d+\.\d+\w*"): "<version>",
     re.compile(r"\b\d(\.\d+)?e-\d+"): "<tiny>",
     re.compile(r"(\.\d{4})\d+"): r"\1",
+    re.compile(r"\b\d+ (bytes|kB)"): "<size>",
     re.compile(r"\bpass \d+|\b\d+ passes"): "<passes>",
     re.compile(r"\s+"): " ",
 }

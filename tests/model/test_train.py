@@ -8,6 +8,7 @@ import pytest
 
 import luce
 from luce.model.train import Stage
+from luce.tables import encode
 from luce.training import Progress
 
 
@@ -182,3 +183,15 @@ def test_stages_and_passes_are_reported(penguins):
     assert ["275" in stages[0], "344" in stages[1], len(stages)] == [True, True, 2]
     assert isinstance(events[-1], Progress)
     assert events[-1].passes == model.document.training.passes
+
+
+@pytest.mark.parametrize("target", ["sex", "species"])
+def test_c_means_what_it_means_to_the_classifier(table, target):
+    table = table.drop_columns(["island"])
+    model = luce.train(table, target, C=0.3)
+    rows = table.filter(table[target].is_valid())
+    features = encode(model.document.encoder, rows).features
+    classifier = luce.SoftmaxClassifier(C=0.3, tol=1e-10).fit(features, rows[target].to_numpy())
+    np.testing.assert_allclose(
+        model.probabilities(features), classifier.predict_proba(features), atol=1e-3
+    )

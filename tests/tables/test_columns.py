@@ -123,3 +123,11 @@ def test_types_of_kinds():
     }
     with pytest.raises(DataError, match="column 'a': there is no kind 'text'"):
         types_of_kinds({"a": "text"})
+
+
+@pytest.mark.parametrize("rest", [[f"{i}.5" for i in range(40)], ["7"] * 3 + ["8", "-9e2"] * 2])
+def test_numbers_with_a_bad_cell_among_them_are_named(rest):
+    summary = describe([*rest[:2], "abc", None, *rest[2:]])
+    assert summary.left_out is not None
+    assert f"{len(rest)} of {len(rest) + 1} values are numbers" in summary.left_out
+    assert "row 3 has 'abc'" in summary.left_out

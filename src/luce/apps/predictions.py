@@ -16,7 +16,6 @@ from luce.errors import DataError
 from luce.files import replacing
 from luce.maps import topk
 from luce.model import Model
-from luce.tables import encode
 from luce.tables.roles import target_labels
 
 
@@ -27,7 +26,7 @@ def predictions(
     target = model.document.target
     if top is not None and top > len(target.classes):
         raise DataError(f"--top {top}: the model has {len(target.classes)} classes only")
-    encoded = encode(model.document.encoder, model.read(data))
+    encoded = model.encode(data)
     of_class = model.probabilities(encoded.features)
     winners = Argmax().decide(of_class).labels
     columns: dict[str, object] = {target.column: target_labels(target, winners)}

@@ -5,20 +5,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from luce import decisions, files
 from luce.maps import log_softmax, softmax
 from luce.model.record import Document, tensor_shapes
-from luce.model.rows import Comparison, compare, fingerprint_of_rows, labelled_rows
+from luce.model.rows import (
+    Comparison,
+    Source,
+    about,
+    compare,
+    fingerprint_of_rows,
+    labelled_rows,
+)
 from luce.scorers import linear
-from luce.tables import encode, feature_names, read_table, read_types
+from luce.tables import Encoded, encode, feature_names, read_table, read_types
 from luce.tables.features import FeatureName
-from luce.tables.read import ArrowStream
 from luce.tables.roles import label_types, target_labels
-
-Source = str | os.PathLike[str] | ArrowStream
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Model:
 
     def predict_proba(self, data: Source) -> NDArray[np.float32]:
         """Probabilities of the classes for each row of data, shape (n, k); rows sum to 1."""
-        return self.probabilities(encode(self.document.encoder, self.read(data)).features)
+        return self.probabilities(self.encode(data).features)
 
     def decide(self, data: Source, rule: decisions.Rule | None = None) -> decisions.Decision:
         """Decision of a rule, by default `luce.decisions.Argmax()`, for each row of data."""
@@ -98,8 +101,9 @@ class Model:
             name if name in table.column_names else None
             for name in (training.weight, training.group)
         )
-        rows = labelled_rows(table, target, weight, group)
-        encoded = encode(encoder, table)
+        with about(data):
+            rows = labelled_rows(table, target, weight, group)
+            encoded = encode(encoder, table)
         hashed = fingerprint_of_rows(rows, encoder, target, weight, group)
         return compare(
             self.log_probabilities(encoded.features[rows.places]),
@@ -129,9 +133,11 @@ class Model:
             tensors["confusion"] = self.confusion
         files.save(path, self.document, tensors)
 
-    def read(self, data: Source) -> pa.Table:
-        """Read data, with the columns' types as in training."""
-        return read_table(data, types=read_types(self.document.encoder))
+    def encode(self, data: Source) -> Encoded:
+        """Features of data, and the rows with levels that no training row had."""
+        table = read_table(data, types=read_types(self.document.encoder))
+        with about(data):
+            return encode(self.document.encoder, table)
 
     def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logarithms of the probabilities of encoded rows, shape (n, k)."""

@@ -1,6 +1,8 @@
 """Rows whose label is known, and how well they are predicted."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,10 @@ from luce.calibration import Evaluation, evaluate
 from luce.errors import DataError
 from luce.tables import Encoder
 from luce.tables.fingerprint import fingerprint
+from luce.tables.read import ArrowStream
 from luce.tables.roles import MISSING_LABEL, Target, class_indices, row_groups, row_weights
+
+Source = str | os.PathLike[str] | ArrowStream
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,17 @@ class LabelledRows:
     def class_weights(self, classes: int) -> NDArray[np.float64]:
         """Total weight of each class, shape (k,)."""
         return np.bincount(self.labels, self.weights, minlength=classes).astype(np.float64)
+
+
+@contextmanager
+def about(source: Source) -> Iterator[None]:
+    """Name the file that an error is about, where the error itself does not."""
+    try:
+        yield
+    except DataError as error:
+        if isinstance(source, str | os.PathLike) and not str(error).startswith(str(source)):
+            raise DataError(f"{source}: {error}") from error
+        raise
 
 
 def labelled_rows(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.maps import log_softmax
-from luce.model.model import Model, Source
+from luce.model.model import Model
 from luce.model.record import (
     Document,
     Figures,
@@ -22,6 +22,8 @@ from luce.model.record import (
 )
 from luce.model.rows import (
     LabelledRows,
+    Source,
+    about,
     compare,
     count_repeated,
     fingerprint_of_rows,
@@ -90,22 +92,24 @@ def understand(
     """Read a table and decide what each of its columns is for: parameters as for `train`."""
     kinds = kinds or {}
     table = read_table(data, types=types_of_kinds(kinds))
-    for name in (target, weight, group, *drop):
-        if name is not None and name not in table.column_names:
+    with about(data):
+        for name in (target, weight, group, *drop):
+            if name is not None and name not in table.column_names:
+                raise DataError(
+                    f"the table has no column {name!r}; its columns are "
+                    f"{', '.join(map(repr, table.column_names))}"
+                )
+        fitted_target = fit_target(table, target)
+        rows = labelled_rows(table, fitted_target, weight, group)
+        totals = rows.class_weights(len(fitted_target.classes))
+        if not totals.all():
+            weightless = fitted_target.classes[int(np.argmin(totals))]
             raise DataError(
-                f"the table has no column {name!r}; its columns are "
-                f"{', '.join(map(repr, table.column_names))}"
+                f"all rows of class {weightless!r} have weight 0: give some a positive weight, or "
+                "leave the class out"
             )
-    fitted_target = fit_target(table, target)
-    rows = labelled_rows(table, fitted_target, weight, group)
-    totals = rows.class_weights(len(fitted_target.classes))
-    if not totals.all():
-        raise DataError(
-            f"all rows of class {fitted_target.classes[int(np.argmin(totals))]!r} have weight 0: "
-            "give some a positive weight, or leave the class out"
-        )
-    candidates = [n for n in table.column_names if n not in {target, weight, group, *drop}]
-    columns = describe_columns(table, candidates, kinds=kinds)
+        candidates = [n for n in table.column_names if n not in {target, weight, group, *drop}]
+        columns = describe_columns(table, candidates, kinds=kinds)
     return TrainingTable(fitted_target, columns, rows, weight, group)
 
 
@@ -272,9 +276,9 @@ def _rows_to_fit_and_to_measure(
         training = everything
         kinds = {c.name: c.kind for c in table.columns if c.kind is not None}
         types = {**types_of_kinds(kinds), **label_types(table.target)}
-        held_out = labelled_rows(
-            read_table(validation, types=types), table.target, table.weight, table.group
-        )
+        read = read_table(validation, types=types)
+        with about(validation):
+            held_out = labelled_rows(read, table.target, table.weight, table.group)
         source = f"{len(held_out.labels):,} rows of another table"
         if held_out.unlabelled:
             source += f", {held_out.unlabelled:,} more without a label passed over"

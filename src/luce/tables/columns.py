@@ -182,11 +182,25 @@ def _describe_category(block: ColumnBlock, chosen: ColumnKind | None) -> ColumnS
     elif counts[0] == len(values):
         reason = f"every value is {distinct[0].as_py()!r}"
     elif chosen is None and len(distinct) == present and len(values) >= FEWEST_ROWS_FOR_IDENTIFIERS:
-        reason = "every value is different, as in an identifier"
+        reason = _spoilt_numbers(values) or "every value is different, as in an identifier"
     elif counts[0] < RARE_BELOW:
-        reason = f"no level has {RARE_BELOW} rows or more"
+        reason = _spoilt_numbers(values) or f"no level has {RARE_BELOW} rows or more"
     type = str(block.values.type)
     return ColumnSummary(block.name, "category", type, values.null_count, len(distinct), reason)
+
+
+def _spoilt_numbers(values: pa.ChunkedArray) -> str | None:
+    """What to do about text of which most, but not all, are numbers; None for other text."""
+    numeric = pc.match_substring_regex(values, r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$")
+    present = len(values) - values.null_count
+    count = pc.sum(numeric).as_py()
+    if count == present or 2 * count < present:
+        return None
+    row = pc.index(numeric, value=False).as_py()
+    return (
+        f"{count} of {present} values are numbers, but row {row + 1} has {values[row].as_py()!r}: "
+        "correct it, or leave it empty"
+    )
 
 
 def _guess(type: pa.DataType) -> ColumnKind:
