@@ -138,7 +138,7 @@ def load(
         raise ModelFileError(f"{path}: does not fit in memory; use a larger machine") from error
     except _NewerFormatError as error:
         raise ModelFileError(f"{path}: {error}; upgrade luce to read it") from error
-    except (ValueError, RecursionError, safetensors.SafetensorError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError, safetensors.SafetensorError) as error:
         raise ModelFileError(
             f"{path}: not a whole luce model: {error}. Check that this is the right file, fetch it "
             "again, or save the model again"
@@ -161,7 +161,7 @@ def _encode(document: Any, tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
         # will.
         typed = msgspec.json.decode(msgspec.json.encode(document), type=type(document))
         text = msgspec.json.encode(typed, order="deterministic").decode()
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise ValueError(f"the document cannot be held as JSON: {error}") from error
 
     dense = {}

@@ -191,5 +191,7 @@ def _distinct(values: pa.ChunkedArray) -> list[Label]:
         values = pa.chunked_array([chunk.dictionary_decode() for chunk in values.chunks])
     if is_text(values.type):
         values = values.cast(pa.large_string())
+    elif pa.types.is_float16(values.type):
+        values = values.cast(pa.float32())
     labels = pc.unique(values).drop_null().to_pylist()
     return sorted(label for label in labels if label == label)  # NaN is a missing label

@@ -173,6 +173,8 @@ def _plain(block: ColumnBlock) -> pa.ChunkedArray:
         raise DataError(f"column {block.name!r} has the type {type}, which cannot be used yet")
     if is_text(type):
         return block.values.cast(pa.large_string())
+    if pa.types.is_float16(type):  # Most of Arrow's functions know no halves.
+        return block.values.cast(pa.float32())
     if not pa.types.is_dictionary(type):
         return block.values
     value_type = pa.large_string() if is_text(type.value_type) else type.value_type
