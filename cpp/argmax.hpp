@@ -6,8 +6,8 @@
 namespace luce::LUCE_ISA {
 namespace {
 
-// The largest of a row's columns from `begin` to `end`, or NaN when one is NaN. The last vector may begin before `begin`:
-// what it reads twice does not change a maximum.
+// The largest score of the columns from `begin` to `end`, or NaN when there is one. The last vector covers what is left
+// over by whole vectors; it may reach back before `begin`, into columns already compared.
 template <class Real>
 Real largest_or_nan(const Real* row, Index begin, Index end) {
   using N = Native<Real>;
@@ -31,28 +31,31 @@ Real largest_or_nan(const Real* row, Index begin, Index end) {
   return N::largest_lane(N::larger(N::larger(most[0], most[1]), N::larger(most[2], most[3])));
 }
 
-template <class Real>
-bool is_wanted(Real x, Real wanted) { return x == wanted || (x != x && wanted != wanted); }
-
 // The first column from `begin` that holds `wanted`; there is one.
 template <class Real>
 Index first_of(const Real* row, Index begin, Index columns, Real wanted) {
   using N = Native<Real>;
-  using Lanes = typename N::Lanes;
-  const Lanes value = wanted - Lanes{};
-  Index j = begin;
-  for (; j + N::count < columns; j += N::count) {
-    const Lanes x = N::load(row + j);
-    if (N::any_of(wanted == wanted ? x == value : x != x)) break;
+  const typename N::Lanes value = wanted - typename N::Lanes{};
+  const auto hits_at = [&](Index j) {
+    const typename N::Lanes x = N::load(row + j);
+    return (x == value) | ((x != x) & (value != value));
+  };
+  const Index last = columns - N::count;
+  Index j = begin < last ? begin : last;
+  auto hits = hits_at(j);
+  while (!N::any_of(hits)) {
+    j = j + N::count < last ? j + N::count : last;
+    hits = hits_at(j);
   }
-  while (!is_wanted(row[j], wanted)) ++j;
-  return j;
+  Index lane = N::count;
+  for (Index other = N::count; other-- > 0;) lane = hits[other] ? other : lane;
+  return j + lane;
 }
 
 // Only the block that holds the answer is read again, while it is in cache. A row has at least one vector.
 template <class Real>
 Index argmax_of_row(const Real* row, Index columns) {
-  constexpr Index block = 2048;
+  constexpr Index block = 32 * Native<Real>::count;
   Real most = -static_cast<Real>(infinity);
   Index begin = 0;
   for (Index j = 0; j < columns; j += block) {

@@ -43,9 +43,7 @@ class Row {
       for (int part = 0; part < 4; ++part)
         parts[part] = N::larger(N::load(scores_ + j + part * N::count), parts[part]);
     for (; j + N::count <= columns_; j += N::count) parts[0] = N::larger(N::load(scores_ + j), parts[0]);
-    const auto all = N::larger(N::larger(parts[0], parts[1]), N::larger(parts[2], parts[3]));
-    Real most = all[0];
-    for (int lane = 1; lane < N::count; ++lane) most = larger_number<Real>(all[lane], most);
+    Real most = N::largest_lane(N::larger(N::larger(parts[0], parts[1]), N::larger(parts[2], parts[3])));
     for (; j < columns_; ++j) most = larger_number(scores_[j], most);
     return broadcast(most);
   }

@@ -1,8 +1,8 @@
 // What the compiled kernels offer. Every instruction set has one table of them, filled from the same source.
 //
 // Conventions: a matrix is a pointer, a number of rows, a number of columns and the distance between two rows,
-// counted in elements; within a row the elements are adjacent. The caller owns all outputs. An output may be the
-// very memory of the scores (same pointer, same row distance) or must not overlap it at all.
+// counted in elements; within a row the elements are adjacent. The caller owns all outputs. A matrix output may be
+// the very memory of the scores (same pointer, same row distance); otherwise an output overlaps no other argument.
 #pragma once
 
 #include <cstddef>

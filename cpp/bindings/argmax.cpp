@@ -6,7 +6,7 @@ namespace {
 template <class Real>
 void argmax(Matrix2<const Real> scores, Vector1<std::int64_t> out) {
   const auto from = matrix("scores", scores);
-  std::int64_t* to = vector("out", out, from.rows);
+  std::int64_t* to = output("out", out, from);
   if (from.rows > 0 && from.columns == 0)
     throw std::invalid_argument("scores have no columns: there is no largest score");
   nb::gil_scoped_release release;

@@ -14,12 +14,16 @@ Index cross_entropy(Matrix2<const Real> scores, Vector1<const std::int64_t> labe
   const auto from = matrix("scores", scores);
   const std::int64_t* at = vector("labels", labels, from.rows);
   const double* weight = weights ? vector("weights", *weights, from.rows) : nullptr;
-  double* loss = vector("losses", losses, from.rows);
-  Matrix<Real> to{nullptr, from.rows, from.columns, 0};
-  if (gradient) {
-    to = output("gradient", *gradient);
-    require_same_shape("gradient", to, from);
+  double* loss = output("losses", losses, from);
+  const Matrix<Real> to = gradient ? output("gradient", *gradient, from) : Matrix<Real>{};
+
+  const Region losses_region = region("losses", loss, from.rows);
+  const Region gradient_region = region("gradient", to);
+  for (const Region& input : {region("labels", at, from.rows), region("weights", weight, weight ? from.rows : 0)}) {
+    require_apart(losses_region, input);
+    require_apart(gradient_region, input);
   }
+  require_apart(gradient_region, losses_region);
   nb::gil_scoped_release release;
   return active_of<Real>().cross_entropy(from, at, weight, loss, to);
 }

@@ -14,8 +14,7 @@ void require_temperature(double temperature) {
 template <class Real>
 void softmax(Matrix2<const Real> scores, double temperature, Matrix2<Real> out) {
   const auto from = matrix("scores", scores);
-  const auto to = output("out", out);
-  require_same_shape("out", to, from);
+  const auto to = output("out", out, from);
   require_temperature(temperature);
   nb::gil_scoped_release release;
   active_of<Real>().softmax(from, temperature, to);
@@ -24,8 +23,7 @@ void softmax(Matrix2<const Real> scores, double temperature, Matrix2<Real> out) 
 template <class Real>
 void log_softmax(Matrix2<const Real> scores, double temperature, Matrix2<Real> out) {
   const auto from = matrix("scores", scores);
-  const auto to = output("out", out);
-  require_same_shape("out", to, from);
+  const auto to = output("out", out, from);
   require_temperature(temperature);
   nb::gil_scoped_release release;
   active_of<Real>().log_softmax(from, temperature, to);
@@ -34,7 +32,7 @@ void log_softmax(Matrix2<const Real> scores, double temperature, Matrix2<Real> o
 template <class Real>
 void logsumexp(Matrix2<const Real> scores, Vector1<Real> out) {
   const auto from = matrix("scores", scores);
-  Real* to = vector("out", out, from.rows);
+  Real* to = output("out", out, from);
   nb::gil_scoped_release release;
   active_of<Real>().logsumexp(from, to);
 }

@@ -117,6 +117,9 @@ REFUSED = {
     "labels of 32 bits": lambda: kernels.cross_entropy(
         zeros(2, 3), zeros(2, dtype=np.int32), None, zeros(2, dtype=np.float64), None
     ),
+    "unaligned": lambda: kernels.softmax(
+        zeros(25, dtype=np.uint8)[1:].view(np.float32).reshape(2, 3), 1.0, zeros(2, 3)
+    ),
     "gradient of another shape": lambda: kernels.cross_entropy(
         zeros(2, 3), zeros(2, dtype=np.int64), None, zeros(2, dtype=np.float64), zeros(3, 3)
     ),
@@ -127,3 +130,57 @@ REFUSED = {
 def test_refused_not_converted(case):
     with pytest.raises((ValueError, TypeError)):
         REFUSED[case]()
+
+
+APART = [
+    ("gradient", "scores", 1),
+    ("gradient", "scores", 4),
+    ("gradient", "labels", 0),
+    ("gradient", "weights", 11),
+    ("gradient", "losses", 5),
+    ("losses", "scores", 2),
+    ("losses", "labels", 0),
+    ("losses", "weights", 0),
+    ("losses", "weights", 2),
+]
+
+
+@pytest.mark.parametrize(("written", "other", "shift"), APART)
+def test_outputs_that_overlap_are_refused(written, other, shift):
+    """A label overwritten after its check would be an index to anywhere."""
+    arrays = {
+        "scores": np.zeros((3, 4)),
+        "labels": np.zeros(3, np.int64),
+        "weights": np.ones(3),
+        "losses": np.zeros(3),
+        "gradient": np.zeros((3, 4)),
+    }
+    buffer = np.zeros(30)
+    for name, start in ((written, 0), (other, shift)):
+        part = buffer[start : start + arrays[name].size].view(arrays[name].dtype)
+        arrays[name] = part.reshape(arrays[name].shape)
+    with pytest.raises(ValueError, match="overlaps"):
+        kernels.cross_entropy(*arrays.values())
+
+
+@pytest.mark.parametrize("kernel", ["softmax", "log_softmax"])
+def test_an_output_that_overlaps_the_scores_is_refused(dtype, kernel):
+    buffer = zeros(10, 60, dtype=dtype)
+    for out in (buffer[1:], buffer[:-1][::-1], buffer.reshape(-1)[7:547].reshape(9, 60)):
+        with pytest.raises(ValueError, match="out overlaps scores"):
+            getattr(kernels, kernel)(buffer[:-1], 1.0, out)
+    for reduction in (kernels.logsumexp, kernels.argmax):
+        out = buffer[:1].reshape(-1)[:10]
+        if reduction is kernels.argmax:
+            out = buffer.view(np.int64).reshape(-1)[20:30]
+        with pytest.raises(ValueError, match="out overlaps scores"):
+            reduction(buffer, out)
+
+
+def test_an_output_in_the_gaps_of_the_scores(dtype):
+    halves, rows = scores_of((9, 60), dtype), scores_of((18, 30), dtype)
+    for scores, out in ((halves[:, :30], halves[:, 30:]), (rows[::2], rows[1::2])):
+        expected = np.empty((9, 30), dtype)
+        kernels.softmax(scores.copy(), 1.0, expected)
+        kernels.softmax(scores, 1.0, out)
+        np.testing.assert_array_equal(out, expected)

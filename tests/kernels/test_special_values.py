@@ -91,7 +91,7 @@ def test_a_label_out_of_range_is_named_and_nothing_written(implementation, dtype
 
 def test_argmax_is_numpys(implementation, dtype):
     rng = np.random.default_rng(6)
-    for length in [*range(1, 71), 127, 128, 129, 1000, 1025]:
+    for length in [*range(1, 71), 127, 128, 129, 511, 513, 1000, 1025, 2100]:
         scores = rng.integers(0, 4, (20, length)).astype(dtype)
         scores[5:9][rng.random((4, length)) < 2 / length] = NAN
         scores[9:13][rng.random((4, length)) < 0.5] = -INF
