@@ -185,3 +185,14 @@ def test_the_room_offers_what_it_says():
     result = doctest.testmod(importlib.import_module("luce.losses.cross_entropy"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_arrays_that_are_not_aligned_are_copied():
+    raw = np.zeros(8 * 12 + 1, np.uint8)[1:]
+    scores = raw.view(np.float64).reshape(4, 3)
+    weights = np.zeros(8 * 4 + 1, np.uint8)[1:].view(np.float64)
+    weights[:] = 1
+    assert not scores.flags.aligned
+    value, gradient = losses.cross_entropy_gradient(scores, [0, 1, 2, 0], sample_weight=weights)
+    assert value == pytest.approx(np.log(3))
+    np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-15)

@@ -177,8 +177,8 @@ def _checked_scores(scores: ArrayLike) -> Array:
     if array.ndim != 2:
         raise DataError(f"scores have shape {array.shape}; expected (rows, classes)")
     if array.dtype.kind != "f":
-        return np.ascontiguousarray(array, np.float64)
-    return np.ascontiguousarray(array, np.float64 if array.dtype.itemsize == 8 else np.float32)
+        return np.require(array, np.float64, ["C", "A"])
+    return np.require(array, np.float64 if array.dtype.itemsize == 8 else np.float32, ["C", "A"])
 
 
 def _checked_targets(labels: ArrayLike, shape: tuple[int, ...]) -> Array:
@@ -215,7 +215,7 @@ def _checked_weights(sample_weight: ArrayLike, rows: int) -> NDArray[np.float64]
         raise DataError(f"sample_weight has dtype {array.dtype}; expected real numbers")
     if array.shape != (rows,):
         raise DataError(f"sample_weight has shape {array.shape}; expected ({rows},), one a row")
-    weights = np.ascontiguousarray(array, np.float64)
+    weights = np.require(array, np.float64, ["C", "A"])
     good = np.isfinite(weights) & (weights >= 0)
     if not good.all():
         row = int(good.argmin())
