@@ -38,12 +38,14 @@ def problem(seed, n=200, d=6, k=4, spread=0.0, noise=1.0):
     spread=st.sampled_from([0.0, 3.0]),
     fit_intercept=st.booleans(),
     weighted=st.booleans(),
+    single=st.booleans(),
     passes=st.integers(1, 12),
 )
 def test_the_certificate_is_never_below_the_true_gap(
-    seed, k, d, log_c, spread, fit_intercept, weighted, passes
+    seed, k, d, log_c, spread, fit_intercept, weighted, single, passes
 ):
     features, labels = problem(seed, n=60, d=d, k=k, spread=spread)
+    features = features.astype(np.float32) if single else features
     C = 10.0**log_c
     weights = np.random.default_rng(seed).uniform(0.1, 3, 60) if weighted else None
     arguments = {"C": C, "fit_intercept": fit_intercept, "sample_weight": weights, "classes": k}
@@ -144,3 +146,21 @@ def test_the_certificate_comes_soon_after_the_optimum(dtype):
     print(f"{np.dtype(dtype)}: optimum after {arrived} passes, certified after {fit.passes}")
     assert fit.stopped == "certified"
     assert fit.passes <= 3 * arrived
+
+
+@pytest.mark.parametrize("max_iter", [1, 2, 7])
+def test_the_passes_are_limited_in_float32_too(max_iter):
+    features, labels = problem(10)
+    fit = fit_softmax_regression(
+        features.astype(np.float32), labels, classes=4, tol=1e-12, max_iter=max_iter
+    )
+    assert (fit.passes, fit.stopped) == (max_iter, "max_iter")
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"tol": 0.0}, {"tol": np.nan}, {"tol": -1.0}, {"max_iter": 0}]
+)
+def test_impossible_limits(parameters):
+    features, labels = problem(11)
+    with pytest.raises(DataError, match=next(iter(parameters))):
+        fit_softmax_regression(features, labels, classes=4, **parameters)

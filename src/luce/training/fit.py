@@ -103,7 +103,8 @@ def fit_softmax_regression(
     Raises
     ------
     DataError
-        If C is not positive and finite, or a class has no row of positive weight.
+        If C or tol is not positive and finite, max_iter is below 1, or a class has no row of
+        positive weight.
 
     Examples
     --------
@@ -116,6 +117,10 @@ def fit_softmax_regression(
     """
     if not (math.isfinite(C) and C > 0):
         raise DataError(f"C must be positive and finite, got {C!r}: larger means a weaker penalty.")
+    if not (math.isfinite(tol) and tol > 0):
+        raise DataError(f"tol must be positive and finite, got {tol!r}: 1e-6 is a good choice.")
+    if max_iter < 1:
+        raise DataError(f"max_iter must be at least 1, got {max_iter!r}.")
     counts = np.bincount(labels, weights=sample_weight, minlength=classes)
     if not counts.all():
         raise DataError(
@@ -180,7 +185,9 @@ def solve(
     Where float32 is as far as it gets before `tol` is met, the rest is done in float64.
     """
     passes = 0
-    for dtype in sorted({objective.dtype, np.dtype(np.float64)}, key=lambda dtype: dtype.itemsize):
+    exact = np.dtype(np.float64)
+    dtypes = [exact] if objective.dtype == exact or max_iter == 1 else [objective.dtype, exact]
+    for dtype in dtypes:
         problem = replace(objective, dtype=dtype)
 
         def evaluate(variables: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
@@ -201,7 +208,7 @@ def solve(
             tol=tol,
             smallest=np.finfo(np.float64).eps * math.log(objective.classes),
             rounding=float(np.finfo(dtype).eps),
-            max_iter=max(max_iter - passes, 1),
+            max_iter=max_iter - passes - (dtype != exact),  # the certificate takes one
             on_pass=report,
         )
         variables, passes = solution.point, passes + solution.passes
