@@ -1,4 +1,5 @@
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -199,3 +200,13 @@ def test_clone_pickle_and_html(iris):
     again = pickle.loads(pickle.dumps(classifier))
     np.testing.assert_array_equal(again.predict_proba(iris[0]), classifier.predict_proba(iris[0]))
     assert "SoftmaxClassifier" in classifier._repr_html_()
+
+
+def test_fits_of_many_threads_at_once(iris):
+    X, y = iris
+    X, y = np.tile(X, (40, 1)), np.tile(y, 40)
+    expected = SoftmaxClassifier().fit(X, y).coef_
+    with ThreadPoolExecutor(4) as executor:
+        fits = list(executor.map(lambda _: SoftmaxClassifier().fit(X, y).coef_, range(8)))
+    for coef in fits:
+        np.testing.assert_array_equal(coef, expected)

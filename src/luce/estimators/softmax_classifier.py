@@ -53,7 +53,7 @@ def _answering(initialise: Callable[P, None]) -> Callable[P, None]:
     return answer
 
 
-class SoftmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     """Softmax (multinomial logistic) regression, trained to a certified optimum.
 
     Minimises, over ``coef_`` and ``intercept_``,
