@@ -91,3 +91,10 @@ def test_a_model_is_written_though_nobody_reads_on(program, workplace):
         running.stdout.close()
     assert running.returncode == 0
     assert (workplace / "new.luce").exists()
+
+
+def test_labels_that_begin_with_a_sign_keep_it(run, workplace):
+    rows = [f"{i % 7},{['>50K', '<=50K'][i % 2]}" for i in range(60)]
+    write_rows(workplace / "income.csv", ["x,y", *rows])
+    run("train", "income.csv", "--target", "y", "--quiet")
+    assert run("inspect", "income.luce").stdout.count(">50K") >= 4

@@ -196,3 +196,8 @@ def test_arrays_that_are_not_aligned_are_copied():
     value, gradient = losses.cross_entropy_gradient(scores, [0, 1, 2, 0], sample_weight=weights)
     assert value == pytest.approx(np.log(3))
     np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-15)
+
+
+def test_weights_whose_sum_overflows_are_refused():
+    with np.errstate(over="ignore"), pytest.raises(DataError, match="overflows"):
+        cross_entropy([[0.0, 0.0], [0.0, 0.0]], [0, 1], sample_weight=[1e308, 1e308])

@@ -159,3 +159,12 @@ class TestParameters:
         ]
         bad = few.set_column(1, "w", pa.array(weights))
         refused(bad, "y", "C=auto|class 'b'|class 'c'", weight="w", C="auto", validation=few)
+
+
+def test_columns_of_two_roles(few):
+    refused(few, "y", "two are the same", weight="g", group="g")
+    refused(few, "y", "two are the same", weight="y")
+
+
+def test_a_text_where_columns_are_listed(few):
+    refused(few, "y", "list of columns", drop="g")

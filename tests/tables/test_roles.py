@@ -187,3 +187,7 @@ class TestGroups:
     def test_an_absent_column(self):
         with pytest.raises(DataError, match="no column 'g'"):
             row_groups(pa.table({"x": [1]}), "g")
+
+
+def test_zero_has_no_sign():
+    assert fit_target(pa.table({"y": [0.0, -0.0, 1.0]}), "y").classes == (0.0, 1.0)

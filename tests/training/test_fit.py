@@ -164,3 +164,51 @@ def test_impossible_limits(parameters):
     features, labels = problem(11)
     with pytest.raises(DataError, match=next(iter(parameters))):
         fit_softmax_regression(features, labels, classes=4, **parameters)
+
+
+@pytest.mark.parametrize("mean", [1e5, 1e7])
+@pytest.mark.parametrize("seed", range(6))
+def test_sparse_float32_features_with_large_means_are_certified_truly(mean, seed):
+    random = np.random.default_rng(seed)
+    features = (mean * (1 + 0.1 * random.standard_normal((80, 3)))).astype(np.float32)
+    labels = np.arange(80) % 3
+    fit = fit_softmax_regression(scipy.sparse.csr_array(features), labels, classes=3)
+    best = fit_softmax_regression(features.astype(np.float64), labels, classes=3, tol=1e-12)
+    true_gap = objective(fit, features, labels, 1.0) / best.objective - 1
+    assert true_gap <= fit.optimality_gap + 1e-8
+
+
+def test_rare_classes_at_a_weak_penalty():
+    random = np.random.default_rng(0)
+    features = random.standard_normal((2000, 12)) * 10.0 ** np.arange(-3, 3).repeat(2)
+    labels = np.append(np.arange(1999) % 3, 3)
+    fit = fit_softmax_regression(features, labels, classes=4, C=1e6)
+    assert fit.stopped == "certified"
+
+
+def test_rounding_does_not_feed_what_all_classes_share():
+    random = np.random.default_rng(1)
+    features = random.standard_normal((2000, 12)) * 10.0 ** np.linspace(-2, 2, 12)
+    labels = (features[:, :10] + random.standard_normal((2000, 10))).argmax(axis=1)
+    labels[:10] = np.arange(10)
+    features = features.astype(np.float32)
+    fit = fit_softmax_regression(features, labels, classes=10, C=1e6)
+    assert fit.stopped == "certified"
+    assert objective(fit, features, labels, 1e6) == pytest.approx(fit.objective, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("scale", "parameters"),
+    [
+        (1e160, {}),
+        (1.0, {"C": 1e308}),
+        (1.0, {"C": 1e-320}),
+        (1.0, {"sample_weight": np.full(200, 1e308)}),
+        (1.0, {"sample_weight": np.full(200, -1.0)}),
+        (1.0, {"sample_weight": np.full(200, np.nan)}),
+    ],
+)
+def test_numbers_beyond_all_bounds_are_refused(scale, parameters):
+    features, labels = problem(12)
+    with np.errstate(over="ignore"), pytest.raises(DataError):
+        fit_softmax_regression(features * scale, labels, classes=4, **parameters)

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -33,6 +33,10 @@ FIGURES = {
     "brier_score": "Brier score (0 to 2)",
     "expected_calibration_error": "expected calibration error",
 }
+
+
+class Right(str):
+    """Title of a column that is aligned to the right."""
 
 
 class Output(Console):
@@ -94,7 +98,7 @@ def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[
     out.print(f"[bold]{_plain(source)}[/]: {rows}, {columns}\n")
     counts = np.bincount(table.rows.labels)
     classes = dict(zip(map(str, table.target.classes), counts.tolist(), strict=True))
-    listed = _table("column", "kind", ">missing", "use")
+    listed = _table("column", "kind", Right("missing"), "use")
     _add(listed, table.target.column, "target", "", _classes(classes))
     for name, role in ((table.weight, "weight"), (table.group, "group")):
         if name is not None:
@@ -198,7 +202,7 @@ def print_model(model: Model, path: Path) -> None:
     for label, pushes in list(zip(document.target.classes, model.pushes(), strict=True))[
         :MOST_CLASSES
     ]:
-        listed = _table(f"{label}", ">push", "unit")
+        listed = _table(f"{label}", Right("push"), "unit")
         for push in pushes:
             _add(listed, push.feature.column, f"{push.coefficient:+.2f}", push.feature.unit)
         out.print()
@@ -232,7 +236,7 @@ def _print_validation(out: Console, model: Model) -> None:
 
 
 def _print_figures(out: Console, model: Figures, baseline: Figures, rows: int) -> None:
-    listed = _table("figure", ">model", "95 % interval", ">guess", "95 % interval")
+    listed = _table("figure", Right("model"), "95 % interval", Right("guess"), "95 % interval")
     for name, title in FIGURES.items():
         ours, theirs = getattr(model, name), getattr(baseline, name)
         _add(listed, title, *_figure(ours), *_figure(theirs))
@@ -262,7 +266,7 @@ def _print_confusion(
         out.print(f"confusion matrix of {len(classes)} classes: see --json")
     else:
         corner = "true \\ predicted" + (" (weight)" if weighted else "")
-        listed = _table(corner, *(f">{label}" for label in classes), ">found")
+        listed = _table(corner, *(Right(label) for label in classes), Right("found"))
         for position, (label, row) in enumerate(zip(classes, confusion, strict=True)):
             found = f"{row[position] / row.sum():.0%}" if row.sum() else "-"
             _add(listed, label, *map(_number, row), found)
@@ -335,12 +339,11 @@ def _listing(names: Iterable[str]) -> str:
 
 
 def _table(*titles: str) -> Table:
-    """A table without lines; titles that begin with > are of numbers."""
+    """A table without lines; titles that are `Right` are of numbers."""
     listed = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title in titles:
-        number = title.startswith(">")
-        heading = Text(printable(title.removeprefix(">")))
-        listed.add_column(heading, justify="right" if number else "left")
+        justify: Literal["left", "right"] = "right" if isinstance(title, Right) else "left"
+        listed.add_column(Text(printable(title)), justify=justify)
     return listed
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import numpy as np
+
 from luce.errors import DataError
 
 _requested: ContextVar[int | None] = ContextVar("luce_threads", default=None)
@@ -74,9 +76,9 @@ def threads(n: int) -> Iterator[None]:
     ...     luce.num_threads()
     2
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise DataError(f"threads(n) needs a whole number of at least 1, got {n!r}.")
-    token = _requested.set(n)
+    token = _requested.set(int(n))
     try:
         yield
     finally:

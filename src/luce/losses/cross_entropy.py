@@ -163,6 +163,8 @@ def _checked(
     if reduction != "mean":
         return matrix, targets, weights
     total = float(len(matrix)) if weights is None else weights.sum()
+    if not np.isfinite(total):
+        raise DataError("the weights are so large that their sum overflows: scale them down")
     if total == 0:
         raise DataError(
             "the weights sum to 0: there is no mean. Pass rows with weight, or reduction='sum'"

@@ -233,6 +233,5 @@ def no_derivative(name: str) -> NotDifferentiableError:
     """The error that says why argmax cannot be differentiated, and what can."""
     return NotDifferentiableError(
         f"{name} is piecewise constant: its derivative is 0 where it exists and does not exist at "
-        "ties, so there is nothing to learn from. Use a regularised map: Softmax(temperature), "
-        "Sparsemax() or Entmax(alpha)"
+        "ties, so there is nothing to learn from. Use a regularised map: Softmax(temperature)"
     )

@@ -91,10 +91,15 @@ def understand(
 ) -> TrainingTable:
     """Read a table and decide what each of its columns is for: parameters as for `train`."""
     kinds = kinds or {}
+    if isinstance(drop, str):
+        raise DataError(f"drop is a list of columns, such as [{drop!r}], not a text")
     table = read_table(data, types=types_of_kinds(kinds))
     with about(data):
-        for name in (target, weight, group, *drop):
-            if name is not None and name not in table.column_names:
+        roles = [name for name in (target, weight, group) if name is not None]
+        if len(set(roles)) < len(roles):
+            raise DataError("target, weight and group are columns of their own: two are the same")
+        for name in (*roles, *drop):
+            if name not in table.column_names:
                 raise DataError(
                     f"the table has no column {name!r}; its columns are "
                     f"{', '.join(map(repr, table.column_names))}"
@@ -234,7 +239,7 @@ def train_on(
             ),
             weight=table.weight,
             group=table.group,
-            seed=seed,
+            seed=int(seed),
             C=chosen,
             C_chosen_by="cross-validation" if C == "auto" else "user",
             objective=fit.objective,
@@ -253,10 +258,14 @@ def train_on(
 
 
 def _check_parameters(C: object, seed: int) -> None:
-    usable = isinstance(C, int | float) and not isinstance(C, bool) and 0 < C < math.inf
+    usable = (
+        isinstance(C, int | float | np.integer | np.floating)
+        and not isinstance(C, bool)
+        and 0 < C < math.inf
+    )
     if C != "auto" and not usable:
         raise DataError(f"C is a positive finite number or 'auto', not {C!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise DataError(f"seed is a whole number of 0 or more, not {seed!r}")
 
 

@@ -194,4 +194,5 @@ def _distinct(values: pa.ChunkedArray) -> list[Label]:
     elif pa.types.is_float16(values.type):
         values = values.cast(pa.float32())
     labels = pc.unique(values).drop_null().to_pylist()
-    return sorted(label for label in labels if label == label)  # NaN is a missing label
+    # NaN is a missing label, and -0.0 is 0.0.
+    return sorted({x + 0.0 if isinstance(x, float) else x for x in labels if x == x})

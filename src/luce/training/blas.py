@@ -4,6 +4,7 @@ A product of one block of rows is too small to be shared: waking a second BLAS t
 than the product. The setting is process-wide, so concurrent fits count themselves in and out.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,16 @@ from threadpoolctl import ThreadpoolController
 _lock = threading.Lock()
 _users = 0
 _limit: Any = None
+
+
+def _forget() -> None:
+    """In a forked child no fit is under way, whatever the parent was doing."""
+    global _lock, _users
+    _lock, _users = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 @cache

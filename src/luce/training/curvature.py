@@ -12,7 +12,7 @@ from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
 from luce.training.preconditioner import Preconditioner
 from luce.training.solver import Curvature
 
-MOST_PARAMETERS = 2048  # their Hessian takes 32 MB
+MOST_PARAMETERS = 2048  # their Hessian takes 32 MB, and making it several times that
 RIDGE = 1e-12  # of the largest curvature, against rounding where probabilities have saturated
 
 
@@ -75,10 +75,20 @@ def inverse_hessian(
     unseen[:, -1] = 1 / preconditioner.scale[:, -1]
     unseen /= np.linalg.norm(unseen)
     hessian += np.outer(unseen, unseen)
-    hessian[np.diag_indices(k * width)] += RIDGE * hessian.diagonal().max()
     # By its root, so that rounding cannot make the inverse indefinite.
-    root = np.linalg.inv(np.linalg.cholesky(hessian))
+    root = np.linalg.inv(_cholesky(hessian))
     return lambda vector: (root.T @ (root @ vector.ravel())).reshape(shape)
+
+
+def _cholesky(hessian: Vector) -> Vector:
+    """Root of a Hessian that rounding may have made indefinite, with the least ridge that helps."""
+    ridge = RIDGE * hessian.diagonal().max()
+    while True:
+        hessian[np.diag_indices(len(hessian))] += ridge
+        try:
+            return np.asarray(np.linalg.cholesky(hessian), np.float64)
+        except np.linalg.LinAlgError:
+            ridge *= 10
 
 
 def recentred(

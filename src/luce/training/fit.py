@@ -103,8 +103,9 @@ def fit_softmax_regression(
     Raises
     ------
     DataError
-        If C or tol is not positive and finite, max_iter is below 1, or a class has no row of
-        positive weight.
+        If C or tol is not positive and finite, max_iter is below 1, a weight is negative or not
+        finite, a class has no row of positive weight, or the features are too large for their
+        dtype.
 
     Examples
     --------
@@ -121,6 +122,10 @@ def fit_softmax_regression(
         raise DataError(f"tol must be positive and finite, got {tol!r}: 1e-6 is a good choice.")
     if max_iter < 1:
         raise DataError(f"max_iter must be at least 1, got {max_iter!r}.")
+    if sample_weight is not None and not (np.isfinite(sample_weight) & (sample_weight >= 0)).all():
+        raise DataError(
+            "weights are finite numbers of at least 0: a sample or class weight is not."
+        )
     counts = np.bincount(labels, weights=sample_weight, minlength=classes)
     if not counts.all():
         raise DataError(
@@ -128,6 +133,10 @@ def fit_softmax_regression(
             "classes: give it rows or leave it out."
         )
     total_weight = float(counts.sum())
+    if not 1e-300 < C * total_weight < 1e300:
+        raise DataError(
+            f"C * sum of weights is {C * total_weight:g}: bring C or the weights nearer 1."
+        )
     objective = SoftmaxRegression(
         features=features,
         centre=None,
@@ -138,10 +147,12 @@ def fit_softmax_regression(
         fit_intercept=fit_intercept,
         dtype=features.dtype,
     )
-    with shared_rows(blocks_of_rows(objective.rows, sum(objective.shape))) as over_rows:
+    width = features.shape[1] if isinstance(features, np.ndarray) else features.nnz // len(labels)
+    with shared_rows(blocks_of_rows(objective.rows, classes + width)) as over_rows:
         if fit_intercept and isinstance(features, np.ndarray):
-            objective = replace(objective, centre=feature_mean(objective, over_rows))
-        moments = first_moments(objective, over_rows)
+            mean = feature_mean(objective, over_rows).astype(features.dtype)
+            objective = replace(objective, centre=mean.astype(np.float64))
+        moments = first_moments(replace(objective, dtype=np.dtype(np.float64)), over_rows)
         preconditioner = precondition(objective, moments, over_rows)
         if start is None:
             parameters = np.zeros(objective.shape)
@@ -191,8 +202,11 @@ def solve(
         problem = replace(objective, dtype=dtype)
 
         def evaluate(variables: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
+            # What is common to all classes changes no probability: rounding must not feed it.
             parameters = preconditioner.parameters(variables)
+            parameters -= parameters.mean(axis=0)
             value, gradient = problem.value_and_gradient(parameters, over_rows)
+            gradient -= gradient.mean(axis=0)
             bounds = optimality_gap(problem, moments, parameters, value, gradient)
             return Evaluation(value, preconditioner.pull_back(gradient), *bounds)
 

@@ -75,7 +75,7 @@ def variances(objective: SoftmaxRegression, centre: Vector, over_rows: SumOverRo
     """
 
     def sums(block: Rows) -> Vector:
-        rows, weights = objective.block(block), objective.row_weights(block)
+        rows, weights = objective.block(block).astype(np.float64), objective.row_weights(block)
         if isinstance(rows, np.ndarray):
             return weights @ (rows - centre) ** 2
         total = weights @ rows.multiply(rows) - 2 * centre * (weights @ rows)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from luce.errors import DataError
 from luce.training.moments import Moments, covariance, variances
 from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
 
@@ -86,10 +87,16 @@ def precondition(
     affordable = d <= MOST_ROTATED and d * d <= 16 * objective.rows * k
     rotation = None
     if isinstance(objective.features, np.ndarray) and (d <= ALWAYS_ROTATED or affordable):
-        eigenvalues, rotation = np.linalg.eigh(covariance(objective, centre, over_rows))
+        eigenvalues, rotation = np.linalg.eigh(_finite(covariance(objective, centre, over_rows)))
     else:
-        eigenvalues = variances(objective, centre, over_rows)
+        eigenvalues = _finite(variances(objective, centre, over_rows))
     curvature = np.maximum(eigenvalues, 0.0) * class_curvature + objective.l2
     return Preconditioner(
         centre, rotation, 1 / np.sqrt(np.column_stack([curvature, class_curvature]))
     )
+
+
+def _finite(moments: Vector) -> Vector:
+    if not np.isfinite(moments).all():
+        raise DataError("the features are so large that their squares overflow: scale them down.")
+    return moments

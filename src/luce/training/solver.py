@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from luce.errors import DataError
+
 Vector: TypeAlias = NDArray[np.float64]
 Product: TypeAlias = Callable[[Vector], Vector]
 Stopped: TypeAlias = Literal["certified", "max_iter", "precision"]
@@ -76,7 +78,7 @@ class Solution:
         The evaluated point of least value.
     value : float
     gap : float
-        Certified bound on the relative gap, (value - lower bound) / |lower bound|.
+        Certified bound on the relative gap, (value - lower bound) / max(|lower bound|, smallest).
     passes : int
     stopped : {"certified", "max_iter", "precision"}
         The gap is at most `tol`; or the passes were used up; or neither value nor gap fall any
@@ -153,11 +155,13 @@ def lbfgs(
         return Solution(best_point, best_value, relative_gap(), passes, stopped)
 
     point, here = start, evaluate(start)
+    if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
+        raise DataError("the features are so large that the scores overflow: scale them down.")
     memory, computed = Memory(), 0
     marked, marked_value, marked_gap = passes, best_value, relative_gap()
     patience = STALLED + (curvature.every if curvature is not None else 0)
     hoped = np.inf
-    while (gap := relative_gap()) > tol:
+    while not (gap := relative_gap()) <= tol:
         if best_value < marked_value - rounding * abs(best_value) or gap < marked_gap / 2:
             marked, marked_value, marked_gap = passes, best_value, gap
         if passes >= max_iter:
