@@ -88,6 +88,8 @@ def _cholesky(hessian: Vector) -> Vector:
         try:
             return np.asarray(np.linalg.cholesky(hessian), np.float64)
         except np.linalg.LinAlgError:
+            if not np.isfinite(ridge):
+                raise
             ridge *= 10
 
 
