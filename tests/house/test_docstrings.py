@@ -66,7 +66,10 @@ def problems(name: str, value: Any) -> Iterator[str]:
         return
     if not value.__doc__:
         yield "has no docstring"
-    elif is_function or (is_class and not is_never_called(value)):
+        return
+    if (is_class or is_function) and ">>>" not in value.__doc__:
+        yield "shows no example (>>>)"
+    if is_function or (is_class and not is_never_called(value)):
         yield from section_problems(name, value)
 
 
@@ -80,8 +83,6 @@ def section_problems(name: str, value: Any) -> Iterator[str]:
             yield from parameter_problems(sections, parameters)
         return
 
-    if ">>>" not in value.__doc__:
-        yield "shows no example (>>>)"
     yield from parameter_problems(sections, parameters)
     returns = inspect.isroutine(value) and signature.return_annotation not in (None, "None")
     if returns and not sections.keys() & {"Returns", "Yields"}:
@@ -210,7 +211,8 @@ def test_everything_that_is_missing_is_found():
     assert list(problems("silent", silent)) == ["has no docstring"]
     assert list(problems("SilentError", SilentError)) == ["has no docstring"]
     assert list(problems("Record", Record)) == [
-        "describes the parameters ['scores'], takes ['value']"
+        "shows no example (>>>)",
+        "describes the parameters ['scores'], takes ['value']",
     ]
     assert list(problems("hollow", hollow)) == [
         "shows no example (>>>)",

@@ -27,6 +27,12 @@ class Decision:
         False where the rule abstains; the label is then its best guess all the same.
     sets : ndarray of bool, shape (n, k), or None
         The classes the rule holds possible, for rules that give sets.
+
+    Examples
+    --------
+    >>> decision = Argmax().decide([[0.2, 0.8]])
+    >>> decision.labels, decision.answered, decision.sets
+    (array([1]), array([ True]), None)
     """
 
     labels: npt.NDArray[np.intp]
@@ -35,7 +41,14 @@ class Decision:
 
 
 class Rule(Protocol):
-    """A frozen value that makes a decision of probabilities: what every rule here is."""
+    """A frozen value that makes a decision of probabilities: what every rule here is.
+
+    Examples
+    --------
+    >>> rules: list[Rule] = [Argmax(), TopK(2)]
+    >>> [rule.decide([[0.2, 0.8]]).labels.item() for rule in rules]
+    [1, 1]
+    """
 
     def decide(self, probabilities: npt.ArrayLike) -> Decision:
         """Decide each row of probabilities (n, k)."""

@@ -26,7 +26,15 @@ from luce.tables.roles import label_types, target_labels
 
 @dataclass(frozen=True)
 class Push:
-    """How much one feature pushes one class: its coefficient less the mean over the classes."""
+    """How much one feature pushes one class: its coefficient less the mean over the classes.
+
+    Examples
+    --------
+    >>> import luce
+    >>> model = luce.train("examples/penguins.csv", "species")
+    >>> model.pushes(most=1)[0][0].feature.column
+    'bill_length_mm'
+    """
 
     feature: FeatureName
     coefficient: float

@@ -123,6 +123,16 @@ class Comparison:
     trained_on : bool
         Whether these are exactly the rows that the model was trained on: the figures then say
         nothing about other rows.
+
+    Examples
+    --------
+    >>> import luce
+    >>> model = luce.train("examples/penguins.csv", "species")
+    >>> comparison = model.evaluate("examples/penguins.csv")
+    >>> comparison.model.log_loss.value < comparison.baseline.log_loss.value
+    True
+    >>> comparison.trained_on
+    True
     """
 
     model: Evaluation

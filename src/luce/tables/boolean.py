@@ -22,6 +22,12 @@ class BooleanColumn(
 
     `type` is the Arrow type that the training table had; `most_frequent` stands in for a missing
     value, and is false when both occur equally often.
+
+    Examples
+    --------
+    >>> column = BooleanColumn(name="wet", type="bool", most_frequent=True, missing_indicator=False)
+    >>> column.kind
+    'boolean'
     """
 
     name: str

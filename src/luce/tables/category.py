@@ -32,6 +32,13 @@ class CategoryColumn(
     order of their text, which does not depend on the order of the rows. `rare` are the other levels
     of the training rows; if there are any they share one feature, also with levels never seen.
     `missing` says whether missing values have a feature; if not they count as never seen.
+
+    Examples
+    --------
+    >>> column = CategoryColumn(
+    ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False)
+    >>> column.kind
+    'category'
     """
 
     name: str

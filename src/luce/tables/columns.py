@@ -51,6 +51,12 @@ class ColumnSummary:
         How many distinct levels a category has; None for the other kinds.
     left_out
         Why it is not used, in plain words; None where it is used.
+
+    Examples
+    --------
+    >>> (summary,) = describe_columns(pa.table({"mass": [3750, None, 4300]}), ["mass"])
+    >>> summary.kind, summary.missing, summary.left_out
+    ('numeric', 1, None)
     """
 
     name: str

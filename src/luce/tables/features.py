@@ -6,7 +6,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class FeatureName:
-    """One feature: the table's column that it comes from, and what a step of 1 in it means."""
+    """One feature: the table's column that it comes from, and what a step of 1 in it means.
+
+    Examples
+    --------
+    >>> FeatureName("sex", "level", "male", "when sex = male").unit
+    'when sex = male'
+    """
 
     column: str
     what: Literal["value", "missing", "level", "rare"]

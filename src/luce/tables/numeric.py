@@ -25,6 +25,13 @@ class NumericColumn(
     `type` is the Arrow type that the training table had. `mean` and `scale` are the mean and the
     population standard deviation of the training values with the median in place of missing ones;
     `scale` is 1 where that deviation is 0.
+
+    Examples
+    --------
+    >>> column = NumericColumn(
+    ...     name="depth", type="double", median=17.3, mean=17.2, scale=2.0, missing_indicator=True)
+    >>> column.kind
+    'numeric'
     """
 
     name: str

@@ -46,6 +46,14 @@ class LinearFit:
         readings for curvature are not counted.
     stopped : {"certified", "max_iter", "precision"}
         Why the solver stopped; the gap is at most `tol` only if "certified".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from luce.training import fit_softmax_regression
+    >>> fit = fit_softmax_regression(np.eye(4), np.array([0, 0, 1, 1]), classes=2)
+    >>> fit.coef.shape, fit.intercept.shape, fit.stopped
+    ((2, 4), (2,), 'certified')
     """
 
     coef: Vector
