@@ -7,60 +7,71 @@
 namespace luce::LUCE_ISA {
 namespace {
 
-template <class T>
-struct Sum {
-  T hi;
-  T lo;
+template <class V>
+struct Sum2 {
+  V hi;
+  V lo;
 };
-using Pair = Sum<Vector>;
+using Pair = Sum2<Doubles>;
 
-template <class T>
-inline Sum<T> two_sum(T a, T b) {
-  const T sum = a + b;
-  const T b_part = sum - a;
+template <class V>
+inline Sum2<V> two_sum(V a, V b) {
+  const V sum = a + b;
+  const V b_part = sum - a;
   return {sum, (a - (sum - b_part)) + (b - b_part)};
 }
 
 // The same for |large| >= |small|, or large = 0.
-inline Pair fast_two_sum(Vector large, Vector small) {
-  const Vector sum = large + small;
+template <class V>
+inline Sum2<V> fast_two_sum(V large, V small) {
+  const V sum = large + small;
   return {sum, small - (sum - large)};
 }
 
-inline Pair two_product(Vector a, Vector b) {
-  const Vector product = a * b;
-  if constexpr (has_fma) {
+template <class V>
+inline Sum2<V> two_product(V a, V b) {
+  const V product = a * b;
+  if constexpr (has_fma<double> || sizeof(a[0]) == sizeof(float)) {
     return {product, multiply_add(a, b, -product)};
   } else {
-    const Vector a_shifted = a * 134217729.0, b_shifted = b * 134217729.0;  // 2^27 + 1
-    const Vector a_hi = a_shifted - (a_shifted - a), b_hi = b_shifted - (b_shifted - b);
-    const Vector a_lo = a - a_hi, b_lo = b - b_hi;
-    return {product, ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo};
+    const V a_shifted = a * 134217729.0, b_shifted = b * 134217729.0;  // 2^27 + 1
+    const V a_hi = a_shifted - (a_shifted - a), b_hi = b_shifted - (b_shifted - b);
+    const V a_lo = a - a_hi, b_lo = b - b_hi;
+    const V lo = ((a_hi * b_hi - product) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo;
+    return {product, lo - lo == 0.0 ? lo : V{}};  // the halves of a huge number overflow
   }
 }
 
-inline Pair product(Pair a, Vector b) {
+inline Pair product(Pair a, Doubles b) {
   const Pair main = two_product(a.hi, b);
   return {main.hi, main.lo + a.lo * b};
+}
+
+inline Pair product(Pair a, Pair b) {
+  const Pair main = product(a, b.hi);
+  return {main.hi, main.lo + a.hi * b.lo};
 }
 
 inline Pair plus(Pair a, Pair b) {
   const Pair main = two_sum(a.hi, b.hi);
   return {main.hi, main.lo + (a.lo + b.lo)};
 }
-inline Vector plus(Vector a, Vector b) { return a + b; }
 
-inline Pair as_pair(Pair a) { return a; }
-inline Pair as_pair(Vector a) { return {a, Vector{}}; }
+inline Pair negative(Pair a) { return {-a.hi, -a.lo}; }
 
 inline Pair reciprocal(Pair a) {
-  const Vector guess = 1.0 / a.hi;
+  const Doubles guess = 1.0 / a.hi;
   const Pair unit = two_product(a.hi, guess);
   return {guess, guess * (((1.0 - unit.hi) - unit.lo) - a.lo * guess)};
 }
 
 // The error term of an infinite or huge result is itself infinite or NaN, and means nothing.
-inline Pair without_stray_error(Pair a) { return {a.hi, a.lo - a.lo == 0.0 ? a.lo : Vector{}}; }
+inline Pair without_stray_error(Pair a) { return {a.hi, a.lo - a.lo == 0.0 ? a.lo : Doubles{}}; }
+
+inline Pair one_plus(Pair x) {
+  const Pair sum = two_sum(broadcast<double>(1.0), x.hi);
+  return {sum.hi, sum.lo + x.lo};
+}
 
 }  // namespace
 }  // namespace luce::LUCE_ISA

@@ -1,144 +1,305 @@
-// exp of a score's distance to the largest score of its row, divided by the temperature, and the sum of many of them.
+// exp(score / temperature), relative to a reference near the largest score of the row, and sums of many of them.
 //
-// For float scores a double holds every intermediate result far beyond what the answer needs. For double scores the
-// distance is kept exactly as a pair, so is the part of each exponential that does not fit, and so is the sum.
+// The relation is a power of two, 2^N near exp(reference / temperature), so that nothing needs to be subtracted from a
+// score: x = n ln 2 + r is reduced exactly, and exp(x) 2^-N = 2^(n - N) exp(r). Only where |reference / temperature| is
+// so large that every score that matters lies within a factor of 2 of it is the reference subtracted first: then the
+// difference is exact (Sterbenz, 1974).
 //
-// Results are scaled by `unit`, which keeps every intermediate that matters out of the subnormal range.
+// Results carry a factor 2^unit, and scores too low to matter are raised to a floor, so that no intermediate result is
+// subnormal. What is at the floor vanishes when it is divided by the sum.
 #pragma once
 
-#include "exact.hpp"
+#include "temperature.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
 
-constexpr double ln2_hi = 0x1.62e42fefa3800p-1;  // 42 bits: a product with an integer below 2^11 is exact
-constexpr double ln2_lo = 0x1.ef35793c76730p-45;
+template <class Real>
+struct Format;
+template <>
+struct Format<float> {
+  static constexpr int mantissa = 23, bias = 127, unit = 32, smallest = -125;
+  static constexpr double near = 256;
+  static constexpr double unit_size = 0x1p32;
+};
+template <>
+struct Format<double> {
+  static constexpr int mantissa = 52, bias = 1023, unit = 200, smallest = -1021;
+  static constexpr double near = 2048;
+  static constexpr double unit_size = 0x1p200;
+};
+
+// x + rounder has the nearest multiple of the table's step, or the nearest integer, in its lowest bits.
+template <class Real>
+constexpr double rounder = sizeof(Real) == sizeof(double) ? 0x1.8p+52 : lanes<float> == 16 ? 0x1.8p+19 : 0x1.8p+20;
+template <class Real>
+constexpr double integer_rounder = sizeof(Real) == sizeof(double) ? 0x1.8p+52 : 0x1.8p+23;
+
 constexpr double log2_e = 0x1.71547652b82fep+0;
-constexpr double rounder = 0x1.8p+52;  // x + rounder has the integer nearest to x in its lowest bits
+constexpr double ln_2 = 0x1.62e42fefa39efp-1;
 
+// Several vectors of exponentials, and what makes them up: `value` is the rounded value of a sum of two parts, `main`
+// and the product of `part` and `slope`, that a total takes in unrounded. Of doubles the second part is `part` alone.
+template <class Real, int count>
+struct Terms {
+  Vector<Real> value[count], main[count], part[count], slope[count];
+
+  void leave_out(int i, Bits<Real> mask) {
+    main[i] = mask ? Vector<Real>{} : main[i];
+    part[i] = mask ? Vector<Real>{} : part[i];
+  }
+};
+
+// 2^(j / size), with j / size taken off the exponent that will be added; and the logarithm of what rounding took.
+constexpr int table_bits = lanes<float> == 16 ? 4 : 3;
+struct Powers {
+  alignas(64) std::int32_t bits[16];
+  alignas(64) float lost[16];
+};
+constexpr Powers powers_of_16th = {
+    {0x3f800000, 0x3f85aac3, 0x3f8b95c2, 0x3f91c3d3, 0x3f9837f0, 0x3f9ef532, 0x3fa5fed7, 0x3fad583f,
+     0x3fb504f3, 0x3fbd08a4, 0x3fc5672a, 0x3fce248c, 0x3fd744fd, 0x3fe0ccdf, 0x3feac0c7, 0x3ff5257d},
+    {0x0p+0f, 0x1.8d96d4p-25f, -0x1.9c0c22p-27f, 0x1.964902p-25f, 0x1.125002p-25f, 0x1.370be4p-25f, -0x1.0a3552p-25f,
+     -0x1.00d8acp-27f, 0x1.26055cp-26f, -0x1.05cb44p-25f, 0x1.67a1cap-28f, 0x1.a3b5e4p-28f, -0x1.f9c306p-27f,
+     -0x1.6961b4p-28f, -0x1.a5217cp-28f, 0x1.61428ep-28f}};
+
+// Looked up by the lowest bits of `at`.
+class PowerTable {
+ public:
+  PowerTable() {
+    for (int i = 0; i < 16; ++i) {
+      const int j = i % (1 << table_bits), step = 16 >> table_bits;
+      bits_[i] = powers_of_16th.bits[j * step] - (j << (Format<float>::mantissa - table_bits));
+      lost_[i] = powers_of_16th.lost[j * step];
+    }
+  }
+#if defined(__AVX512F__)
+  Bits<float> bits(Bits<float> at) const {
+    return reinterpret_cast<Bits<float>>(
+        _mm512_maskz_permutexvar_epi32(0xffff, reinterpret_cast<__m512i>(at), _mm512_load_si512(bits_)));
+  }
+  Floats lost(Bits<float> at) const {
+    return _mm512_maskz_permutexvar_ps(0xffff, reinterpret_cast<__m512i>(at), _mm512_load_ps(lost_));
+  }
+#elif defined(__AVX2__)
+  Bits<float> bits(Bits<float> at) const {
+    return reinterpret_cast<Bits<float>>(_mm256_permutevar8x32_epi32(
+        _mm256_load_si256(reinterpret_cast<const __m256i*>(bits_)), reinterpret_cast<__m256i>(at)));
+  }
+  Floats lost(Bits<float> at) const {
+    return _mm256_permutevar8x32_ps(_mm256_load_ps(lost_), reinterpret_cast<__m256i>(at));
+  }
+#else
+  Bits<float> bits(Bits<float> at) const { return looked_up<Bits<float>>(bits_, at); }
+  Floats lost(Bits<float> at) const { return looked_up<Floats>(lost_, at); }
+
+  template <class V, class T>
+  static V looked_up(const T* table, Bits<float> at) {
+    V x{};
+    for (int lane = 0; lane < lanes<float>; ++lane) x[lane] = table[at[lane] & ((1 << table_bits) - 1)];
+    return x;
+  }
+#endif
+
+ private:
+  alignas(64) std::int32_t bits_[16];
+  alignas(64) float lost_[16];
+};
+
+// exp(x + x_lo) times the power of two in the rounder, of vectors of floats. x = n ln 2 + r, n a multiple of 1/16 or 1/8;
+// with a fused product, or x and n ln 2 on one grid, r is exact but for its last step.
+// exp(r) = 1 + r slope(r), good to 2^-29, relatively.
+template <int count>
+inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool has_lo, Floats rounder,
+                         const PowerTable& table, Terms<float, count>& terms) {
+  Floats m[count], n[count];
+  for (int i = 0; i < count; ++i) m[i] = multiply_add(x[i], broadcast<float>(log2_e), rounder);
+  for (int i = 0; i < count; ++i) n[i] = m[i] - rounder;
+  for (int i = 0; i < count; ++i) x[i] = multiply_add(n[i], broadcast<float>(-0x1.62e430p-1), x[i]);
+  for (int i = 0; i < count; ++i) x[i] = multiply_add(n[i], broadcast<float>(0x1.05c610p-29), x[i]);
+  if (has_lo)
+    for (int i = 0; i < count; ++i) x[i] = x[i] + x_lo[i];
+  for (int i = 0; i < count; ++i) x[i] = x[i] + table.lost(as_bits(m[i]));
+  for (int i = 0; i < count; ++i)
+    terms.main[i] = as_vector((as_bits(m[i]) << (Format<float>::mantissa - table_bits)) + table.bits(as_bits(m[i])));
+  for (int i = 0; i < count; ++i) {
+    Floats slope;
+    if constexpr (table_bits == 4) {
+      slope = multiply_add(x[i], broadcast<float>(0x1.555596p-3), broadcast<float>(0x1.000220p-1));
+    } else {
+      slope = multiply_add(x[i], broadcast<float>(0x1.55567cp-5), broadcast<float>(0x1.555c76p-3));
+      slope = multiply_add(slope, x[i], broadcast<float>(0.5));
+    }
+    terms.slope[i] = multiply_add(slope, x[i], broadcast<float>(1.0));
+  }
+  for (int i = 0; i < count; ++i) terms.part[i] = x[i] * terms.main[i];
+  for (int i = 0; i < count; ++i) terms.value[i] = multiply_add(terms.part[i], terms.slope[i], terms.main[i]);
+}
+
+// The same of doubles, as a pair: hi is rounded, hi + lo good to about 2^-62. The higher part of ln 2 has 34 bits, so
+// that its product with n is exact, fused or not.
+inline Pair exponential(Doubles x, Doubles x_lo, Doubles rounder) {
+  const Doubles m = multiply_add(x, broadcast<double>(log2_e), rounder);
+  const Doubles n = m - rounder;
+  const Doubles r_hi = multiply_add(n, broadcast<double>(-0x1.62e42fef8p-1), x);
+  const Pair r = fast_two_sum(r_hi, multiply_add(n, broadcast<double>(-0x1.1cf79abc9e3b4p-36), x_lo));
+  constexpr double coefficients[] = {0x1.af4de97ca4194p-26, 0x1.27e4db646b17ep-22, 0x1.71de0231960ebp-19,
+                                     0x1.a01a01a6d889cp-16, 0x1.a01a01abe7fe1p-13, 0x1.6c16c16c162d4p-10,
+                                     0x1.11111111100dcp-7,  0x1.5555555555556p-5,  0x1.5555555555557p-3, 0.5};
+  Doubles p = broadcast<double>(0x1.1f730349868cep-29);
+  for (double coefficient : coefficients) p = multiply_add(p, r.hi, broadcast<double>(coefficient));
+  const Pair first = fast_two_sum(broadcast<double>(1.0), r.hi);
+  const Pair y = fast_two_sum(first.hi, multiply_add(r.hi * r.hi, p, first.lo + r.lo));
+  const Doubles power = as_vector(as_bits(m) << Format<double>::mantissa);
+  return {y.hi * power, y.lo * power};
+}
+
+template <class Real, bool tempered>
+class Reference {
+  using F = Format<Real>;
+  using V = Vector<Real>;
+
+ public:
+  // `at`: a finite score for each lane, which no score of its row exceeds by more than `headroom`.
+  Reference(V at, const Temperature<Real, tempered>& temperature) : temperature_(temperature) {
+    const V quotient = temperature.quotient(temperature.difference(at, V{})).hi;
+    const auto is_near = (quotient < static_cast<Real>(F::near)) & (quotient > static_cast<Real>(-F::near));
+    shift_ = is_near ? V{} : at;
+    const V near = is_near ? quotient : V{};
+    constexpr Real to_integer = static_cast<Real>(integer_rounder<Real>);
+    power_ = (near * static_cast<Real>(log2_e) + to_integer) - to_integer;
+    // The table of floats brings the bias of the exponent with it.
+    rounder_ = static_cast<Real>(rounder<Real> + F::unit + (groups<Real> > 1 ? 0 : F::bias)) - power_;
+    floor_ = temperature.times((power_ + static_cast<Real>(F::smallest - F::unit)) * static_cast<Real>(ln_2));
+  }
+
+  static constexpr double headroom = 9.0;  // in units of the temperature
+
+  // exp(score / temperature) 2^(unit - N); NaN where the score is.
+  template <int count>
+  Terms<Real, count> terms(const V (&scores)[count]) const {
+    Terms<Real, count> e;
+    V x[count], x_lo[count];
+    for (int i = 0; i < count; ++i) {
+      const Sum2<V> q = temperature_.quotient(maximum(floor_, temperature_.difference(scores[i], shift_)));
+      x[i] = q.hi;
+      x_lo[i] = q.lo;
+    }
+    if constexpr (groups<Real> > 1) {
+      exponentials(x, x_lo, tempered, rounder_, table_, e);
+    } else {
+      for (int i = 0; i < count; ++i) {
+        const Pair y = exponential(x[i], x_lo[i], rounder_);
+        e.value[i] = e.main[i] = y.hi;
+        e.part[i] = y.lo;
+        e.slope[i] = broadcast<Real>(1.0);
+      }
+    }
+    return e;
+  }
+
+  // exp(score / temperature) 2^-N in doubles, without the unit.
+  Pair exact_term(V score, int group) const {
+    const Pair q = temperature_.exact_quotient(score, shift_, group);
+    return exponential(q.hi, q.lo, (rounder<double> + Format<double>::bias) - widened(power_, group));
+  }
+
+ private:
+  const Temperature<Real, tempered>& temperature_;
+  V shift_, power_, rounder_, floor_;
+  PowerTable table_;
+};
+
+// A sum of terms, lane by lane, with what rounding takes away kept: the total begins above every term, so that the
+// error of each addition is exact (Dekker). Now and then it is moved on to doubles.
 template <class Real>
-struct Temperature;
+class TermSum {
+  using V = Vector<Real>;
+  static constexpr double anchor = Format<Real>::unit_size * 0x1p14;  // exp(headroom) < 2^14
 
-template <>
-struct Temperature<float> {
-  double reciprocal;
-  // Beyond these bounds a float result is the same as at them.
-  explicit Temperature(double t) : reciprocal(1.0 / (t < 0x1p-300 ? 0x1p-300 : t > 0x1p300 ? 0x1p300 : t)) {}
-};
+ public:
+  TermSum() { restart(); }
 
-template <>
-struct Temperature<double> {
-  bool is_one;
-  double scale;  // of distance and temperature alike, so that the reciprocal is in range
-  double reciprocal_hi, reciprocal_lo;
-  explicit Temperature(double t)
-      : is_one(t == 1.0), scale(t < 0x1p-500 ? 0x1p600 : t > 0x1p500 ? 0x1p-600 : 1.0) {
-    const Pair r = luce::LUCE_ISA::reciprocal(Pair{broadcast(t * scale), Vector{}});
-    reciprocal_hi = r.hi[0];
-    reciprocal_lo = r.lo[0];
+  template <int count>
+  [[gnu::always_inline]] void add(const Terms<Real, count>& terms) {
+    if constexpr (groups<Real> > 1) {
+      for (int i = 0; i < count; ++i) {
+        add(terms.main[i]);
+        parts_ = multiply_add(terms.part[i], terms.slope[i], parts_);
+      }
+    } else {
+      for (int i = 0; i < count; ++i) {
+        add(terms.main[i]);
+        parts_ += terms.part[i];
+      }
+    }
+    if (++additions_ == 64) flush();
   }
+
+  // The totals, over the unit, by groups of lanes.
+  void finish(Pair (&totals)[groups<Real>]) {
+    flush();
+    for (int group = 0; group < groups<Real>; ++group)
+      totals[group] = {totals_[group].hi * (1 / Format<Real>::unit_size),
+                       totals_[group].lo * (1 / Format<Real>::unit_size)};
+  }
+
+ private:
+  [[gnu::always_inline]] void add(V term) {
+    const V sum = hi_ + term;
+    lo_ += term - (sum - hi_);
+    hi_ = sum;
+  }
+  void restart() {
+    hi_ = broadcast<Real>(anchor);
+    lo_ = V{};
+    parts_ = V{};
+    additions_ = 0;
+  }
+  [[gnu::always_inline]] void flush() {
+    for (int group = 0; group < groups<Real>; ++group) {
+      const Doubles small = widened(lo_, group) + widened(parts_, group);
+      const Pair part = two_sum(widened(hi_, group) - anchor, small);
+      totals_[group] = plus(totals_[group], part);
+    }
+    restart();
+  }
+
+  V hi_, lo_, parts_;
+  int additions_;
+  Pair totals_[groups<Real>] = {};
 };
 
+// The same for terms that may all be far below the unit: nothing is anchored, and a little slower.
 template <class Real>
-struct Arithmetic;
-
-template <>
-struct Arithmetic<float> {
-  using Distance = Vector;
-  using Term = Vector;
-  static constexpr int unit_exponent = 64;
-  static constexpr double unit = 0x1p64;
-
-  static Distance distance(Vector score, Vector largest, const Temperature<float>& temperature) {
-    return (score - largest) * temperature.reciprocal;
+class SmallTermSum {
+ public:
+  template <int count>
+  void add(const Terms<Real, count>& terms) {
+    for (int i = 0; i < count; ++i) {
+      for (int group = 0; group < groups<Real>; ++group) {
+        const Doubles term = widened(terms.main[i], group);
+        if constexpr (groups<Real> > 1) {
+          totals_[group].hi += term;
+        } else {
+          const Pair sum = two_sum(totals_[group].hi, term);
+          totals_[group] = {sum.hi, totals_[group].lo + (sum.lo + terms.part[i])};
+        }
+      }
+      if constexpr (groups<Real> > 1) parts_ = multiply_add(terms.part[i], terms.slope[i], parts_);
+    }
   }
 
-  static Term exponential(Distance d) {
-    // The exponent of the unit rides along in the lowest bits of the rounder.
-    const Vector shifted = multiply_add(d, broadcast(log2_e), broadcast(rounder + unit_exponent));
-    const Vector n = shifted - (rounder + unit_exponent);
-    const Vector r = multiply_add(n, broadcast(-0x1.62e42fefa39efp-1), d);
-    Vector p = broadcast(0x1.a124f19fe89acp-13);
-    p = multiply_add(p, r, broadcast(0x1.6d43246b523b4p-10));
-    p = multiply_add(p, r, broadcast(0x1.1110e0f238322p-7));
-    p = multiply_add(p, r, broadcast(0x1.5554e9063586ep-5));
-    p = multiply_add(p, r, broadcast(0x1.5555555a78ed4p-3));
-    p = multiply_add(p, r, broadcast(0x1.0000000b9129bp-1));
-    p = multiply_add(p, r, broadcast(1.0));
-    p = multiply_add(p, r, broadcast(1.0));
-    const Vector result = as_vector(as_bits(p) + (as_bits(shifted) << 52));
-    return d < -700.0 ? Vector{} : result;
+  void finish(Pair (&totals)[groups<Real>]) {
+    for (int group = 0; group < groups<Real>; ++group) {
+      const Doubles lo = groups<Real> > 1 ? widened(parts_, group) : totals_[group].lo;
+      totals[group] = two_sum(totals_[group].hi * (1 / Format<Real>::unit_size), lo * (1 / Format<Real>::unit_size));
+    }
   }
 
-  static Vector leading(Term term) { return term; }
-  static Term zero_where(Bits mask, Term term) { return mask ? Vector{} : term; }
-  static Vector log_softmax(Distance d, Pair log_sum) { return d - log_sum.hi; }
-  static Pair exact(Distance d) { return {d, Vector{}}; }
-  // What is kept times the factor; the factor has been multiplied by `factor_unit`.
-  static Vector scaled(Vector kept, Pair factor) { return kept * factor.hi; }
-  static constexpr double factor_unit = 0x1p-64;
-  static constexpr double smallest_normal = FLT_MIN;
-};
-
-template <>
-struct Arithmetic<double> {
-  using Distance = Pair;
-  using Term = Pair;
-  static constexpr int unit_exponent = 512;
-  static constexpr double unit = 0x1p512;
-
-  // Where the distance is infinite (or too large for the product's error) `lo` is NaN.
-  static Distance distance(Vector score, Vector largest, const Temperature<double>& temperature) {
-    const Pair d = two_sum(score, -largest);
-    if (temperature.is_one) return d;
-    const Vector hi = d.hi * temperature.scale;
-    const Pair q = two_product(hi, broadcast(temperature.reciprocal_hi));
-    return {q.hi, q.lo + (hi * temperature.reciprocal_lo + d.lo * temperature.scale * temperature.reciprocal_hi)};
-  }
-
-  static Term exponential(Distance d) {
-    constexpr double biased = rounder + unit_exponent + 1023;
-    const Vector shifted = multiply_add(d.hi, broadcast(log2_e), broadcast(biased));
-    const Vector n = shifted - biased;
-    const Vector r_hi = multiply_add(n, broadcast(-ln2_hi), d.hi);  // exact, fused or not
-    const Pair r = fast_two_sum(r_hi, multiply_add(n, broadcast(-ln2_lo), d.lo));
-    Vector p = broadcast(0x1.1f730349868cep-29);
-    p = multiply_add(p, r.hi, broadcast(0x1.af4de97ca4194p-26));
-    p = multiply_add(p, r.hi, broadcast(0x1.27e4db646b17ep-22));
-    p = multiply_add(p, r.hi, broadcast(0x1.71de0231960ebp-19));
-    p = multiply_add(p, r.hi, broadcast(0x1.a01a01a6d889cp-16));
-    p = multiply_add(p, r.hi, broadcast(0x1.a01a01abe7fe1p-13));
-    p = multiply_add(p, r.hi, broadcast(0x1.6c16c16c162d4p-10));
-    p = multiply_add(p, r.hi, broadcast(0x1.11111111100dcp-7));
-    p = multiply_add(p, r.hi, broadcast(0x1.5555555555556p-5));
-    p = multiply_add(p, r.hi, broadcast(0x1.5555555555557p-3));
-    p = multiply_add(p, r.hi, broadcast(0.5));
-    const Pair first = fast_two_sum(broadcast(1.0), r.hi);
-    const Vector rest = multiply_add(r.hi * r.hi, p, first.lo + r.lo);
-    const Pair y = fast_two_sum(first.hi, rest);
-    const Vector power = as_vector(as_bits(shifted) << 52);
-    const Bits vanished = d.hi < -1000.0;
-    return {vanished ? Vector{} : y.hi * power, vanished ? Vector{} : y.lo * power};
-  }
-
-  static Vector leading(Term term) { return term.hi; }
-  static Term zero_where(Bits mask, Term term) {
-    return {mask ? Vector{} : term.hi, mask ? Vector{} : term.lo};
-  }
-  static Vector log_softmax(Distance d, Pair log_sum) {
-    const Pair e = exact(d);
-    return e.hi + ((e.lo - log_sum.lo) - log_sum.hi);
-  }
-  static Pair exact(Distance d) { return without_stray_error(d); }
-
-  // The quotient's share of `kept`, correctly rounded but for the last part in 2^50, also where it is subnormal.
-  static Vector scaled(Vector kept, Pair factor) {
-    if constexpr (has_fma) return multiply_add(kept, factor.hi, kept * factor.lo) * 0x1p-256;
-    const Pair main = two_product(kept, factor.hi);
-    return (main.hi + (main.lo + kept * factor.lo)) * 0x1p-256;
-  }
-  static constexpr double factor_unit = 0x1p-256;
-  static constexpr double smallest_normal = DBL_MIN;
+ private:
+  Pair totals_[groups<Real>] = {};
+  Vector<Real> parts_{};
 };
 
 }  // namespace

@@ -6,14 +6,20 @@
 namespace luce::LUCE_ISA {
 namespace {
 
+template <class Element>
+constexpr ElementKernels<Element> of_element() {
+  return {softmax<Element>, log_softmax<Element>, logsumexp<Element>, argmax<Element>};
+}
+
 template <class Real>
-constexpr RealKernels<Real> of_type() {
-  return {softmax<Real>, log_softmax<Real>, logsumexp<Real>, argmax<Real>, cross_entropy<Real>};
+constexpr LossKernels<Real> losses_of() {
+  return {cross_entropy_of_labels<Real>, cross_entropy_of_targets<Real>};
 }
 
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {LUCE_ISA_NAME, of_type<float>(), of_type<double>()};
+const Kernels kernels = {LUCE_ISA_NAME,          of_element<float>(),  of_element<double>(), of_element<Half>(),
+                         of_element<Bfloat>(),   losses_of<float>(),   losses_of<double>()};
 
 }  // namespace luce::LUCE_ISA

@@ -1,8 +1,8 @@
 // What the compiled kernels offer. Every instruction set has one table of them, filled from the same source.
 //
-// Conventions: a matrix is a pointer, a number of rows, a number of columns and the distance between two rows,
-// counted in elements; within a row the elements are adjacent. The caller owns all outputs. A matrix output may be
-// the very memory of the scores (same pointer, same row distance); otherwise an output overlaps no other argument.
+// Conventions: a matrix is a pointer, a number of rows, a number of columns, and the distances between neighbours,
+// counted in elements. The caller owns all outputs. A matrix output may be the very memory of the scores (same pointer,
+// same distances); otherwise an output overlaps no other argument.
 #pragma once
 
 #include <cstddef>
@@ -12,32 +12,78 @@ namespace luce {
 
 using Index = std::int64_t;
 
-template <class Real>
+// Floats of 16 bits: stored so, computed as float.
+struct Half { std::uint16_t bits; };      // IEEE 754 binary16
+struct Bfloat { std::uint16_t bits; };    // the upper half of a float
+
+template <class Element>
 struct Matrix {
-  Real* data;
+  Element* data;
   Index rows;
   Index columns;
   Index row_stride;
+  Index column_stride;
 };
 
-// Kernels on scores of one type. A temperature is finite and greater than 0.
-template <class Real>
-struct RealKernels {
-  void (*softmax)(Matrix<const Real> scores, double temperature, Matrix<Real> out);
-  void (*log_softmax)(Matrix<const Real> scores, double temperature, Matrix<Real> out);
-  void (*logsumexp)(Matrix<const Real> scores, Real* out);
+// One number a row: `stride` 0 repeats the first.
+struct PerRow {
+  const double* data;
+  Index stride;
+};
+
+// What a kernel may use beside its arguments: memory for intermediate results, aligned to 64 bytes, and word that nobody
+// waits any more (then it may stop wherever it is). The word is written by another thread: read it atomically.
+// `poll`, which may be null, is asked once in a million elements or so: true means the same.
+struct Workspace {
+  void* memory;
+  const bool* cancelled;
+  bool (*poll)(void* context);
+  void* poll_context;
+};
+
+// `values` and `weights` may be null (all 1); `gradient.data` may be null (not wanted).
+template <class Element>
+struct CrossEntropyArguments {
+  Matrix<const Element> scores;
+  const double* weights;
+  double temperature;
+  double label_smoothing;
+  double z_loss;
+  double* losses;
+  Matrix<Element> gradient;
+};
+
+// Kernels on scores of one type. Temperatures are at least 0; infinity is one of them.
+template <class Element>
+struct ElementKernels {
+  void (*softmax)(Matrix<const Element> scores, PerRow temperatures, Matrix<Element> out, Workspace);
+  void (*log_softmax)(Matrix<const Element> scores, PerRow temperatures, Matrix<Element> out, Workspace);
+  void (*logsumexp)(Matrix<const Element> scores, Element* out, Workspace);
   // The matrix has at least one column, unless it has no rows.
-  void (*argmax)(Matrix<const Real> scores, std::int64_t* out);
-  // Returns the first row whose label is no column, with nothing written; -1 when there is none.
-  // `weights` may be null (all 1); `gradient.data` may be null (not wanted).
-  Index (*cross_entropy)(Matrix<const Real> scores, const std::int64_t* labels, const double* weights,
-                         double* losses, Matrix<Real> gradient);
+  void (*argmax)(Matrix<const Element> scores, std::int64_t* out, Workspace);
+};
+
+// Labels are columns of the scores; targets are not negative, and need not sum to 1.
+template <class Real>
+struct LossKernels {
+  void (*labels)(const CrossEntropyArguments<Real>&, const std::int64_t* labels, Workspace);
+  void (*targets)(const CrossEntropyArguments<Real>&, Matrix<const Real> targets, Workspace);
 };
 
 struct Kernels {
   const char* isa;
-  RealKernels<float> float32;
-  RealKernels<double> float64;
+  ElementKernels<float> float32;
+  ElementKernels<double> float64;
+  ElementKernels<Half> float16;
+  ElementKernels<Bfloat> bfloat16;
+  LossKernels<float> loss_float32;
+  LossKernels<double> loss_float64;
 };
+
+// Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.
+inline std::size_t workspace_bytes(Index columns, bool are_adjacent) {
+  constexpr Index fixed = 1 << 14, widest_vector = 64;
+  return static_cast<std::size_t>(fixed + columns * (are_adjacent ? 24 : widest_vector + 24));
+}
 
 }  // namespace luce

@@ -11,30 +11,30 @@ namespace luce::LUCE_ISA {
 namespace {
 
 inline Pair log1p(Pair x) {
-  Pair whole = two_sum(broadcast(1.0), x.hi);
+  Pair whole = two_sum(broadcast<double>(1.0), x.hi);
   whole.lo += x.lo;
-  const Bits k = (as_bits(whole.hi) - 0x3fe6a09e667f3bcd) >> 52;  // counted from sqrt(1/2)
-  const Vector k_real = as_vector(k + as_bits(broadcast(rounder))) - rounder;
-  const Vector shrink = as_vector((1023 - k) << 52);
-  const Bits unscaled = k == 0;
-  const Vector f = unscaled ? x.hi : as_vector(as_bits(whole.hi) - (k << 52)) - 1.0;
-  const Vector f_lo = unscaled ? x.lo : whole.lo * shrink;
+  const Bits<double> k = (as_bits(whole.hi) - 0x3fe6a09e667f3bcd) >> 52;  // counted from sqrt(1/2)
+  const Doubles k_real = as_vector(k + as_bits(broadcast<double>(0x1.8p+52))) - 0x1.8p+52;
+  const Doubles shrink = as_vector((1023 - k) << 52);
+  const Bits<double> unscaled = k == 0;
+  const Doubles f = unscaled ? x.hi : as_vector(as_bits(whole.hi) - (k << 52)) - 1.0;
+  const Doubles f_lo = unscaled ? x.lo : whole.lo * shrink;
 
-  const Vector s = f / (2.0 + f);
-  const Vector z = s * s;
-  Vector R = broadcast(0.14617807153417325);
-  R = multiply_add(R, z, broadcast(0.15331611722055008));
-  R = multiply_add(R, z, broadcast(0.1818289243253687));
-  R = multiply_add(R, z, broadcast(0.22222211089379496));
-  R = multiply_add(R, z, broadcast(0.28571428626253836));
-  R = multiply_add(R, z, broadcast(0.3999999999989889));
-  R = multiply_add(R, z, broadcast(0.666666666666667));
+  const Doubles s = f / (2.0 + f);
+  const Doubles z = s * s;
+  Doubles R = broadcast<double>(0.14617807153417325);
+  R = multiply_add(R, z, broadcast<double>(0.15331611722055008));
+  R = multiply_add(R, z, broadcast<double>(0.1818289243253687));
+  R = multiply_add(R, z, broadcast<double>(0.22222211089379496));
+  R = multiply_add(R, z, broadcast<double>(0.28571428626253836));
+  R = multiply_add(R, z, broadcast<double>(0.3999999999989889));
+  R = multiply_add(R, z, broadcast<double>(0.666666666666667));
   R = R * z;
 
   const Pair square = two_product(f, f * 0.5);
-  const Pair main = fast_two_sum(k_real * ln2_hi, f);
+  const Pair main = fast_two_sum(k_real * 0x1.62e42fefa3800p-1, f);
   const Pair less = two_sum(main.hi, -square.hi);
-  const Vector small = multiply_add(s, square.hi + R, k_real * ln2_lo) + (f_lo / (1.0 + f) - square.lo);
+  const Doubles small = multiply_add(s, square.hi + R, k_real * 0x1.ef35793c76730p-45) + (f_lo / (1.0 + f) - square.lo);
   return fast_two_sum(less.hi, less.lo + (main.lo + small));
 }
 

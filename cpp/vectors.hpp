@@ -1,10 +1,10 @@
-// Vectors of doubles, as wide as the instruction set has them, and the few operations the language lacks.
-// Everything a kernel computes is computed in doubles, also when the scores are floats.
+// Vectors of floats and doubles, as wide as the instruction set has them, and the few operations the language lacks.
 // This file and all that includes it stands inside the namespace of one instruction set, with internal linkage, so
 // that the linker can never merge code of different instruction sets.
 #pragma once
 
 #include <cfloat>
+#include <utility>
 
 #include "kernels.hpp"
 
@@ -18,127 +18,307 @@ namespace luce::LUCE_ISA {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int lanes = 8;
+constexpr int vector_bytes = 64;
 #elif defined(__AVX2__)
-constexpr int lanes = 4;
+constexpr int vector_bytes = 32;
 #else
-constexpr int lanes = 2;
+constexpr int vector_bytes = 16;
 #endif
 
-typedef double Vector __attribute__((vector_size(lanes * sizeof(double))));
-typedef std::int64_t Bits __attribute__((vector_size(lanes * sizeof(double))));
+template <class T>
+struct VectorOf { typedef T Type __attribute__((vector_size(vector_bytes))); };
+template <class T>
+using Vector = typename VectorOf<T>::Type;
+using Floats = Vector<float>;
+using Doubles = Vector<double>;
+
+template <class Real> struct BitsOf;
+template <> struct BitsOf<float> { using Type = std::int32_t; };
+template <> struct BitsOf<double> { using Type = std::int64_t; };
+template <class Real>
+using Bits = Vector<typename BitsOf<Real>::Type>;
+
+template <class Real>
+constexpr int lanes = vector_bytes / static_cast<int>(sizeof(Real));
 
 constexpr double infinity = __builtin_huge_val();
 
-inline Vector broadcast(double x) { return x - Vector{}; }
-inline Bits as_bits(Vector x) { return reinterpret_cast<Bits>(x); }
-inline Vector as_vector(Bits x) { return reinterpret_cast<Vector>(x); }
+template <class Real>
+inline Vector<Real> broadcast(double x) { return static_cast<Real>(x) - Vector<Real>{}; }
+inline Bits<float> as_bits(Floats x) { return reinterpret_cast<Bits<float>>(x); }
+inline Bits<double> as_bits(Doubles x) { return reinterpret_cast<Bits<double>>(x); }
+inline Floats as_vector(Bits<float> x) { return reinterpret_cast<Floats>(x); }
+inline Doubles as_vector(Bits<double> x) { return reinterpret_cast<Doubles>(x); }
 
+// multiply_add(a, b, c) = a * b + c, rounded once where has_fma<Real>.
+// maximum(x, otherwise): the larger one, and `otherwise` where either is NaN.
 #if defined(__AVX512F__)
-constexpr bool has_fma = true;
-inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_pd(a, b, c); }
-inline bool any(Bits mask) { return _mm512_movepi64_mask(reinterpret_cast<__m512i>(mask)) != 0; }
-#elif defined(__FMA__)
-constexpr bool has_fma = true;
-inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_pd(a, b, c); }
-inline bool any(Bits mask) { return _mm256_movemask_pd(reinterpret_cast<__m256d>(mask)) != 0; }
-#elif defined(__aarch64__)
-constexpr bool has_fma = true;
-inline Vector multiply_add(Vector a, Vector b, Vector c) { return vfmaq_f64(c, a, b); }
-inline bool any(Bits mask) { return (mask[0] | mask[1]) != 0; }
+template <class Real> constexpr bool has_fma = true;
+inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return _mm512_fmadd_pd(a, b, c); }
+inline Floats maximum(Floats x, Floats otherwise) { return _mm512_maskz_max_ps(0xffff, x, otherwise); }
+inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm512_maskz_max_pd(0xff, x, otherwise); }
+inline bool any(Bits<float> mask) { return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)) != 0; }
+inline bool any(Bits<double> mask) { return _mm512_movepi64_mask(reinterpret_cast<__m512i>(mask)) != 0; }
+#elif defined(__AVX2__)
+template <class Real> constexpr bool has_fma = true;
+inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return _mm256_fmadd_pd(a, b, c); }
+inline Floats maximum(Floats x, Floats otherwise) { return _mm256_max_ps(x, otherwise); }
+inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm256_max_pd(x, otherwise); }
+inline bool any(Bits<float> mask) { return _mm256_movemask_ps(reinterpret_cast<__m256>(mask)) != 0; }
+inline bool any(Bits<double> mask) { return _mm256_movemask_pd(reinterpret_cast<__m256d>(mask)) != 0; }
 #else
-constexpr bool has_fma = false;
-inline Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
-inline bool any(Bits mask) { return (mask[0] | mask[1]) != 0; }
+inline bool any(Bits<float> mask) { return (mask[0] | mask[1] | mask[2] | mask[3]) != 0; }
+inline bool any(Bits<double> mask) { return (mask[0] | mask[1]) != 0; }
+#if defined(__x86_64__)
+inline Floats maximum(Floats x, Floats otherwise) { return _mm_max_ps(x, otherwise); }
+inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm_max_pd(x, otherwise); }
+#else
+inline Floats maximum(Floats x, Floats otherwise) { return x > otherwise ? x : otherwise; }
+inline Doubles maximum(Doubles x, Doubles otherwise) { return x > otherwise ? x : otherwise; }
+#endif
+#if defined(__aarch64__)
+template <class Real> constexpr bool has_fma = true;
+inline Floats multiply_add(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return vfmaq_f64(c, a, b); }
+#else
+// In double the product of two floats is exact: the sum is rounded twice, but never off by more than a hair.
+template <class Real> constexpr bool has_fma = sizeof(Real) == sizeof(float);
+inline Floats multiply_add(Floats a, Floats b, Floats c) {
+  typedef double Wide __attribute__((vector_size(2 * vector_bytes)));
+  return __builtin_convertvector(
+      __builtin_convertvector(a, Wide) * __builtin_convertvector(b, Wide) + __builtin_convertvector(c, Wide), Floats);
+}
+inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return a * b + c; }
+#endif
 #endif
 
-inline Vector load(const double* from) {
-  Vector x;
+inline Floats load(const float* from) {
+  Floats x;
   __builtin_memcpy(&x, from, sizeof x);
   return x;
 }
-inline void store(double* to, Vector x) { __builtin_memcpy(to, &x, sizeof x); }
-
-// Conversions are spelled out: compilers split the general form into halves.
-#if defined(__AVX512F__)
-inline Vector widen(__m256 x) { return _mm512_maskz_cvtps_pd(0xff, x); }
-inline __m256 narrow(Vector x) { return _mm512_maskz_cvtpd_ps(0xff, x); }
-inline Vector load(const float* from) { return widen(_mm256_loadu_ps(from)); }
-inline void store(float* to, Vector x) { _mm256_storeu_ps(to, narrow(x)); }
-#elif defined(__AVX2__)
-inline Vector load(const float* from) { return _mm256_cvtps_pd(_mm_loadu_ps(from)); }
-inline void store(float* to, Vector x) { _mm_storeu_ps(to, _mm256_cvtpd_ps(x)); }
-#elif defined(__x86_64__)
-inline Vector load(const float* from) {
-  return _mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(from))));
-}
-inline void store(float* to, Vector x) {
-  _mm_store_sd(reinterpret_cast<double*>(to), _mm_castps_pd(_mm_cvtpd_ps(x)));
-}
-#elif defined(__aarch64__)
-inline Vector load(const float* from) { return vcvt_f64_f32(vld1_f32(from)); }
-inline void store(float* to, Vector x) { vst1_f32(to, vcvt_f32_f64(x)); }
-#else
-inline Vector load(const float* from) { return Vector{from[0], from[1]}; }
-inline void store(float* to, Vector x) {
-  for (int lane = 0; lane < lanes; ++lane) to[lane] = static_cast<float>(x[lane]);
-}
-#endif
-
-// The first `count` elements; the other lanes are -inf.
-#if defined(__AVX512F__)
-inline __mmask8 first(int count) { return static_cast<__mmask8>((1u << count) - 1); }
-inline Vector load_first(const double* from, int count) {
-  return _mm512_mask_loadu_pd(broadcast(-infinity), first(count), from);
-}
-inline Vector load_first(const float* from, int count) {
-  return widen(_mm256_mask_loadu_ps(_mm256_set1_ps(-__builtin_huge_valf()), first(count), from));
-}
-inline void store_first(double* to, Vector x, int count) { _mm512_mask_storeu_pd(to, first(count), x); }
-inline void store_first(float* to, Vector x, int count) { _mm256_mask_storeu_ps(to, first(count), narrow(x)); }
-#else
-template <class Real>
-inline Vector load_first(const Real* from, int count) {
-  Vector x = broadcast(-infinity);
-  for (int lane = 0; lane < lanes; ++lane)
-    if (lane < count) x[lane] = static_cast<double>(from[lane]);
+inline Doubles load(const double* from) {
+  Doubles x;
+  __builtin_memcpy(&x, from, sizeof x);
   return x;
 }
-template <class Real>
-inline void store_first(Real* to, Vector x, int count) {
-  for (int lane = 0; lane < lanes; ++lane)
-    if (lane < count) to[lane] = static_cast<Real>(x[lane]);
+inline void store(float* to, Floats x) { __builtin_memcpy(to, &x, sizeof x); }
+inline void store(double* to, Doubles x) { __builtin_memcpy(to, &x, sizeof x); }
+
+// 16-bit floats. Rounding is to nearest, ties to even.
+typedef std::uint16_t Shorts __attribute__((vector_size(vector_bytes / 2)));
+typedef std::uint32_t Words __attribute__((vector_size(vector_bytes)));
+
+inline float widen(Bfloat x) {
+  const std::uint32_t bits = static_cast<std::uint32_t>(x.bits) << 16;
+  float wide;
+  __builtin_memcpy(&wide, &bits, sizeof wide);
+  return wide;
 }
+inline Words words(const void* from) {
+  Shorts x;
+  __builtin_memcpy(&x, from, sizeof x);
+  return __builtin_convertvector(x, Words);
+}
+inline void store_words(void* to, Words x) {
+  const Shorts narrow = __builtin_convertvector(x, Shorts);
+  __builtin_memcpy(to, &narrow, sizeof narrow);
+}
+
+inline Floats load(const Bfloat* from) { return reinterpret_cast<Floats>(words(from) << 16); }
+inline void store(Bfloat* to, Floats x) {
+  const Words bits = reinterpret_cast<Words>(x);
+  const Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  store_words(to, reinterpret_cast<Words>(x != x) ? (bits >> 16) | 0x40 : rounded);
+}
+
+inline Floats load(const Half* from) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+#elif defined(__F16C__)
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+#else
+  const Words bits = words(from);
+  const Words sign = (bits & 0x8000) << 16, rest = (bits & 0x7fff) << 13;
+  const Floats scaled = reinterpret_cast<Floats>(rest) * 0x1p112f;  // exact, subnormal numbers included
+  const Words infinite = reinterpret_cast<Words>(rest >= (0x7c00u << 13));
+  return reinterpret_cast<Floats>(sign | (infinite ? rest | 0x7f800000 : reinterpret_cast<Words>(scaled)));
+#endif
+}
+inline void store(Half* to, Floats x) {
+#if defined(__AVX512F__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_maskz_cvtps_ph(0xffff, x, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+#else
+  const Words all = reinterpret_cast<Words>(x);
+  const Words sign = (all >> 16) & 0x8000, bits = all & 0x7fffffff;
+  const Words normal = (bits - (112u << 23) + 0xfff + ((bits >> 13) & 1)) >> 13;
+  const Words subnormal = reinterpret_cast<Words>(reinterpret_cast<Floats>(bits) + 0.5f) - 0x3f000000;
+  const Words finite = reinterpret_cast<Words>(bits < (113u << 23)) ? subnormal : normal;
+  const Words large = reinterpret_cast<Words>(bits > 0x7f800000) ? Words{} + 0x7e00 : Words{} + 0x7c00;
+  store_words(to, sign | (reinterpret_cast<Words>(bits >= 0x477ff000) ? large : finite));
+#endif
+}
+
+// The first `count` elements, count < lanes; when loading, the other lanes are `fill`.
+#if defined(__AVX512F__)
+inline __mmask16 first(int count) { return static_cast<__mmask16>((1u << count) - 1); }
+inline Doubles load_first(const double* from, int count, double fill) {
+  return _mm512_mask_loadu_pd(broadcast<double>(fill), static_cast<__mmask8>(first(count)), from);
+}
+inline Floats load_first(const float* from, int count, double fill) {
+  return _mm512_mask_loadu_ps(broadcast<float>(fill), first(count), from);
+}
+inline void store_first(double* to, Doubles x, int count) {
+  _mm512_mask_storeu_pd(to, static_cast<__mmask8>(first(count)), x);
+}
+inline void store_first(float* to, Floats x, int count) { _mm512_mask_storeu_ps(to, first(count), x); }
+#elif defined(__AVX2__)
+inline Bits<float> first_floats(int count) { return Bits<float>{0, 1, 2, 3, 4, 5, 6, 7} < count; }
+inline Bits<double> first_doubles(int count) { return Bits<double>{0, 1, 2, 3} < count; }
+inline Doubles load_first(const double* from, int count, double fill) {
+  const Bits<double> mask = first_doubles(count);
+  return mask ? Doubles(_mm256_maskload_pd(from, reinterpret_cast<__m256i>(mask))) : broadcast<double>(fill);
+}
+inline Floats load_first(const float* from, int count, double fill) {
+  const Bits<float> mask = first_floats(count);
+  return mask ? Floats(_mm256_maskload_ps(from, reinterpret_cast<__m256i>(mask))) : broadcast<float>(fill);
+}
+inline void store_first(double* to, Doubles x, int count) {
+  _mm256_maskstore_pd(to, reinterpret_cast<__m256i>(first_doubles(count)), x);
+}
+inline void store_first(float* to, Floats x, int count) {
+  _mm256_maskstore_ps(to, reinterpret_cast<__m256i>(first_floats(count)), x);
+}
+#else
+template <class Real>
+inline Vector<Real> load_first_lanes(const Real* from, int count, double fill) {
+  Vector<Real> x = broadcast<Real>(fill);
+  for (int lane = 0; lane < lanes<Real>; ++lane)
+    if (lane < count) x[lane] = from[lane];
+  return x;
+}
+inline Floats load_first(const float* from, int count, double fill) { return load_first_lanes(from, count, fill); }
+inline Doubles load_first(const double* from, int count, double fill) { return load_first_lanes(from, count, fill); }
+template <class Real>
+inline void store_first_lanes(Real* to, Vector<Real> x, int count) {
+  for (int lane = 0; lane < lanes<Real>; ++lane)
+    if (lane < count) to[lane] = x[lane];
+}
+inline void store_first(double* to, Doubles x, int count) { store_first_lanes(to, x, count); }
+inline void store_first(float* to, Floats x, int count) { store_first_lanes(to, x, count); }
 #endif
 
+template <class Short>
+inline Floats load_first_short(const Short* from, int count, double fill) {
+  Short all[lanes<float>] = {};
+  for (int lane = 0; lane < count; ++lane) all[lane] = from[lane];
+  Floats x = load(all);
+  for (int lane = 0; lane < lanes<float>; ++lane)
+    if (lane >= count) x[lane] = static_cast<float>(fill);
+  return x;
+}
+inline Floats load_first(const Half* from, int count, double fill) { return load_first_short(from, count, fill); }
+inline Floats load_first(const Bfloat* from, int count, double fill) { return load_first_short(from, count, fill); }
+template <class Short>
+inline void store_first_short(Short* to, Floats x, int count) {
+  Short all[lanes<float>];
+  store(all, x);
+  for (int lane = 0; lane < count; ++lane) to[lane] = all[lane];
+}
+inline void store_first(Half* to, Floats x, int count) { store_first_short(to, x, count); }
+inline void store_first(Bfloat* to, Floats x, int count) { store_first_short(to, x, count); }
+
+// The type that elements of a stored type are computed in.
+template <class Element> struct ComputedAs { using Type = Element; };
+template <> struct ComputedAs<Half> { using Type = float; };
+template <> struct ComputedAs<Bfloat> { using Type = float; };
+template <class Element>
+using Computed = typename ComputedAs<Element>::Type;
+
+// One element.
+inline float get(const float* from) { return *from; }
+inline double get(const double* from) { return *from; }
+inline float get(const Bfloat* from) { return widen(*from); }
+inline float get(const Half* from) { return load_first(from, 1, 0.0)[0]; }
+inline void put(float* to, double x) { *to = static_cast<float>(x); }
+inline void put(double* to, double x) { *to = x; }
+inline void put(Bfloat* to, double x) { store_first(to, broadcast<float>(x), 1); }
+inline void put(Half* to, double x) { store_first(to, broadcast<float>(x), 1); }
+
+// Doubles are added, divided and logged whole; floats in as many groups of doubles as they take.
 template <class Real>
-inline Real larger_number(Real x, Real than) { return x > than ? x : than; }
+constexpr int groups = static_cast<int>(sizeof(double) / sizeof(Real));
 
-// Vectors of the scores' own type, for what is only compared: nothing is gained by doubles.
+inline Doubles widened(Doubles x, int) { return x; }
+template <int... i>
+inline Doubles widened(Floats x, int group, std::integer_sequence<int, i...>) {
+  constexpr int half = sizeof...(i);
+  const auto part = group == 0 ? __builtin_shufflevector(x, x, i...) : __builtin_shufflevector(x, x, (half + i)...);
+#if defined(__AVX512F__)
+  return _mm512_maskz_cvtps_pd(0xff, part);
+#else
+  return __builtin_convertvector(part, Doubles);
+#endif
+}
+inline Doubles widened(Floats x, int group) {
+  return widened(x, group, std::make_integer_sequence<int, lanes<double>>{});
+}
+inline Doubles narrowed(const Doubles (&x)[1], const Doubles*) { return x[0]; }
+template <int... i>
+inline Floats narrowed(const Doubles (&x)[2], std::integer_sequence<int, i...>) {
+  typedef float Part __attribute__((vector_size(vector_bytes / 2)));
+  const Part low = __builtin_convertvector(x[0], Part), high = __builtin_convertvector(x[1], Part);
+  return __builtin_shufflevector(low, high, i...);
+}
+inline Floats narrowed(const Doubles (&x)[2], const Floats*) {
+  return narrowed(x, std::make_integer_sequence<int, lanes<float>>{});
+}
 template <class Real>
-struct Native {
-  typedef Real Lanes __attribute__((vector_size(lanes * sizeof(double))));
-  static constexpr Index count = lanes * sizeof(double) / sizeof(Real);
+inline Vector<Real> narrowed(const Doubles (&x)[groups<Real>]) {
+  return narrowed(x, static_cast<const Vector<Real>*>(nullptr));
+}
 
-  static Lanes load(const Real* from) {
-    Lanes x;
-    __builtin_memcpy(&x, from, sizeof x);
-    return x;
+template <class V, int... i>
+inline V rotated(V x, int shift, std::integer_sequence<int, i...>) {
+  constexpr int n = sizeof...(i);
+  switch (shift) {
+    case 1: return __builtin_shufflevector(x, x, ((i + 1) % n)...);
+    case 2: return __builtin_shufflevector(x, x, ((i + 2) % n)...);
+    case 4: return __builtin_shufflevector(x, x, ((i + 4) % n)...);
+    default: return __builtin_shufflevector(x, x, ((i + 8) % n)...);
   }
-  template <class Mask>
-  static bool any_of(Mask mask) { return any(reinterpret_cast<Bits>(mask) != 0); }
+}
 
-  // `than` where x is NaN.
-  static Lanes larger(Lanes x, Lanes than) { return x > than ? x : than; }
+// All lanes brought together by `combine`, the result in every lane.
+template <class Real, class Combine>
+inline Vector<Real> folded(Vector<Real> x, Combine combine) {
+  for (int shift = lanes<Real> / 2; shift > 0; shift /= 2)
+    x = combine(x, rotated(x, shift, std::make_integer_sequence<int, lanes<Real>>{}));
+  return x;
+}
 
-  static Real largest_lane(Lanes x) {
-    Real most = x[0];
-    for (int lane = 1; lane < count; ++lane) most = larger_number<Real>(x[lane], most);
-    return most;
+template <class V, int... i>
+inline void interleave(V a, V b, V& low, V& high, std::integer_sequence<int, i...>) {
+  constexpr int n = sizeof...(i);
+  low = __builtin_shufflevector(a, b, (i / 2 + (i % 2) * n)...);
+  high = __builtin_shufflevector(a, b, (n / 2 + i / 2 + (i % 2) * n)...);
+}
+
+// Rows become columns: log2(lanes) rounds of a perfect shuffle.
+template <class Real>
+inline void transpose(Vector<Real> (&x)[lanes<Real>]) {
+  constexpr int n = lanes<Real>;
+  for (int round = 1; round < n; round *= 2) {
+    Vector<Real> y[n];
+    for (int i = 0; i < n / 2; ++i)
+      interleave(x[i], x[i + n / 2], y[2 * i], y[2 * i + 1], std::make_integer_sequence<int, n>{});
+    for (int i = 0; i < n; ++i) x[i] = y[i];
   }
-};
-
-inline Vector larger(Vector x, Vector than) { return x > than ? x : than; }  // `than` where x is NaN
+}
 
 }  // namespace
 }  // namespace luce::LUCE_ISA

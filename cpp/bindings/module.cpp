@@ -31,7 +31,6 @@ NB_MODULE(_core, module) {
   } catch (const std::invalid_argument& error) {
     throw nanobind::import_error(error.what());
   }
-  luce::bindings::bind_softmax(module);
-  luce::bindings::bind_argmax(module);
-  luce::bindings::bind_cross_entropy(module);
+  luce::bindings::bind_maps(module);
+  luce::bindings::bind_losses(module);
 }

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from luce.kernels.threads import num_threads, threads
     from luce.kernels.versions import show_versions
     from luce.losses.cross_entropy import cross_entropy, cross_entropy_gradient
+    from luce.losses.fenchel_young import FenchelYoung
     from luce.maps.hardmax import Hardmax, argmax, hardmax, topk
     from luce.maps.logsumexp import logsumexp
-    from luce.maps.softmax import Softmax, log_softmax, softmax
+    from luce.maps.softmax import log_softmax, softmax
+    from luce.maps.softmax_map import Softmax
     from luce.model import Model, load
     from luce.model.train import train
 
@@ -30,6 +32,7 @@ _ROOM_OF = {
     "logsumexp": "maps",
     "Softmax": "maps",
     "Hardmax": "maps",
+    "FenchelYoung": "losses",
     "cross_entropy": "losses",
     "cross_entropy_gradient": "losses",
     "calibration": "calibration",
@@ -49,6 +52,7 @@ _ROOM_OF = {
 
 __all__ = [
     "DataError",
+    "FenchelYoung",
     "Hardmax",
     "LuceError",
     "Model",

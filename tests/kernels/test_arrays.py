@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import luce
 from luce import kernels
 
 SHAPES = [(9, 5), (19, 33), (3, 64), (2, 301)]
@@ -94,14 +95,13 @@ REFUSED = {
     "overlapping rows": lambda: kernels.softmax(
         zeros(2, 3), 1.0, np.lib.stride_tricks.as_strided(zeros(9), (2, 3), (4, 4))
     ),
-    "columns apart": lambda: kernels.softmax(zeros(3, 2).T, 1.0, zeros(2, 3)),
-    "one dimension": lambda: kernels.softmax(zeros(3), 1.0, zeros(3)),
     "integers": lambda: kernels.softmax(zeros(2, 3, dtype=np.int64), 1.0, zeros(2, 3)),
     "another byte order": lambda: kernels.softmax(zeros(2, 3).astype(">f4"), 1.0, zeros(2, 3)),
     "no array": lambda: kernels.softmax([[1.0]], 1.0, zeros(1, 1)),
-    "temperature 0": lambda: kernels.softmax(zeros(2, 3), 0.0, zeros(2, 3)),
+    "temperature below 0": lambda: kernels.softmax(zeros(2, 3), -1.0, zeros(2, 3)),
     "temperature nan": lambda: kernels.log_softmax(zeros(2, 3), np.nan, zeros(2, 3)),
-    "temperature inf": lambda: kernels.log_softmax(zeros(2, 3), np.inf, zeros(2, 3)),
+    "temperatures of others": lambda: kernels.softmax(zeros(2, 3), np.ones(3), zeros(2, 3)),
+    "more axes of classes": lambda: kernels.softmax(zeros(2, 3), 1.0, zeros(2, 3), 3),
     "short sums": lambda: kernels.logsumexp(zeros(2, 3), zeros(1)),
     "argmax of floats": lambda: kernels.argmax(zeros(2, 3), zeros(2)),
     "short labels": lambda: kernels.cross_entropy(
@@ -182,5 +182,5 @@ def test_an_output_in_the_gaps_of_the_scores(dtype):
     for scores, out in ((halves[:, :30], halves[:, 30:]), (rows[::2], rows[1::2])):
         expected = np.empty((9, 30), dtype)
         kernels.softmax(scores.copy(), 1.0, expected)
-        kernels.softmax(scores, 1.0, out)
+        luce.softmax(scores, out=out)
         np.testing.assert_array_equal(out, expected)

@@ -21,7 +21,9 @@ IN_CHILD = "LUCE_ISA" in os.environ
 def functions_of_stub():
     stub = ast.parse((files("luce.kernels") / "_core.pyi").read_text())
     return {
-        f.name: [a.arg for a in f.args.args] for f in stub.body if isinstance(f, ast.FunctionDef)
+        f.name: [a.arg for a in f.args.args + f.args.kwonlyargs]
+        for f in stub.body
+        if isinstance(f, ast.FunctionDef)
     }
 
 

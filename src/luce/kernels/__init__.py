@@ -2,12 +2,17 @@
 
 Conventions, for every kernel here and for its twin in `luce.kernels.reference`:
 
-- ``scores`` is a float32 or float64 array (rows, classes), of any row distance, whose rows are
-  contiguous; the matrices among the outputs are of the same kind, dtype and shape.
+- ``scores`` is an array of float32, float64, float16, or the bits of bfloat16 as uint16, of any
+  strides; its last `class_ndim` axes are the classes, and what is left are the rows, numbered in C
+  order. The matrices among the outputs are of the same dtype and shape; the losses take float32 or
+  float64 of shape (rows, classes).
+- ``temperature`` is a float, or a float64 vector of one number a row.
+- `threads` is how many may share the work; the result has the same bits for any number.
 - The caller allocates the outputs. A matrix output may be the very memory of ``scores`` (in place);
   otherwise an output shares no memory with any other argument.
 - Nothing is converted: another dtype is a TypeError, another shape or an overlap a ValueError.
 - A NaN makes its own row NaN, and no other; -inf is a class that cannot happen.
+- Ctrl-C is heard; then the outputs are written in part.
 
 `isa` names the instruction set in use, chosen when luce is imported; the environment variable
 LUCE_ISA forces one of `supported_isas`.
@@ -16,9 +21,11 @@ LUCE_ISA forces one of `supported_isas`.
 from luce.kernels._core import (
     argmax,
     cross_entropy,
+    cross_entropy_soft,
     isa,
     log_softmax,
     logsumexp,
+    nothing,
     softmax,
     supported_isas,
 )
@@ -26,9 +33,11 @@ from luce.kernels._core import (
 __all__ = [
     "argmax",
     "cross_entropy",
+    "cross_entropy_soft",
     "isa",
     "log_softmax",
     "logsumexp",
+    "nothing",
     "softmax",
     "supported_isas",
 ]

@@ -1,4 +1,4 @@
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +7,49 @@ _Real = TypeVar("_Real", np.float32, np.float64)
 
 def isa() -> str: ...
 def supported_isas() -> tuple[str, ...]: ...
-def softmax(scores: NDArray[_Real], temperature: float, out: NDArray[_Real]) -> None: ...
-def log_softmax(scores: NDArray[_Real], temperature: float, out: NDArray[_Real]) -> None: ...
-def logsumexp(scores: NDArray[_Real], out: NDArray[_Real]) -> None: ...
-def argmax(scores: NDArray[_Real], out: NDArray[np.int64]) -> None: ...
+def softmax(
+    scores: NDArray[Any],
+    temperature: float | NDArray[np.float64],
+    out: NDArray[Any],
+    class_ndim: int = 1,
+    threads: int = 1,
+) -> None: ...
+def log_softmax(
+    scores: NDArray[Any],
+    temperature: float | NDArray[np.float64],
+    out: NDArray[Any],
+    class_ndim: int = 1,
+    threads: int = 1,
+) -> None: ...
+def logsumexp(
+    scores: NDArray[Any], out: NDArray[Any], class_ndim: int = 1, threads: int = 1
+) -> None: ...
+def argmax(
+    scores: NDArray[Any], out: NDArray[np.int64], class_ndim: int = 1, threads: int = 1
+) -> None: ...
+def nothing(
+    scores: NDArray[Any], temperature: float | NDArray[np.float64], out: NDArray[Any]
+) -> None: ...
 def cross_entropy(
     scores: NDArray[_Real],
     labels: NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     losses: NDArray[np.float64],
     gradient: NDArray[_Real] | None,
+    *,
+    temperature: float = 1.0,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    threads: int = 1,
 ) -> int: ...
+def cross_entropy_soft(
+    scores: NDArray[_Real],
+    targets: NDArray[_Real],
+    weights: NDArray[np.float64] | None,
+    losses: NDArray[np.float64],
+    gradient: NDArray[_Real] | None,
+    *,
+    temperature: float = 1.0,
+    z_loss: float = 0.0,
+    threads: int = 1,
+) -> None: ...

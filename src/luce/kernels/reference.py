@@ -5,6 +5,7 @@ float32 is computed in float64 and float64 in ``numpy.longdouble``; where that i
 double (Windows, macOS on ARM) the float64 twins lose a few units in the last place.
 """
 
+from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,41 +13,54 @@ from numpy.typing import NDArray
 
 Real = TypeVar("Real", np.float32, np.float64)
 Wide = NDArray[Any]
+Temperature = float | NDArray[np.float64]
+
+
+def nothing(scores: Wide, temperature: Temperature, out: Wide) -> None:
+    """Computes nothing: what a call costs."""
 
 
 @np.errstate(all="ignore")
-def softmax(scores: NDArray[Real], temperature: float, out: NDArray[Real]) -> None:
+def softmax(
+    scores: Wide, temperature: Temperature, out: Wide, class_ndim: int = 1, threads: int = 1
+) -> None:
     """softmax(scores / temperature) of every row into `out`."""
-    distance, undefined = _distance(scores, temperature)
+    rows = _rows(scores, class_ndim)
+    distance, undefined = _distance(rows, temperature)
     exponentials = np.exp(distance)
     total = exponentials.sum(axis=1, keepdims=True)
-    out[...] = exponentials / np.where(total == 0, 1, total)
-    out[undefined] = np.nan
+    shares = exponentials / np.where(total == 0, 1, total)
+    shares[undefined] = np.nan
+    out[...] = shares.reshape(scores.shape)
 
 
 @np.errstate(all="ignore")
-def log_softmax(scores: NDArray[Real], temperature: float, out: NDArray[Real]) -> None:
+def log_softmax(
+    scores: Wide, temperature: Temperature, out: Wide, class_ndim: int = 1, threads: int = 1
+) -> None:
     """log(softmax(scores / temperature)) of every row into `out`."""
-    distance, undefined = _distance(scores, temperature)
-    below_infinity = undefined[:, None] & (scores < np.inf)
-    out[...] = distance - np.log1p(_sum_of_others(distance))[:, None]
-    out[below_infinity] = -np.inf
-    out[np.isnan(scores).any(axis=1)] = np.nan
+    rows = _rows(scores, class_ndim)
+    distance, undefined = _distance(rows, temperature)
+    shares = distance - np.log1p(_sum_of_others(distance))[:, None]
+    shares[undefined[:, None] & (rows < np.inf)] = -np.inf
+    shares[np.isnan(rows).any(axis=1)] = np.nan
+    out[...] = shares.reshape(scores.shape)
 
 
 @np.errstate(all="ignore")
-def logsumexp(scores: NDArray[Real], out: NDArray[Real]) -> None:
+def logsumexp(scores: Wide, out: Wide, class_ndim: int = 1, threads: int = 1) -> None:
     """log(sum(exp(scores))) of every row into `out`."""
-    largest = _largest(scores)
-    distance, undefined = _distance(scores, 1.0)
-    out[...] = largest + np.log1p(_sum_of_others(distance))
+    rows = _rows(scores, class_ndim)
+    distance, undefined = _distance(rows, 1.0)
+    out[...] = _largest(rows) + np.log1p(_sum_of_others(distance))
     out[undefined] = np.inf
 
 
-def argmax(scores: NDArray[Real], out: NDArray[np.int64]) -> None:
-    """Columns of the largest scores into `out`: the first of equals, the first NaN of all."""
-    if len(scores):
-        out[...] = scores.argmax(axis=1)
+def argmax(scores: Wide, out: NDArray[np.int64], class_ndim: int = 1, threads: int = 1) -> None:
+    """Position of the largest scores into `out`: the first of equals, the first NaN of all."""
+    rows = _rows(scores, class_ndim)
+    if len(rows):
+        out[...] = rows.argmax(axis=1)
 
 
 @np.errstate(all="ignore")
@@ -56,8 +70,15 @@ def cross_entropy(
     weights: NDArray[np.float64] | None,
     losses: NDArray[np.float64],
     gradient: NDArray[Real] | None,
+    *,
+    temperature: float = 1.0,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    threads: int = 1,
 ) -> int:
-    """w_i (logsumexp(scores_i) - score of the label) into `losses`, the gradient into `gradient`.
+    """`cross_entropy_soft` of the labels' one-hot targets, a share of each given to all classes.
+
+    The share, `label_smoothing`, is divided equally among the classes that can happen.
 
     Returns the first row whose label is no column, with nothing written; -1 when there is none.
     """
@@ -66,26 +87,85 @@ def cross_entropy(
         return int(bad.argmax())
     if not len(scores):
         return -1
-    rows = np.arange(len(scores))
-    largest = _largest(scores)
-    distance, undefined = _distance(scores, 1.0)
-    impossible = largest == -np.inf
-    rest = _sum_of_others(distance)
-    at_label = np.where(impossible, np.inf, largest - scores[rows, labels])
-    weight = np.ones(len(scores)) if weights is None else weights
-    losses[...] = np.where(weight == 0, 0, weight * (at_label + np.log1p(rest)))
-    losses[undefined & (weight != 0) & (scores[rows, labels] < np.inf)] = np.inf
-    if gradient is None:
-        return -1
-    exponentials = np.exp(distance)
-    others = np.where(at_label == 0, rest, 1 + rest - exponentials[rows, labels])
-    share = exponentials / (1 + rest)[:, None]
-    share[rows, labels] = -others / (1 + rest)
-    product = weight[:, None] * share
-    product[np.abs(product) < np.finfo(gradient.dtype).smallest_normal] = 0
-    product[(weight == 0) | impossible] = 0
-    gradient[...] = product
+    possible = scores > -np.inf
+    count = possible.sum(axis=1, keepdims=True)
+    share = np.where(count == 0, 0, np.longdouble(label_smoothing))
+    targets = possible * (share / np.maximum(count, 1))
+    targets[np.arange(len(scores)), labels] += 1 - share[:, 0]
+    _soft_losses(scores, targets, labels, weights, losses, gradient, temperature, z_loss)
     return -1
+
+
+@np.errstate(all="ignore")
+def cross_entropy_soft(
+    scores: NDArray[Real],
+    targets: NDArray[Real],
+    weights: NDArray[np.float64] | None,
+    losses: NDArray[np.float64],
+    gradient: NDArray[Real] | None,
+    *,
+    temperature: float = 1.0,
+    z_loss: float = 0.0,
+    threads: int = 1,
+) -> None:
+    """Cross-entropy to any targets t that are not negative, A = sum t, z = scores / temperature.
+
+    w (A lse(z) - <t, z> + z_loss lse(z)^2) into `losses`, and its gradient with respect to the
+    scores, w ((A + 2 z_loss lse(z)) softmax(z) - t) / temperature, into `gradient`.
+    """
+    if scores.size:
+        peaks = targets.argmax(axis=1)
+        wide = targets.astype(np.longdouble)
+        _soft_losses(scores, wide, peaks, weights, losses, gradient, temperature, z_loss)
+    else:
+        losses[...] = 0
+
+
+def _soft_losses(
+    scores: NDArray[Real],
+    targets: Wide,
+    peaks: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    losses: NDArray[np.float64],
+    gradient: NDArray[Real] | None,
+    temperature: float,
+    z_loss: float,
+) -> None:
+    """The two above; `peaks` are the classes whose p - t is added up from the other classes'.
+
+    There p and t may both be nearly 1, and their difference would have no digits left.
+    """
+    scores, targets = np.ascontiguousarray(scores), np.ascontiguousarray(targets)
+    rows = np.arange(len(scores))
+    weight = np.ones(len(scores)) if weights is None else weights
+    distance, undefined = _distance(scores, temperature)
+    rest = _sum_of_others(distance)
+    lse = _largest(scores) / np.longdouble(temperature) + np.log1p(rest)
+    mass = targets.sum(axis=1)
+    loss = mass * np.log1p(rest) - np.where(targets == 0, 0, targets * distance).sum(axis=1)
+    penalty = z_loss * lse**2 if z_loss else np.zeros(len(scores))
+    # A score of +inf is infinitely far from what the targets ask for, unless they ask for it.
+    asked = ((scores == np.inf) & (targets > 0)).any(axis=1)
+    loss[undefined] = np.where(asked, np.nan, np.where(mass > 0, np.inf, 0))[undefined]
+    penalty[undefined & (z_loss > 0)] = np.inf
+    losses[...] = np.where(weight == 0, 0, weight * (loss + penalty))
+    if gradient is None:
+        return
+    exponentials = np.exp(distance)
+    total = (1 + rest)[:, None]
+    pull = 2 * z_loss * lse if z_loss else np.zeros(len(scores))
+    difference = (mass + pull)[:, None] * exponentials / total - targets
+    at_peak = exponentials[rows, peaks]
+    others = np.where(distance[rows, peaks] == 0, rest, 1 + rest - at_peak)
+    other_targets = targets.copy()
+    other_targets[rows, peaks] = 0
+    difference[rows, peaks] = (
+        other_targets.sum(axis=1) + (pull * at_peak - mass * others) / total[:, 0]
+    )
+    product = (weight / np.longdouble(temperature))[:, None] * difference
+    product[np.abs(product) < np.finfo(gradient.dtype).smallest_normal] = 0
+    product[(weight == 0) | (scores == -np.inf).all(axis=1)] = 0
+    gradient[...] = product
 
 
 def _wide(scores: NDArray[Any]) -> Wide:
@@ -99,13 +179,25 @@ def _largest(scores: NDArray[Any]) -> Wide:
     return largest
 
 
-def _distance(scores: NDArray[Any], temperature: float) -> tuple[Wide, NDArray[np.bool_]]:
+def _rows(scores: Wide, class_ndim: int) -> Wide:
+    batch = scores.shape[: scores.ndim - class_ndim]
+    return scores.reshape(prod(batch), prod(scores.shape[len(batch) :]))
+
+
+def _distance(scores: Wide, temperature: Temperature) -> tuple[Wide, NDArray[np.bool_]]:
     """Distances to the largest score, over the temperature; and the rows undefined for an inf."""
     largest = _largest(scores)
-    undefined = largest == np.inf
+    temperatures = np.broadcast_to(np.asarray(temperature, np.longdouble), largest.shape)[:, None]
     finite = np.where(np.isinf(largest), 0, largest)
-    distance = (_wide(scores) - finite[:, None]) / np.longdouble(temperature)
-    distance[undefined] = np.nan
+    distance = (_wide(scores) - finite[:, None]) / temperatures
+    if scores.size:
+        first = np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
+        hard = np.where(first & (largest > -np.inf)[:, None], 0, -np.inf)
+        distance = np.where(temperatures == 0, hard, distance)
+        distance = np.where((temperatures == np.inf) & (scores > -np.inf), 0, distance)
+    distance = np.where((temperatures == np.inf) & (scores == -np.inf), -np.inf, distance)
+    undefined = (largest == np.inf) & (temperatures[:, 0] > 0)
+    distance[undefined | np.isnan(largest)] = np.nan
     return distance, undefined
 
 

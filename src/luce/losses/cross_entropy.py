@@ -1,5 +1,6 @@
 """The loss of `softmax`: minus the logarithm of the probability given to the truth."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -7,50 +8,94 @@ from numpy.typing import ArrayLike, NDArray
 
 from luce import kernels
 from luce.errors import DataError
+from luce.kernels.threads import num_threads
+from luce.losses import _checks as checks
 
 Array = NDArray[Any]
 Reduction = Literal["mean", "sum", "none"]
+Weights = NDArray[np.float64]
+ClassWeight = ArrayLike | Mapping[int, float]
 
-# How far the sum of a row of soft targets may be from 1: float16 targets are that coarse.
-TARGET_SUM_TOLERANCE = 1e-3
+# Below this many scores a second thread would not pay, nor asking how many there are.
+WORTH_SHARING = 1 << 14
 
 
 def cross_entropy(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
+    class_weight: ClassWeight | None = None,
     sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    z_loss: float = 0.0,
+    temperature: float = 1.0,
     reduction: Reduction = "mean",
 ) -> Any:
-    """w_i (logsumexp(scores_i) - <scores_i, y_i>) for every row i, or their mean or sum.
+    """-sum_c t_ic log softmax(scores_i / temperature)_c for every row i, or their mean or sum.
+
+    In full, with z = scores / temperature, the loss of row i is
+
+        s_i [ -sum_c v_c t_ic log softmax(z_i)_c  +  z_loss u_i logsumexp(z_i)^2 ]
+
+    where s are the sample weights, v the class weights, y_i the one-hot label or the soft target,
+    t_ic = (1 - label_smoothing) y_ic + label_smoothing / m_i on the m_i classes that can happen
+    (score above -inf), and u_i = sum_c v_c y_ic, which is v of the label.
 
     Parameters
     ----------
     scores : array_like of real numbers, shape (n, k)
-        Integers are computed in float64, float16 in float32.
+        float32 and float64 as they are; integers are computed in float64, float16 and bfloat16 in
+        float32.
     labels : array_like, shape (n,) or (n, k)
-        Class indices from 0 to k - 1, or soft targets: every row non-negative with sum 1.
+        Class indices from 0 to k - 1, or soft targets: every row non-negative with sum 1, computed
+        in the precision of the scores.
+    class_weight : array_like, shape (k,), or mapping from class index to weight, optional
+        v, finite and not negative; 1 when absent, and for a class that the mapping does not name.
+        With labels and no smoothing it is a further weight of the row.
     sample_weight : array_like, shape (n,), optional
-        w, finite and not negative; 1 when absent. A row of weight 0 is left out, whatever its
-        scores.
+        s, finite and not negative; 1 when absent.
+    label_smoothing : float, default 0.0
+        From 0 to 1: how much of every target is shared out equally.
+    ignore_index : int, optional
+        Rows with this label have weight 0; it need not be a class. Not for soft targets.
+    z_loss : float, default 0.0
+        At least 0: how much the logarithm of softmax's denominator is drawn towards 0.
+    temperature : float, default 1.0
+        Above 0 and finite: the gradient is divided by it, so at 0, where softmax is argmax, there
+        is none, and at infinity it is 0 whatever the scores.
     reduction : {"mean", "sum", "none"}, default "mean"
-        "mean" divides by the sum of the weights.
+        "mean" divides by the sum of s_i u_i, the weights of the rows. Where that is 0 (every row
+        ignored, or none there) the mean is 0 and so is its gradient: there is nothing to learn.
 
     Returns
     -------
     numpy.float64, or ndarray of float64 of shape (n,) for "none"
         Never negative, and free of cancellation: a loss of 1e-30 has all its digits. Infinite
-        where the truth is a class that cannot happen (score -inf).
+        where the truth is a class that cannot happen (score -inf), and NaN where a score is. A row
+        of weight 0 is left out, 0 whatever its scores.
 
     Raises
     ------
     DataError
         A label that is no class, or targets, weights or shapes that do not fit: the message names
-        the row. A mean over no weight at all.
+        the row. An option out of its range. Weights whose sum overflows.
 
     See Also
     --------
     cross_entropy_gradient : the value and its gradient in one pass.
+
+    Notes
+    -----
+    Without z_loss this is what torch.nn.functional.cross_entropy computes, but for the mean over
+    soft targets with class weights, which torch divides by n, and the mean over no weight, which is
+    NaN there; and torch smooths over classes that cannot happen too.
+
+    References
+    ----------
+    C. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016
+    (label smoothing). A. Chowdhery et al., "PaLM: Scaling Language Modeling with Pathways",
+    JMLR 24, 2023, section 5 (z_loss).
 
     Examples
     --------
@@ -59,169 +104,268 @@ def cross_entropy(
     1.587758
     >>> cross_entropy([[2.0, 0.0], [0.0, 3.0]], [0, 0], reduction="none").round(6)
     array([0.126928, 3.048587])
+    >>> float(cross_entropy([[2.0, 0.0], [0.0, 3.0]], [0, -1], ignore_index=-1).round(6))
+    0.126928
     """
-    matrix, targets, weights = _checked(scores, labels, sample_weight, reduction)
-    losses, _ = _losses(matrix, targets, weights, with_gradient=False)
-    return losses if reduction == "none" else losses.sum()
+    return _evaluate(
+        scores,
+        labels,
+        class_weight,
+        sample_weight,
+        label_smoothing,
+        ignore_index,
+        z_loss,
+        temperature,
+        reduction,
+        with_gradient=False,
+    )[0]
 
 
 def cross_entropy_gradient(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
+    class_weight: ClassWeight | None = None,
     sample_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    z_loss: float = 0.0,
+    temperature: float = 1.0,
     reduction: Reduction = "mean",
+    out: Array | None = None,
 ) -> tuple[Any, Array]:
-    """`cross_entropy` and its gradient w_i (softmax(scores_i) - y_i), in one pass.
+    """`cross_entropy` and its gradient, softmax(scores_i) - y_i when no option is set, in one pass.
+
+    In full, in the letters of `cross_entropy` and before the reduction:
+
+        s_i / temperature [ (sum_c v_c t_ic + 2 z_loss u_i logsumexp(z_i)) softmax(z_i) - v * t_i ]
 
     Parameters
     ----------
-    scores, labels, sample_weight, reduction
+    scores, labels, class_weight, sample_weight, label_smoothing, ignore_index
         As for `cross_entropy`.
+    z_loss, temperature, reduction
+        As for `cross_entropy`.
+    out : ndarray, shape (n, k), optional
+        Takes the gradient; may be `scores` itself. Of the gradient's dtype. Nothing is written to
+        it when an error is raised.
 
     Returns
     -------
     value : numpy.float64, or ndarray of float64 of shape (n,) for "none"
         As `cross_entropy` returns it.
     gradient : ndarray, shape (n, k)
-        With respect to the scores, and of their dtype (float64 for integers); for "mean" divided by
-        the sum of the weights. The entry of the label keeps its digits also where its probability
-        is nearly 1. What would be subnormal is 0. A row without a possible class has gradient 0,
-        a row with NaN or +inf has NaN.
+        With respect to the scores, and of their dtype (float64 for integers); `out` if given. For
+        "none" that of the sum. The entry of the label keeps its digits also where its probability
+        is nearly 1. What would be subnormal in the dtype computed in is 0. A row without a possible
+        class and a row of weight 0 have gradient 0, a row with NaN or +inf has NaN.
 
     Raises
     ------
     DataError
-        As `cross_entropy`.
+        As `cross_entropy`; and when `out` does not fit.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from luce.losses import cross_entropy_gradient
     >>> value, gradient = cross_entropy_gradient([[0.0, 0.0], [0.0, 0.0]], [0, 1])
     >>> gradient
     array([[-0.25,  0.25],
            [ 0.25, -0.25]])
+    >>> scores = np.zeros((1, 2))
+    >>> value, gradient = cross_entropy_gradient(scores, [0], out=scores)
+    >>> scores
+    array([[-0.5,  0.5]])
     """
-    matrix, targets, weights = _checked(scores, labels, sample_weight, reduction)
-    losses, gradient = _losses(matrix, targets, weights, with_gradient=True)
-    dtype = np.asarray(scores).dtype
-    with np.errstate(under="ignore", over="ignore"):
-        result = gradient.astype(dtype if dtype.kind == "f" else np.float64, copy=False)
-    return (losses if reduction == "none" else losses.sum()), result
+    return _evaluate(
+        scores,
+        labels,
+        class_weight,
+        sample_weight,
+        label_smoothing,
+        ignore_index,
+        z_loss,
+        temperature,
+        reduction,
+        with_gradient=True,
+        out=out,
+    )
 
 
-def _losses(
-    scores: Array, targets: Array, weights: NDArray[np.float64] | None, with_gradient: bool
-) -> tuple[NDArray[np.float64], Array]:
-    """Weighted losses and, when wanted, their gradient (else an empty array)."""
-    if targets.ndim == 2:
-        return _soft_losses(scores, targets, weights, with_gradient)
-    losses = np.empty(len(scores))
-    gradient = np.empty_like(scores) if with_gradient else None
-    indices = targets.astype(np.int64, casting="unsafe")
-    row = kernels.cross_entropy(scores, indices, weights, losses, gradient)
-    if row >= 0:
-        raise DataError(
-            f"labels[{row}] is {targets[row]}; expected a class from 0 to {scores.shape[1] - 1}, "
-            f"a column of scores"
-        )
-    return losses, np.empty(0) if gradient is None else gradient
-
-
-def _soft_losses(
-    scores: Array, targets: Array, weights: NDArray[np.float64] | None, with_gradient: bool
-) -> tuple[NDArray[np.float64], Array]:
-    log_probabilities = np.empty_like(scores)
-    kernels.log_softmax(scores, 1.0, log_probabilities)
-    wide = targets.astype(np.float64, copy=False)
-    with np.errstate(invalid="ignore"):
-        parts = np.where(wide == 0, 0, -wide * log_probabilities)
-    parts[np.isnan(scores).any(axis=1)] = np.nan
-    factors = np.ones(len(scores)) if weights is None else weights
-    left_out = factors == 0
-    losses = np.where(left_out, 0, factors * np.where(left_out, 0, parts.sum(axis=1)))
-    if not with_gradient:
-        return losses, np.empty(0)
-    probabilities = log_probabilities
-    kernels.softmax(scores, 1.0, probabilities)
-    difference = probabilities - targets
-    difference[(scores == -np.inf).all(axis=1) | left_out] = 0
-    gradient = (difference * factors[:, None]).astype(scores.dtype)
-    gradient[np.abs(gradient) < np.finfo(scores.dtype).smallest_normal] = 0
-    return losses, gradient
-
-
-def _checked(
-    scores: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None, reduction: str
-) -> tuple[Array, Array, NDArray[np.float64] | None]:
-    """Scores for the kernels, labels or targets, and weights; for "mean" the weights sum to 1."""
+def _evaluate(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    class_weight: ClassWeight | None,
+    sample_weight: ArrayLike | None,
+    label_smoothing: float,
+    ignore_index: int | None,
+    z_loss: float,
+    temperature: float,
+    reduction: str,
+    *,
+    with_gradient: bool,
+    out: Array | None = None,
+) -> tuple[Any, Array]:
+    """Check everything, make the kernels' weights and targets, run one, hand out its results."""
     if reduction not in ("mean", "sum", "none"):
         raise DataError(f"reduction is {reduction!r}; expected 'mean', 'sum' or 'none'")
-    matrix = _checked_scores(scores)
-    targets = _checked_targets(labels, matrix.shape)
-    weights = None if sample_weight is None else _checked_weights(sample_weight, len(matrix))
-    if reduction != "mean":
-        return matrix, targets, weights
-    total = float(len(matrix)) if weights is None else weights.sum()
-    if not np.isfinite(total):
-        raise DataError("the weights are so large that their sum overflows: scale them down")
-    if total == 0:
-        raise DataError(
-            "the weights sum to 0: there is no mean. Pass rows with weight, or reduction='sum'"
+    smoothing = checks.checked_number(label_smoothing, "label_smoothing", "a number from 0 to 1", 1)
+    z_loss = checks.checked_number(z_loss, "z_loss", "a finite number of at least 0")
+    temperature = checks.checked_temperature(temperature)
+    matrix, dtype, owned = checks.checked_scores(scores)
+    rows, classes = matrix.shape
+    if out is not None:
+        checks.checked_out(out, matrix.shape, dtype)
+    targets = checks.checked_labels(labels, matrix.shape)
+    weights = None
+    if sample_weight is not None:
+        weights = checks.checked_sample_weight(sample_weight, rows)
+    if ignore_index is not None:
+        ignored = checks.ignored_rows(ignore_index, targets)
+        targets[ignored] = 0
+        weights = np.where(ignored, 0.0, 1.0 if weights is None else weights)
+        if not classes and ignored.all():  # then not even the 0 is in range
+            nothing, empty = np.zeros(rows), np.empty(matrix.shape, dtype) if out is None else out
+            return (nothing if reduction == "none" else nothing.sum()), empty
+
+    losses = np.empty(rows)
+    gradient = None
+    if with_gradient:
+        gradient = matrix if owned else _place(out, matrix, targets, weights)
+    numbers = temperature, smoothing, z_loss
+    if class_weight is not None:
+        by_class = checks.checked_class_weight(class_weight, classes)
+        _run_weighed(matrix, targets, weights, losses, gradient, *numbers, by_class, reduction)
+    else:
+        divisor = checks.divisor_of(weights, rows, reduction)
+        if divisor != 1:
+            weights = np.full(rows, 1 / divisor) if weights is None else weights / divisor
+        if targets.ndim == 2:
+            targets = _soft_targets(matrix, targets, smoothing)
+        _run(matrix, targets, weights, losses, gradient, *numbers)
+    value = losses if reduction == "none" else losses.sum()
+    return value, losses if gradient is None else _handed_out(gradient, out, dtype)
+
+
+def _run(
+    matrix: Array,
+    targets: Array,
+    weights: Weights | None,
+    losses: Weights,
+    gradient: Array | None,
+    temperature: float,
+    smoothing: float,
+    z_loss: float,
+) -> None:
+    """The kernel for labels or the one for soft targets, which are smoothed already."""
+    threads = num_threads() if matrix.size >= WORTH_SHARING else 1
+    if targets.ndim == 2:
+        kernels.cross_entropy_soft(
+            matrix,
+            targets,
+            weights,
+            losses,
+            gradient,
+            temperature=temperature,
+            z_loss=z_loss,
+            threads=threads,
         )
-    return matrix, targets, (np.ones(len(matrix)) if weights is None else weights) / total
+        return
+    row = kernels.cross_entropy(
+        matrix,
+        targets.astype(np.int64, copy=False),
+        weights,
+        losses,
+        gradient,
+        temperature=temperature,
+        label_smoothing=smoothing,
+        z_loss=z_loss,
+        threads=threads,
+    )
+    if row >= 0:
+        raise checks.label_out_of_range(row, int(targets[row]), matrix.shape[1])
 
 
-def _checked_scores(scores: ArrayLike) -> Array:
-    array = np.asarray(scores)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise DataError(f"scores have dtype {array.dtype}; expected float32, float64 or integers")
-    if array.ndim != 2:
-        raise DataError(f"scores have shape {array.shape}; expected (rows, classes)")
-    if array.dtype.kind != "f":
-        return np.require(array, np.float64, ["C", "A"])
-    return np.require(array, np.float64 if array.dtype.itemsize == 8 else np.float32, ["C", "A"])
+def _run_weighed(
+    matrix: Array,
+    targets: Array,
+    weights: Weights | None,
+    losses: Weights,
+    gradient: Array | None,
+    temperature: float,
+    smoothing: float,
+    z_loss: float,
+    by_class: Weights,
+    reduction: str,
+) -> None:
+    """`_run` with class weights: in the weights of the rows, or else in their targets.
+
+    The soft kernel gives z_loss the weight of the row, which is to be s u: so the targets are
+    divided by u, where there is one. Rows without are done first, by themselves, without z_loss.
+    """
+    mass = checks.masses(targets, by_class)
+    row_weights = checks.times(weights, mass)
+    divisor = checks.divisor_of(row_weights, len(matrix), reduction)
+    if targets.ndim == 1 and not smoothing:
+        row_weights /= divisor
+        _run(matrix, targets, row_weights, losses, gradient, temperature, 0.0, z_loss)
+        return
+    unit = 2.0 ** (int(np.frexp(by_class.max(initial=0.0))[1]) - 1)
+    scale = np.where((mass > 0) & (z_loss > 0), mass, unit)
+    soft = _soft_targets(matrix, targets, smoothing, by_class / scale[:, None])
+    row_weights = scale / divisor if weights is None else weights / divisor * scale
+    alone = np.flatnonzero((mass == 0) & (z_loss > 0))
+    part, part_losses = matrix[alone], np.empty(len(alone))
+    part_gradient = None if gradient is None else part
+    _run(part, soft[alone], row_weights[alone], part_losses, part_gradient, temperature, 0.0, 0.0)
+    _run(matrix, soft, row_weights, losses, gradient, temperature, 0.0, z_loss)
+    losses[alone] = part_losses
+    if gradient is not None:
+        gradient[alone] = part
 
 
-def _checked_targets(labels: ArrayLike, shape: tuple[int, ...]) -> Array:
-    array = np.asarray(labels)
-    if array.ndim == 1 and len(array) == shape[0]:
-        if array.dtype.kind in "iu" or not array.size:
-            return array
-        raise DataError(
-            f"labels have dtype {array.dtype}; expected integers, the columns of scores. "
-            "For other labels use numpy.unique(labels, return_inverse=True)"
-        )
-    if array.shape != shape:
-        raise DataError(
-            f"labels have shape {array.shape}; expected ({shape[0]},) class indices "
-            f"or {shape} soft targets, to fit the scores"
-        )
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"soft targets have dtype {array.dtype}; expected real numbers")
-    with np.errstate(invalid="ignore"):
-        sums = array.sum(axis=1, dtype=np.float64)
-        good = (array >= 0).all(axis=1) & (np.abs(sums - 1) <= TARGET_SUM_TOLERANCE)
-    if not good.all():
-        row = int(good.argmin())
-        raise DataError(
-            f"soft targets of row {row} sum to {sums[row]:.6g} with smallest entry "
-            f"{array[row].min(initial=np.inf):.6g}; expected non-negative numbers with sum 1"
-        )
-    return array
+def _soft_targets(
+    matrix: Array, targets: Array, smoothing: float, factors: Array | None = None
+) -> Array:
+    """Smoothed targets of every row, times `factors`, in the dtype of the scores."""
+    soft: Array
+    if not smoothing and factors is None:
+        return np.require(targets, matrix.dtype, ["A"])
+    possible = matrix > -np.inf
+    count = possible.sum(axis=1, keepdims=True)
+    share = np.where(count, smoothing, 0.0)
+    soft = possible * (share / np.maximum(count, 1))
+    if targets.ndim == 2:
+        soft += (1 - share) * targets
+    else:
+        soft[np.arange(len(targets)), targets] += 1 - share[:, 0]
+    if factors is not None:
+        soft *= factors
+    soft = soft.astype(matrix.dtype, copy=False)
+    return soft
 
 
-def _checked_weights(sample_weight: ArrayLike, rows: int) -> NDArray[np.float64]:
-    array = np.asarray(sample_weight)
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"sample_weight has dtype {array.dtype}; expected real numbers")
-    if array.shape != (rows,):
-        raise DataError(f"sample_weight has shape {array.shape}; expected ({rows},), one a row")
-    weights = np.require(array, np.float64, ["C", "A"])
-    good = np.isfinite(weights) & (weights >= 0)
-    if not good.all():
-        row = int(good.argmin())
-        raise DataError(
-            f"sample_weight[{row}] is {weights[row]}; expected a finite number of at least 0"
-        )
-    return weights
+def _place(out: Array | None, matrix: Array, *others: Array | None) -> Array:
+    """Where the kernel writes the gradient: `out`, unless that would disturb what is yet unread."""
+    if out is None or out.dtype != matrix.dtype or not out.flags.aligned:
+        return np.empty(matrix.shape, matrix.dtype)
+    same = out is matrix or (
+        out.strides == matrix.strides
+        and out.__array_interface__["data"][0] == matrix.__array_interface__["data"][0]
+    )
+    read = others if same else (matrix, *others)
+    if any(array is not None and np.may_share_memory(out, array) for array in read):
+        return np.empty(matrix.shape, matrix.dtype)
+    return out
+
+
+def _handed_out(gradient: Array, out: Array | None, dtype: np.dtype[Any]) -> Array:
+    """The gradient in its dtype, in `out` when there is one."""
+    if gradient is out or (out is None and gradient.dtype == dtype):
+        return gradient
+    with np.errstate(under="ignore", over="ignore"):
+        if out is None:
+            return gradient.astype(dtype)
+        out[...] = gradient
+    return out

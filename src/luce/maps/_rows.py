@@ -1,6 +1,6 @@
-"""From any array, axis and dtype to rows of classes for the kernels, and back."""
+"""From any array, axis and dtype to rows of classes, and back."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -9,24 +9,35 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from luce.errors import DataError
+from luce.kernels.threads import num_threads
 
 Array = NDArray[Any]
 Axis = int | tuple[int, ...] | None
+
+# From this many numbers on a second thread pays.
+ELEMENTS_TO_SHARE = 1 << 15
 
 
 def real_array(values: ArrayLike, name: str) -> Array:
     """`values` as an aligned array of real numbers in this machine's byte order."""
     array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
         raise DataError(f"{name} have dtype {array.dtype}; expected real numbers")
     if array.dtype.isnative and array.flags.aligned:
         return array
     return array.astype(array.dtype.newbyteorder("="))
 
 
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether this is the 16-bit brain float that the package ml_dtypes adds to NumPy."""
+    return dtype.name == "bfloat16"
+
+
 def result_dtype(*dtypes: DTypeLike) -> np.dtype[Any]:
-    """The floating dtype of a result: float16, float32 or float64; integers become float64."""
+    """The floating dtype of a result: that of the scores, float64 for integers."""
     dtype = np.result_type(*dtypes)
+    if is_bfloat16(dtype):
+        return dtype
     if dtype.kind != "f":
         return np.dtype(np.float64)
     if dtype.itemsize > 8:
@@ -35,8 +46,18 @@ def result_dtype(*dtypes: DTypeLike) -> np.dtype[Any]:
 
 
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype that is computed in: float32 for float16."""
+    """The dtype that is computed in: float32 for floats of 16 bits."""
     return np.dtype(np.float32) if dtype.itemsize == 2 else dtype
+
+
+def kernel_view(array: Array) -> Array:
+    """The array as kernels take it: bfloat16 as its bits."""
+    return array.view(np.uint16) if is_bfloat16(array.dtype) else array
+
+
+def threads_for(size: int) -> int:
+    """How many threads a call on this many numbers is worth."""
+    return num_threads() if size >= ELEMENTS_TO_SHARE else 1
 
 
 def mask_of(where: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -54,73 +75,92 @@ def mask_of(where: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         ) from None
 
 
-@dataclass(frozen=True)
-class Rows:
-    """An array as a matrix (rows, classes) with contiguous rows, and the way back.
+def moved_last(array: Array, axes: tuple[int, ...]) -> Array:
+    """A view of the array with `axes` last, in their order."""
+    if axes == tuple(range(array.ndim - len(axes), array.ndim)):
+        return array
+    return np.moveaxis(array, axes, range(-len(axes), 0))
 
-    `owned` says that `matrix` is a copy, which may be overwritten; `shape` and `dtype` are those
-    that a result gets.
+
+def batch_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without the classes."""
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def reduced(values: Array, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
+    """One number a row, in the shape of the scores without their classes."""
+    array = values.reshape(batch_shape(shape, axes))
+    return np.expand_dims(array, axes) if keepdims else array[()]
+
+
+def by_rows(kernel: Callable[..., None], scores: Array, axes: tuple[int, ...], dtype: Any) -> Array:
+    """What a kernel makes of every row, in C order; `scores` are of a dtype it takes."""
+    rows = np.empty(prod(batch_shape(scores.shape, axes)), dtype)
+    kernel(
+        kernel_view(moved_last(scores, axes)),
+        kernel_view(rows),
+        len(axes),
+        threads_for(scores.size),
+    )
+    return rows
+
+
+def class_axes(axis: Axis, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+    """`axis` as axes of an array of this shape, counted from the front.
+
+    Raises
+    ------
+    DataError
+        The array has no such axis, or an axis is named twice.
     """
-
-    matrix: Array
-    owned: bool
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    axes: tuple[int, ...]
-
-    @property
-    def batch(self) -> tuple[int, ...]:
-        """The shape without the classes."""
-        return tuple(n for i, n in enumerate(self.shape) if i not in self.axes)
-
-    def restore(self, matrix: Array) -> Array:
-        """A matrix (rows, classes) in the shape and dtype of the scores."""
-        classes = tuple(self.shape[i] for i in self.axes)
-        array = matrix.reshape(self.batch + classes)
-        with np.errstate(over="ignore", under="ignore"):
-            array = array.astype(self.dtype, copy=False)
-        return np.moveaxis(array, range(len(self.batch), array.ndim), self.axes)
-
-    def reduce(self, vector: Array, keepdims: bool) -> Any:
-        """One number a row, in the shape of the scores without their classes."""
-        array = vector.reshape(self.batch)
-        return np.expand_dims(array, self.axes) if keepdims else array[()]
-
-    def view(self, array: Array) -> Array | None:
-        """`array`, of the scores' shape, as rows without copying; None when that cannot be."""
-        if array.dtype != self.matrix.dtype:
-            return None
-        matrix = _matrix(array, self.axes)
-        shared = array.size == 0 or np.may_share_memory(matrix, array)
-        return matrix if shared and _has_contiguous_rows(matrix) else None
+    if not shape and axis is not None:
+        raise DataError(f"{name} are a single number; expected at least one axis, the classes")
+    try:
+        return normalize_axis_tuple(range(len(shape)) if axis is None else axis, len(shape))
+    except ValueError:
+        raise DataError(
+            f"axis {axis} does not fit {name} of shape {shape}; "
+            f"expected axes from {-len(shape)} to {len(shape) - 1}, each at most once"
+        ) from None
 
 
-def rows_of(array: Array, axis: Axis) -> Rows:
-    """`array` with `axis` as the classes, its values as they are."""
-    axes = normalize_axis_tuple(range(array.ndim) if axis is None else axis, array.ndim)
-    matrix = _matrix(array, axes)
-    if not _has_contiguous_rows(matrix):
-        matrix = np.ascontiguousarray(matrix)
-    owned = not np.may_share_memory(matrix, array)
-    return Rows(matrix, owned, array.dtype, array.shape, axes)
+def classes_last(array: Array, axes: tuple[int, ...]) -> Array:
+    """The array as (batch..., classes) in C order, `axes` flattened into one.
+
+    Contiguous, so that NumPy sums a row pairwise: the error does not grow with its length.
+    """
+    moved = moved_last(array, axes)
+    batch, classes = moved.shape[: -len(axes)], moved.shape[-len(axes) :]
+    return np.ascontiguousarray(moved).reshape(*batch, prod(classes))
 
 
-def class_rows(scores: ArrayLike, axis: Axis, where: ArrayLike | None = None) -> Rows:
-    """Scores with `axis` as the classes, in the working dtype; what `where` excludes is -inf."""
-    array = real_array(scores, "scores")
-    dtype = result_dtype(array.dtype)
-    values = array.astype(working_dtype(dtype), copy=False)
-    if where is not None:
-        values = np.where(mask_of(where, array.shape), values, values.dtype.type(-np.inf))
-    rows = rows_of(values, axis)
-    return replace(rows, owned=not np.may_share_memory(rows.matrix, array), dtype=dtype)
+def classes_back(array: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
+    """What `classes_last` made of an array of this shape, in that shape again."""
+    classes = tuple(shape[i] for i in axes)
+    return np.moveaxis(
+        array.reshape(batch_shape(shape, axes) + classes), range(-len(axes), 0), axes
+    )
 
 
-def _matrix(array: Array, axes: tuple[int, ...]) -> Array:
-    moved = np.moveaxis(array, axes, range(array.ndim - len(axes), array.ndim))
-    batch = moved.shape[: array.ndim - len(axes)]
-    return moved.reshape(prod(batch), prod(moved.shape[len(batch) :]))
+def temperature_of_rows(
+    temperature: ArrayLike, shape: tuple[int, ...], axes: tuple[int, ...]
+) -> Array:
+    """T for the rows that `classes_last` makes of scores of this shape: one or a number a row.
 
+    In float64, of as many axes as the rows have, with size one where it does not vary.
 
-def _has_contiguous_rows(matrix: Array) -> bool:
-    return matrix.shape[1] <= 1 or matrix.strides[1] == matrix.itemsize
+    Raises
+    ------
+    DataError
+        It does not broadcast to the scores with size one along the classes.
+    """
+    values = np.asarray(temperature, np.float64)
+    expected = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    padded = (1,) * (len(shape) - values.ndim) + values.shape
+    pairs = zip(padded, expected, strict=False)
+    if len(padded) > len(shape) or any(n not in (1, most) for n, most in pairs):
+        raise DataError(
+            f"temperature has shape {values.shape}; expected a number, or an array that broadcasts "
+            f"to {expected}: the scores' shape, with size one along the classes"
+        )
+    return classes_last(values.reshape(padded), axes)

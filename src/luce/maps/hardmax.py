@@ -1,14 +1,31 @@
 """The map without a regulariser: argmax, and its result as a vertex of the simplex."""
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from math import prod
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from luce import kernels
 from luce.errors import DataError, NotDifferentiableError
-from luce.maps._rows import Array, Axis, class_rows, mask_of, real_array, rows_of
+from luce.maps._rows import (
+    Array,
+    Axis,
+    batch_shape,
+    by_rows,
+    class_axes,
+    classes_last,
+    is_bfloat16,
+    mask_of,
+    moved_last,
+    real_array,
+    reduced,
+    result_dtype,
+)
+
+# Calls up to this size are NumPy's: it has less to set up.
+QUICK_SIZE = 1024
 
 
 def argmax(
@@ -50,29 +67,43 @@ def argmax(
     >>> argmax([[1.0, 3.0, 2.0], [5.0, 5.0, 0.0]], where=[True, False, True])
     array([2, 0])
     """
+    if (
+        type(scores) is np.ndarray
+        and where is None
+        and axis == -1
+        and 0 < scores.size <= QUICK_SIZE
+        and scores.dtype.char in "fd"
+    ):
+        return scores.argmax(-1, keepdims=keepdims)
     array = real_array(scores, "scores")
-    rows = rows_of(array, axis)
-    if rows.matrix.shape[1] == 0 and len(rows.matrix):
+    axes = class_axes(axis, array.shape, "scores")
+    if array.size == 0 and prod(array.shape[i] for i in axes) == 0 < prod(
+        batch_shape(array.shape, axes)
+    ):
         raise DataError("scores have no classes along this axis: there is no largest score")
     if where is None:
-        return rows.reduce(argmax_rows(rows.matrix), keepdims)
-    possible = rows_of(mask_of(where, array.shape), axis).matrix
-    best = argmax_rows(np.where(possible, rows.matrix, _lowest(array.dtype)))
-    _keep_to_possible(best, possible)
-    return rows.reduce(best, keepdims)
+        return reduced(_argmax_rows(array, axes), array.shape, axes, keepdims)
+    possible = mask_of(where, array.shape)
+    best = _argmax_rows(np.where(possible, array, _lowest(array.dtype)), axes)
+    classes = prod(array.shape[i] for i in axes)
+    _keep_to_possible(best, classes_last(possible, axes).reshape(len(best), classes))
+    return reduced(best, array.shape, axes, keepdims)
 
 
-def argmax_rows(matrix: Array) -> NDArray[np.int64]:
-    """`argmax` of the rows of a matrix with contiguous rows."""
-    if matrix.dtype not in (np.float32, np.float64):
-        return np.asarray(matrix.argmax(axis=1), np.int64)
-    best = np.empty(len(matrix), np.int64)
-    kernels.argmax(matrix, best)
-    return best
+def _argmax_rows(array: Array, axes: tuple[int, ...]) -> NDArray[np.int64]:
+    """For every row, in C order, the flat index of its largest score."""
+    if array.size and (array.dtype.char in "efd" or is_bfloat16(array.dtype)):
+        return by_rows(kernels.argmax, array, axes, np.int64)
+    shape = batch_shape(array.shape, axes)
+    classes = prod(array.shape[i] for i in axes)
+    if not prod(shape):
+        return np.empty(0, np.int64)
+    rows = moved_last(array, axes).reshape(prod(shape), classes)
+    return np.asarray(rows.argmax(axis=1), np.int64)
 
 
 def _lowest(dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "f":
+    if dtype.kind == "f" or is_bfloat16(dtype):
         return dtype.type(-np.inf)
     return np.False_ if dtype.kind == "b" else np.iinfo(dtype).min
 
@@ -123,7 +154,8 @@ def topk(scores: ArrayLike, k: int) -> tuple[Array, Array]:
         raise DataError(
             f"k is {k!r}; expected an integer from 0 to {classes}, the number of classes"
         )
-    candidates = _largest_unordered(array, int(k))
+    with np.errstate(invalid="ignore"):
+        candidates = _largest_unordered(array, int(k))
     values = np.take_along_axis(array, candidates, axis=-1)
     # A stable sort upwards of the reversed row, read backwards: downwards, ties by lower index.
     order = k - 1 - np.argsort(values[..., ::-1], axis=-1, kind="stable")[..., ::-1]
@@ -158,7 +190,7 @@ def hardmax(scores: ArrayLike, axis: Axis = -1) -> Array:
     Returns
     -------
     ndarray
-        Of the shape of `scores`; float16, float32 or float64 as they are, integers become float64.
+        Of the shape of `scores`; floats of 16, 32 and 64 bits as they are, integers become float64.
         The first of equal scores takes all. A row of -inf alone is 0, a row with a NaN is NaN.
 
     Raises
@@ -178,27 +210,37 @@ def hardmax(scores: ArrayLike, axis: Axis = -1) -> Array:
     array([[0., 1., 0.],
            [1., 0., 0.]])
     """
-    rows = class_rows(scores, axis)
-    return rows.restore(hardmax_rows(rows.matrix))
-
-
-def hardmax_rows(matrix: Array) -> Array:
-    """`hardmax` of the rows of a float32 or float64 matrix."""
-    result = np.zeros_like(matrix)
-    if matrix.size == 0:
+    array = real_array(scores, "scores")
+    axes = class_axes(axis, array.shape, "scores")
+    result = np.zeros(array.shape, result_dtype(array.dtype))
+    if array.size == 0:
         return result
-    best = argmax_rows(matrix)
-    largest = matrix[np.arange(len(matrix)), best]
-    result[np.arange(len(matrix)), best] = largest > -np.inf
-    result[np.isnan(largest)] = np.nan
+    batch = batch_shape(array.shape, axes)
+    best = _argmax_rows(array, axes).reshape(batch)
+    position = (
+        *np.ix_(*map(np.arange, batch)),
+        *np.unravel_index(best, [array.shape[i] for i in axes]),
+    )
+    largest = moved_last(array, axes)[position].astype(result.dtype)
+    target = moved_last(result, axes)
+    with np.errstate(invalid="ignore"):
+        target[position] = largest > -np.inf
+        target[np.isnan(largest)] = np.nan
     return result
 
 
 @dataclass(frozen=True)
 class Hardmax:
-    """`hardmax` along the last axis as a value: the map whose Omega is 0.
+    """argmax_p <p, scores>: `hardmax` as a value, the map whose Omega is 0.
 
     Its derivatives raise `NotDifferentiableError`.
+
+    Attributes
+    ----------
+    axis : int, tuple of int or None, default -1
+        The classes; None for all axes.
+    temperature : float
+        0, always: hardmax is the limit of `Softmax` there.
 
     Examples
     --------
@@ -207,14 +249,18 @@ class Hardmax:
     array([0., 1., 0.])
     """
 
+    axis: Axis = -1
+    temperature: ClassVar[float] = 0.0
+
     def __call__(self, scores: ArrayLike) -> Array:
         """`hardmax` of the scores."""
-        return hardmax(scores)
+        return hardmax(scores, self.axis)
 
     def omega(self, probabilities: ArrayLike) -> Any:
         """0 for every distribution: nothing is regularised."""
-        rows = class_rows(probabilities, -1)
-        return rows.reduce(np.zeros(len(rows.matrix), rows.dtype), keepdims=False)
+        array = real_array(probabilities, "probabilities")
+        axes = class_axes(self.axis, array.shape, "probabilities")
+        return np.zeros(batch_shape(array.shape, axes), result_dtype(array.dtype))[()]
 
     def jvp(self, probabilities: ArrayLike, tangent: ArrayLike) -> NoReturn:
         """Raise `NotDifferentiableError`."""

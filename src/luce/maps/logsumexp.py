@@ -1,5 +1,6 @@
 """The smooth maximum: the value of the problem that `softmax` solves."""
 
+from math import prod
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -7,7 +8,16 @@ from numpy.typing import ArrayLike
 
 from luce import kernels
 from luce.errors import DataError
-from luce.maps._rows import Array, Axis, Rows, class_rows, real_array
+from luce.maps._rows import (
+    Array,
+    Axis,
+    by_rows,
+    class_axes,
+    classes_last,
+    real_array,
+    reduced,
+    result_dtype,
+)
 
 # log 2 in two parts; the first has 42 bits, so that its product with an exponent is exact.
 LN2_HIGH, LN2_LOW = float.fromhex("0x1.62e42fefa3800p-1"), float.fromhex("0x1.ef35793c76730p-45")
@@ -57,7 +67,7 @@ def logsumexp(
     Returns
     -------
     value : scalar or ndarray
-        float16, float32 or float64 as the scores are, integers become float64. Without weights at
+        Floats of 16, 32 and 64 bits as the scores are, integers become float64. Without weights at
         most 2 units in the last place of max(|value|, |largest score|). -inf where the sum is 0.
         Without `return_sign`, NaN where the sum is negative.
     sign : scalar or ndarray
@@ -82,37 +92,43 @@ def logsumexp(
     >>> float(value.round(6)), float(sign)
     (0.541325, -1.0)
     """
+    array = real_array(scores, "scores")
+    if weights is not None:
+        array, factors = _broadcast(array, real_array(weights, "weights"))
+    axes = class_axes(axis, array.shape, "scores")
+    dtype = result_dtype(array.dtype)
     if weights is None:
-        rows = class_rows(scores, axis)
-        value = np.empty(len(rows.matrix), rows.matrix.dtype)
-        kernels.logsumexp(rows.matrix, value)
-        sign = np.where(np.isnan(value), np.nan, value > -np.inf)
+        working = array if array.dtype == dtype else array.astype(dtype)
+        value = by_rows(kernels.logsumexp, working, axes, dtype)
+        sign = np.where(np.isnan(value), np.nan, value > -np.inf) if return_sign else None
     else:
-        rows, value, sign = _weighted(scores, axis, weights)
-    if not return_sign:
-        value = np.where(sign < 0, np.nan, value)
-        return rows.reduce(value.astype(rows.dtype), keepdims)
-    return rows.reduce(value.astype(rows.dtype), keepdims), rows.reduce(
-        sign.astype(rows.dtype), keepdims
-    )
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            value, sign = _weighted_rows(_matrix(array, axes), _matrix(factors, axes))
+        if not return_sign:
+            value = np.where(sign < 0, np.nan, value)
+    value = reduced(value.astype(dtype, copy=False), array.shape, axes, keepdims)
+    if sign is None or not return_sign:
+        return value
+    return value, reduced(sign.astype(dtype, copy=False), array.shape, axes, keepdims)
 
 
-def _weighted(scores: ArrayLike, axis: Axis, weights: ArrayLike) -> tuple[Rows, Array, Array]:
-    values, factors = real_array(scores, "scores"), real_array(weights, "weights")
-    if not np.isfinite(factors).all():
+def _broadcast(scores: Array, weights: Array) -> tuple[Array, Array]:
+    if not np.isfinite(weights).all():
         raise DataError("weights hold NaN or infinity; expected finite numbers")
     try:
-        values, factors = np.broadcast_arrays(values, factors)
+        scores, weights = np.broadcast_arrays(scores, weights)
     except ValueError:
         raise DataError(
-            f"weights have shape {factors.shape}, which does not fit scores' {values.shape}"
+            f"weights have shape {weights.shape}, which does not fit scores' {scores.shape}"
         ) from None
-    rows = class_rows(values, axis)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        value, sign = _weighted_rows(
-            rows.matrix.astype(np.float64), class_rows(factors.astype(np.float64), axis).matrix
-        )
-        return rows, value, sign
+    return scores, weights
+
+
+def _matrix(array: Array, axes: tuple[int, ...]) -> Array:
+    """Rows of classes in float64."""
+    rows = classes_last(array, axes)
+    batch = rows.shape[:-1]
+    return rows.reshape(prod(batch), rows.shape[-1]).astype(np.float64)
 
 
 def _weighted_rows(scores: Array, weights: Array) -> tuple[Array, Array]:

@@ -1,8 +1,6 @@
 """The map regularised by Shannon's entropy: Luce's choice rule."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,15 +8,28 @@ from numpy.typing import ArrayLike
 
 from luce import kernels
 from luce.errors import DataError
-from luce.maps._rows import Array, Axis, Rows, class_rows, real_array, result_dtype, working_dtype
-from luce.maps.hardmax import hardmax_rows, no_derivative
+from luce.maps._rows import (
+    Array,
+    Axis,
+    class_axes,
+    kernel_view,
+    mask_of,
+    moved_last,
+    real_array,
+    result_dtype,
+    temperature_of_rows,
+    threads_for,
+)
+
+# Calls up to this size take the quick way: below it the checks cost more than the computation.
+QUICK_SIZE = 4096
 
 
 def softmax(
     scores: ArrayLike,
     axis: Axis = -1,
     *,
-    temperature: float = 1.0,
+    temperature: ArrayLike = 1.0,
     where: ArrayLike | None = None,
     out: Array | None = None,
 ) -> Array:
@@ -30,21 +41,23 @@ def softmax(
         Of any shape, strides and size; -inf is a class that cannot happen.
     axis : int, tuple of int or None, default -1
         The classes; None for all axes.
-    temperature : float, default 1.0
-        T >= 0. 0 is `hardmax` (the first of equal scores), infinity is uniform over the possible
-        classes.
+    temperature : float or array_like, default 1.0
+        T >= 0; an array gives each row its own: it broadcasts to the scores, with size one along
+        the classes. 0 is `hardmax` (the first of equal scores), infinity is uniform over the
+        possible classes.
     where : array_like of bool, optional
         False for a class that cannot happen; broadcast to the shape of `scores`.
     out : ndarray, optional
-        Takes the result; may be `scores` itself. Of the result's shape and dtype.
+        Takes the result; may be `scores` itself. Of the result's shape and dtype. After a
+        KeyboardInterrupt it is written in part.
 
     Returns
     -------
     ndarray
-        Probabilities, of the shape of `scores`; float16, float32 or float64 as they are (float16 is
-        computed in float32), integers become float64. At most 2 units in the last place from the
-        exact value. A row without a possible class is 0; a NaN makes its own row NaN, and so does
-        +inf.
+        Probabilities, of the shape of `scores`; float32 and float64 as they are, float16 and
+        bfloat16 too (computed in float32, then rounded), integers become float64. At most 2 units
+        in the last place from the exact value. A row without a possible class is 0; a NaN makes
+        its own row NaN, and so does +inf.
 
     Raises
     ------
@@ -71,14 +84,14 @@ def softmax(
     >>> softmax([0.0, 1.0, 1.0], where=[True, True, False]).round(3)
     array([0.269, 0.731, 0.   ])
     """
-    return _apply(_softmax_rows, class_rows(scores, axis, where), temperature, out)
+    return _apply(kernels.softmax, scores, axis, temperature, where, out)
 
 
 def log_softmax(
     scores: ArrayLike,
     axis: Axis = -1,
     *,
-    temperature: float = 1.0,
+    temperature: ArrayLike = 1.0,
     where: ArrayLike | None = None,
     out: Array | None = None,
 ) -> Array:
@@ -109,179 +122,94 @@ def log_softmax(
     >>> log_softmax([-50.0, 0.0])
     array([-5.00000000e+01, -1.92874985e-22])
     """
-    return _apply(_log_softmax_rows, class_rows(scores, axis, where), temperature, out)
-
-
-def _softmax_rows(matrix: Array, temperature: float, out: Array) -> None:
-    if temperature == 0:
-        out[...] = hardmax_rows(matrix)
-    elif temperature == math.inf:
-        out[...] = _uniform_rows(matrix)
-    else:
-        kernels.softmax(matrix, temperature, out)
-
-
-def _log_softmax_rows(matrix: Array, temperature: float, out: Array) -> None:
-    if 0 < temperature < math.inf:
-        kernels.log_softmax(matrix, temperature, out)
-        return
-    _softmax_rows(matrix, temperature, out)
-    with np.errstate(divide="ignore"):
-        np.log(out, out=out)
-
-
-def _uniform_rows(matrix: Array) -> Array:
-    """1 / (number of possible classes) for each of them; NaN in a row with NaN or +inf."""
-    possible = matrix > -np.inf
-    result = possible / np.maximum(possible.sum(axis=1, keepdims=True), 1)
-    result[~(matrix < np.inf).all(axis=1)] = np.nan
-    return np.asarray(result, matrix.dtype)
+    return _apply(kernels.log_softmax, scores, axis, temperature, where, out)
 
 
 def _apply(
-    rows_map: Callable[[Array, float, Array], None],
-    rows: Rows,
-    temperature: float,
+    kernel: Callable[..., None],
+    scores: Any,
+    axis: Any,
+    temperature: Any,
+    where: Any,
     out: Array | None,
 ) -> Array:
-    temperature = checked_temperature(temperature)
-    if out is not None:
-        _check_out(rows, out)
-    direct = None if out is None or rows.owned else _direct_target(rows, out)
-    target = rows.matrix if rows.owned else direct
-    if target is None:
-        target = np.empty(rows.matrix.shape, rows.matrix.dtype)
-    rows_map(rows.matrix, temperature, target)
-    if out is None:
-        return rows.restore(target)
-    if direct is None:
-        out[...] = rows.restore(target)
-    return out
+    if (
+        type(scores) is np.ndarray
+        and where is None
+        and axis == -1
+        and isinstance(temperature, float)
+        and scores.size <= QUICK_SIZE
+        and scores.dtype.char in "fde"
+    ):
+        try:
+            result = np.empty_like(scores) if out is None else out
+            kernel(scores, temperature, result)
+        except (TypeError, ValueError):
+            pass  # what is wrong is said below
+        else:
+            return result
+    array = real_array(scores, "scores")
+    axes = class_axes(axis, array.shape, "scores")
+    dtype = result_dtype(array.dtype)
+    temperatures = checked_temperature(temperature, array.shape, axes)
+    result = np.empty(array.shape, dtype) if out is None else _checked_out(out, array, dtype)
+    target = result if out is None or _is_safe(array, out) else np.empty(array.shape, dtype)
+    source = array
+    if array.dtype != dtype or where is not None:
+        # Converted into the result, which is then turned in place: no second copy.
+        source = target
+        target[...] = array
+        if where is not None:
+            np.copyto(target, -np.inf, where=~mask_of(where, array.shape))
+    kernel(
+        kernel_view(moved_last(source, axes)),
+        temperatures,
+        kernel_view(moved_last(target, axes)),
+        len(axes),
+        threads_for(array.size),
+    )
+    if target is not result:
+        result[...] = target
+    return result
 
 
-def checked_temperature(temperature: float) -> float:
-    """`temperature` as a float that is 0 or greater, infinity included."""
+def checked_temperature(
+    temperature: ArrayLike, shape: tuple[int, ...], axes: tuple[int, ...]
+) -> float | Array:
+    """One temperature for all rows, or a vector of one a row; 0 or greater, infinity included."""
     try:
-        value = float(temperature)
+        values = np.asarray(temperature, np.float64)
     except (TypeError, ValueError):
         raise DataError(f"temperature is {temperature!r}; expected a number") from None
-    if not value >= 0:
+    if not (values >= 0).all():
+        worst = values[~(values >= 0)].flat[0]
         raise DataError(
-            f"temperature is {value}; expected a number of at least 0 (0 for hardmax, 1 for plain "
+            f"temperature is {worst}; expected a number of at least 0 (0 for hardmax, 1 for plain "
             "softmax). To turn the order of the scores round, negate the scores"
         )
-    return value
+    if values.ndim == 0:
+        return float(values)
+    rows = temperature_of_rows(values, shape, axes)[..., 0]
+    batch = tuple(n for i, n in enumerate(shape) if i not in axes)
+    return np.ascontiguousarray(np.broadcast_to(rows, batch)).reshape(-1)
 
 
-def _check_out(rows: Rows, out: Array) -> None:
-    if not isinstance(out, np.ndarray) or out.shape != rows.shape or out.dtype != rows.dtype:
+def _checked_out(out: Array, scores: Array, dtype: np.dtype[Any]) -> Array:
+    if not isinstance(out, np.ndarray) or out.shape != scores.shape or out.dtype != dtype:
         found = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise DataError(
-            f"out is {found}; expected an array of dtype {rows.dtype} and shape {rows.shape}"
+            f"out is {found}; expected an array of dtype {dtype} and shape {scores.shape}"
         )
     if not out.flags.writeable:
         raise DataError("out is read-only; pass an array that can be written")
+    return out
 
 
-def _direct_target(rows: Rows, out: Array) -> Array | None:
-    """`out` as rows, when the kernel can write there without disturbing scores still unread."""
-    view = rows.view(out)
-    if view is None or not np.may_share_memory(view, rows.matrix):
-        return view
-    same = view.ctypes.data == rows.matrix.ctypes.data and view.strides == rows.matrix.strides
-    return view if same else None
-
-
-@dataclass(frozen=True)
-class Softmax:
-    """`softmax` as a value, with its derivatives: the map whose Omega is the negative entropy.
-
-    The derivatives take probabilities, this map's own output: nothing is exponentiated twice.
-
-    Attributes
-    ----------
-    temperature : float, default 1.0
-        T >= 0. At 0 the map is `Hardmax` and the derivatives raise `NotDifferentiableError`.
-    axis : int, default -1
-        The classes.
-
-    Raises
-    ------
-    DataError
-        The temperature is negative or NaN.
-
-    Examples
-    --------
-    >>> from luce.maps import Softmax
-    >>> m = Softmax(temperature=2.0)
-    >>> p = m([0.0, 0.0])
-    >>> m.vjp(p, [1.0, 0.0])
-    array([ 0.125, -0.125])
-    """
-
-    temperature: float = 1.0
-    axis: int = -1
-
-    def __post_init__(self) -> None:
-        checked_temperature(self.temperature)
-
-    def __call__(self, scores: ArrayLike) -> Array:
-        """`softmax` of the scores."""
-        return softmax(scores, self.axis, temperature=self.temperature)
-
-    def jvp(self, probabilities: ArrayLike, tangent: ArrayLike) -> Array:
-        """p_i (t_i - <p, t>) / T: how probabilities move when the scores move along the tangent t.
-
-        Impossible classes (p = 0) do not move, whatever their tangent.
-        """
-        if self.temperature == 0:
-            raise no_derivative("Softmax(temperature=0)")
-        p, t, dtype = _same_float_arrays(probabilities, tangent)
-        if p.size == 0:
-            return p.astype(dtype)
-        # The derivative does not see a constant added to t. With t = 0 at the most probable class,
-        # what that class gains is a plain sum over the others, and nothing cancels.
-        centre = np.take_along_axis(t, p.argmax(axis=self.axis, keepdims=True), axis=self.axis)
-        with np.errstate(invalid="ignore"):
-            t = np.where(p == 0, 0, t - centre)
-        slope = p * (t - (p * t).sum(axis=self.axis, keepdims=True))
-        return np.asarray(slope / p.dtype.type(self.temperature), dtype)
-
-    def vjp(self, probabilities: ArrayLike, cotangent: ArrayLike) -> Array:
-        """p_i (c_i - <p, c>) / T, the gradient of <c, p>: the Jacobian is symmetric."""
-        return self.jvp(probabilities, cotangent)
-
-    def jacobian(self, probabilities: ArrayLike) -> Array:
-        """(diag(p) - p p') / T, shape (..., classes, classes): the class axis goes last, twice."""
-        if self.temperature == 0:
-            raise no_derivative("Softmax(temperature=0)")
-        p, _, dtype = _same_float_arrays(probabilities, probabilities)
-        p = np.moveaxis(p, self.axis, -1)
-        matrix = -p[..., :, None] * p[..., None, :]
-        diagonal = np.arange(p.shape[-1])
-        matrix[..., diagonal, diagonal] = 0
-        matrix[..., diagonal, diagonal] = -matrix.sum(axis=-1)
-        return np.asarray(matrix / p.dtype.type(self.temperature), dtype)
-
-    def omega(self, probabilities: ArrayLike) -> Any:
-        """sum_i p_i log p_i, the negative entropy, 0 log 0 being 0; NaN if an entry is negative."""
-        p, _, dtype = _same_float_arrays(probabilities, probabilities)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(p == 0, 0, p * np.log(p)).sum(axis=self.axis).astype(dtype)[()]
-
-
-def _same_float_arrays(
-    probabilities: ArrayLike, direction: ArrayLike
-) -> tuple[Array, Array, np.dtype[Any]]:
-    """Both in the dtype to compute in, checked to be of one shape; and the dtype of the result."""
-    p, t = (
-        real_array(probabilities, "probabilities"),
-        real_array(direction, "the direction's values"),
-    )
-    if p.shape != t.shape:
-        raise DataError(
-            f"the direction has shape {t.shape}; expected {p.shape}, that of the probabilities"
-        )
-    dtype = result_dtype(p.dtype, t.dtype)
-    working = working_dtype(dtype)
-    return p.astype(working, copy=False), t.astype(working, copy=False), dtype
+def _is_safe(scores: Array, out: Array) -> bool:
+    """Whether a kernel may write `out` while it reads the scores: in place, or far apart."""
+    if not out.flags.aligned:
+        return False
+    if not np.may_share_memory(scores, out):
+        return True
+    same = scores.ctypes.data == out.ctypes.data and scores.strides == out.strides
+    return same and scores.dtype == out.dtype

@@ -1,0 +1,1 @@
+"""luce against other libraries, answers compared: one runnable command each."""

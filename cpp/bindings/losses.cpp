@@ -1,0 +1,123 @@
+#include <nanobind/stl/optional.h>
+
+#include <optional>
+
+#include "call.hpp"
+
+namespace luce::bindings {
+namespace {
+
+template <class Real>
+const LossKernels<Real>& losses_of() {
+  if constexpr (sizeof(Real) == sizeof(float)) return active().loss_float32;
+  else return active().loss_float64;
+}
+
+struct Losses {
+  const Input& scores;
+  const std::optional<Input>& weights;
+  const Output& losses;
+  const std::optional<Output>& gradient;
+  double temperature, label_smoothing, z_loss;
+  int threads;
+
+  Index rows() const { return static_cast<Index>(scores.shape(0)); }
+  Index columns() const { return static_cast<Index>(scores.shape(1)); }
+
+  void check() const {
+    if (scores.ndim() != 2) refuse("scores have shape " + shape_of(scores) + "; expected (rows, classes)");
+    row_vector<double>("losses", losses, rows());
+    if (weights) row_vector<const double>("weights", *weights, rows());
+    if (gradient) require_like("gradient", *gradient, scores);
+    if (!(temperature > 0.0) || std::isinf(temperature)) refuse("temperature must be finite and greater than 0");
+    if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) refuse("label_smoothing must be from 0 to 1");
+    if (!(z_loss >= 0.0) || std::isinf(z_loss)) refuse("z_loss must be finite and at least 0");
+    require_apart(extent("losses", losses), extent("scores", scores));
+    require_outputs_apart(weights ? extent("weights", *weights) : Extent{"weights", 0, 0});
+    if (gradient) require_apart(extent("gradient", *gradient), extent("losses", losses));
+  }
+  void require_outputs_apart(const Extent& input) const {
+    require_apart(extent("losses", losses), input);
+    if (gradient) require_apart(extent("gradient", *gradient), input);
+  }
+
+  // run(arguments for a part of the rows, number of its first row, workspace)
+  template <class Real, class Run>
+  void run(Run run) const {
+    const double* weight = weights ? static_cast<const double*>(weights->data()) : nullptr;
+    double* const loss = static_cast<double*>(losses.data());
+    const auto kernel = [&](Matrix<const Real> from, Index row, Matrix<Real> to, Workspace workspace) {
+      run(CrossEntropyArguments<Real>{from, weight ? weight + row : nullptr, temperature, label_smoothing, z_loss,
+                                      loss + row, to},
+          row, workspace);
+    };
+    const Output* const matrix = gradient ? &*gradient : nullptr;
+    Real* const to = matrix ? static_cast<Real*>(matrix->data()) : nullptr;
+    run_call<Real, double>(scores, {to, nullptr}, layout_of(scores, matrix, 1), kernel, threads);
+  }
+
+  template <class F>
+  void with_real(F f) const {
+    if (scores.dtype() == nb::dtype<float>()) f(float{});
+    else if (scores.dtype() == nb::dtype<double>()) f(double{});
+    else refuse_type("scores must be float32 or float64");
+  }
+};
+
+Index cross_entropy(const Input& scores, const Input& labels, const std::optional<Input>& weights,
+                    const Output& losses, const std::optional<Output>& gradient, double temperature,
+                    double label_smoothing, double z_loss, int threads) {
+  const Losses call{scores, weights, losses, gradient, temperature, label_smoothing, z_loss, threads};
+  call.check();
+  const auto* const at = row_vector<const std::int64_t>("labels", labels, call.rows());
+  call.require_outputs_apart(extent("labels", labels));
+  for (Index i = 0; i < call.rows(); ++i)
+    if (at[i] < 0 || at[i] >= call.columns()) return i;
+  call.with_real([&](auto real) {
+    using Real = decltype(real);
+    call.run<Real>([&](const CrossEntropyArguments<Real>& arguments, Index row, Workspace workspace) {
+      losses_of<Real>().labels(arguments, at + row, workspace);
+    });
+  });
+  return -1;
+}
+
+void cross_entropy_soft(const Input& scores, const Input& targets, const std::optional<Input>& weights,
+                        const Output& losses, const std::optional<Output>& gradient, double temperature, double z_loss,
+                        int threads) {
+  const Losses call{scores, weights, losses, gradient, temperature, 0.0, z_loss, threads};
+  call.check();
+  if (targets.dtype() != scores.dtype()) refuse_type("targets have another dtype than scores");
+  if (targets.ndim() != 2 || shape_of(targets) != shape_of(scores))
+    refuse("targets have shape " + shape_of(targets) + "; scores have " + shape_of(scores));
+  call.require_outputs_apart(extent("targets", targets));
+  call.with_real([&](auto real) {
+    using Real = decltype(real);
+    require_aligned("targets", targets, sizeof(Real));
+    const Matrix<const Real> all{static_cast<const Real*>(targets.data()), call.rows(), call.columns(),
+                                 targets.stride(0), targets.stride(1)};
+    call.run<Real>([&](const CrossEntropyArguments<Real>& arguments, Index row, Workspace workspace) {
+      Matrix<const Real> part = all;
+      part.data += row * all.row_stride;
+      part.rows = arguments.scores.rows;
+      losses_of<Real>().targets(arguments, part, workspace);
+    });
+  });
+}
+
+}  // namespace
+
+void bind_losses(nb::module_& module) {
+  module.def("cross_entropy", &cross_entropy, nb::arg("scores").noconvert(), nb::arg("labels").noconvert(),
+             nb::arg("weights").noconvert().none(), nb::arg("losses").noconvert(), nb::arg("gradient").noconvert().none(),
+             nb::kw_only(), nb::arg("temperature") = 1.0, nb::arg("label_smoothing") = 0.0, nb::arg("z_loss") = 0.0,
+             nb::arg("threads") = 1,
+             "Cross-entropy of every row with its label into `losses`, its gradient into `gradient`; returns the first "
+             "row whose label is no column, or -1.");
+  module.def("cross_entropy_soft", &cross_entropy_soft, nb::arg("scores").noconvert(), nb::arg("targets").noconvert(),
+             nb::arg("weights").noconvert().none(), nb::arg("losses").noconvert(), nb::arg("gradient").noconvert().none(),
+             nb::kw_only(), nb::arg("temperature") = 1.0, nb::arg("z_loss") = 0.0, nb::arg("threads") = 1,
+             "The same with a row of targets for each row of scores.");
+}
+
+}  // namespace luce::bindings

@@ -1,0 +1,96 @@
+// Division by a temperature, exact enough that it costs a result nothing.
+#pragma once
+
+#include "exact.hpp"
+
+namespace luce::LUCE_ISA {
+namespace {
+
+// Beyond the smallest and the largest, results are the same as at them. Outside (1 / far, far) everything is multiplied
+// by a power of two first, so that the reciprocal is in range.
+template <class Real>
+struct TemperatureRange;
+template <>
+struct TemperatureRange<float> {
+  static constexpr double smallest = 0x1p-160, largest = 0x1p170, far = 0x1p60, step = 0x1p110;
+};
+template <>
+struct TemperatureRange<double> {
+  static constexpr double smallest = 0x1p-1074, largest = DBL_MAX, far = 0x1p500, step = 0x1p700;
+};
+
+// The temperatures of a block's rows, one for each lane; not `tempered`, they are all 1 and cost nothing.
+template <class Real, bool tempered>
+class Temperature {
+  using V = Vector<Real>;
+  using Range = TemperatureRange<Real>;
+
+ public:
+  explicit Temperature(const double* per_lane) {
+    if constexpr (!tempered) return;
+    Doubles before[groups<Real>], after[groups<Real>], scaled[groups<Real>], hi[groups<Real>], lo[groups<Real>];
+    limit_ = false;
+    for (int group = 0; group < groups<Real>; ++group) {
+      Doubles t = load(per_lane + group * lanes<double>);
+      value_[group] = t;
+      limit_ = limit_ || any((t == 0.0) | (t == infinity));
+      t = t < Range::smallest ? broadcast<double>(Range::smallest) : t;
+      t = t > Range::largest ? broadcast<double>(Range::largest) : t;
+      const Doubles one = broadcast<double>(1.0);
+      before[group] = t > Range::far ? broadcast<double>(1 / Range::step) : one;
+      after[group] = t < 1 / Range::far ? broadcast<double>(Range::step) : one;
+      scaled[group] = t * before[group] * after[group];
+      const Pair inverse = reciprocal(Pair{scaled[group], Doubles{}});
+      hi[group] = inverse.hi;
+      lo[group] = inverse.lo;
+    }
+    before_ = narrowed<Real>(before);
+    after_ = narrowed<Real>(after);
+    scaled_ = narrowed<Real>(scaled);
+    inverse_hi_ = narrowed<Real>(hi);
+    if constexpr (groups<Real> > 1)
+      for (int group = 0; group < groups<Real>; ++group) lo[group] += hi[group] - widened(inverse_hi_, group);
+    inverse_lo_ = narrowed<Real>(lo);
+  }
+
+  // Whether a row has a temperature of 0 or infinity, for which the formulas do not hold.
+  bool has_limit() const { return tempered && limit_; }
+
+  // score - from, times a power of two.
+  V difference(V score, V from) const {
+    if constexpr (!tempered) return score - from;
+    return (score * before_ - from * before_) * after_;
+  }
+
+  // Where the difference is exact or does not matter: never infinite for a score above `from`.
+  Sum2<V> quotient(V difference) const {
+    if constexpr (!tempered) return {difference, V{}};
+    const Sum2<V> q = two_product(difference, inverse_hi_);
+    return {q.hi, multiply_add(difference, inverse_lo_, q.lo)};
+  }
+  // (score - from) / temperature in doubles, as a pair; -inf where the score is.
+  Pair exact_quotient(V score, V from, int group) const {
+    if constexpr (!tempered) return without_stray_error(two_sum(widened(score, group), -widened(from, group)));
+    if constexpr (groups<Real> > 1) {
+      const Doubles difference = widened(score, group) - widened(from, group), t = value_[group];
+      const Doubles hi = difference / t;
+      const Pair whole = two_product(hi, t);
+      return without_stray_error({hi, ((difference - whole.hi) - whole.lo) / t});
+    }
+    const Doubles before = widened(before_, group), after = widened(after_, group);
+    const Pair difference = two_sum(widened(score, group) * before, -widened(from, group) * before);
+    const Pair inverse = two_sum(widened(inverse_hi_, group), widened(inverse_lo_, group));
+    return without_stray_error(
+        product(inverse, without_stray_error({difference.hi * after, difference.lo * after})));
+  }
+  Doubles value(int group) const { return value_[group]; }
+  V times(V quotient) const { return tempered ? quotient * scaled_ : quotient; }
+
+ private:
+  bool limit_;
+  Doubles value_[groups<Real>];
+  V before_, after_, scaled_, inverse_hi_, inverse_lo_;
+};
+
+}  // namespace
+}  // namespace luce::LUCE_ISA

@@ -1,0 +1,381 @@
+"""The options of the loss kernels and of their twins, against the formulas in 400 bits."""
+
+from types import SimpleNamespace
+
+import mpmath
+import numpy as np
+import pytest
+
+INF, NAN = np.inf, np.nan
+EXACT = mpmath.MPContext()
+EXACT.prec = 400
+
+LENGTHS = [*range(1, 20), 31, 32, 33, 47, 63, 64, 65, 127, 129]
+TEMPERATURES = [0.7, 3.0, 1e-3, 1e3, 1e-30, 1e-300, 5e-324, 1e30, 1e308]
+EASY = ("two scores", "ten classes", "hundred classes", "nearly equal", "tiny", "many ties")
+
+
+def exact(row, targets, weight=1.0, temperature=1.0, z_loss=0.0):
+    """Loss and gradient, and the sizes by which their errors are judged.
+
+    The size is that of the largest term, where terms of either sign make a result.
+    """
+    weight, temperature, z_loss = EXACT.mpf(weight), EXACT.mpf(temperature), EXACT.mpf(z_loss)
+    targets = [EXACT.mpf(t) for t in targets]
+    scores = [EXACT.mpf(float(x)) for x in row]
+    first = scores.index(max(scores))
+    largest = scores[first] / temperature
+    distances = [x / temperature - largest for x in scores]
+    exponentials = [EXACT.exp(d) for d in distances]
+    rest = EXACT.fsum(exponentials[:first] + exponentials[first + 1 :])
+    log_sum, mass = EXACT.log1p(rest), EXACT.fsum(targets)
+    logsumexp = largest + log_sum
+    size = max(abs(largest), abs(logsumexp))
+    loss = mass * log_sum - EXACT.fsum(t * d for t, d in zip(targets, distances, strict=True) if t)
+    pull, most = mass + 2 * z_loss * logsumexp, mass + 2 * z_loss * size
+    step = weight / temperature
+    pairs = [(e / (1 + rest), t) for e, t in zip(exponentials, targets, strict=True)]
+    return SimpleNamespace(
+        loss=weight * (loss + z_loss * logsumexp**2),
+        loss_size=weight * (loss + 2 * z_loss * abs(logsumexp) * size + z_loss * logsumexp**2),
+        gradient=[step * (pull * p - t) for p, t in pairs],
+        gradient_sizes=[step * max(most * p, t) for p, t in pairs],
+    )
+
+
+def smoothed(row, label, smoothing):
+    """Exact targets of a label: its share, and that of every class that can happen."""
+    possible = [bool(x > -INF) for x in row]
+    share = EXACT.mpf(smoothing) / sum(possible)
+    sharp = 1 - EXACT.mpf(smoothing)
+    return [(share if p else 0) + (sharp if c == label else 0) for c, p in enumerate(possible)]
+
+
+class Judge:
+    """The worst loss and the worst entry of the gradient, over calls of a kernel."""
+
+    def __init__(self, oracle, dtype):
+        self.loss, self.gradient = oracle.Worst(), oracle.Worst()
+        self.dtype = dtype
+
+    def see(self, loss, gradient, truth, place):
+        assert loss >= 0, place
+        if np.finfo(self.dtype).max < truth.loss < np.finfo(np.float64).max:
+            assert loss == pytest.approx(float(truth.loss), rel=1e-7), place
+        else:
+            self.loss.see(loss, truth.loss, self.dtype, place, truth.loss_size)
+        for j, (value, size) in enumerate(zip(truth.gradient, truth.gradient_sizes, strict=True)):
+            flushed = abs(value) < np.finfo(self.dtype).smallest_normal * (1 + 1e-6)
+            if not (flushed and gradient[j] == 0):
+                self.gradient.see(gradient[j], value, self.dtype, f"{place}, {j}", size)
+
+    def report(self, name, bound=2):
+        self.loss.report(f"{name} {self.dtype.__name__} loss", bound)
+        self.gradient.report(f"{name} {self.dtype.__name__} gradient", bound)
+
+
+def labels_of(scores, rng):
+    """Labels at random, in every other row that of the largest score."""
+    labels = rng.integers(0, scores.shape[1], len(scores))
+    labels[::2] = scores[::2].argmax(axis=1)
+    return labels
+
+
+def run(implementation, scores, labels, weights=None, **options):
+    """The kernel that fits the labels: losses, which must not depend on the gradient, and it."""
+    kernel = implementation.cross_entropy
+    if labels.ndim == 2:
+        kernel = implementation.cross_entropy_soft
+    losses, alone, gradient = np.empty(len(scores)), np.empty(len(scores)), np.empty_like(scores)
+    fine = None if labels.ndim == 2 else -1
+    assert kernel(scores, labels, weights, losses, gradient, **options) == fine
+    assert kernel(scores, labels, weights, alone, None, **options) == fine
+    np.testing.assert_array_equal(alone, losses)
+    return losses, gradient
+
+
+OPTIONS = {
+    "temperature": {"temperature": 0.3},
+    "label smoothing": {"label_smoothing": 0.1},
+    "uniform targets": {"label_smoothing": 1.0},
+    "z_loss": {"z_loss": 0.25},
+    "everything": {"temperature": 2.5, "label_smoothing": 0.3, "z_loss": 1e-4},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_options_are_within_two_ulp(implementation, oracle, hard, dtype, options, weighted):
+    rng = np.random.default_rng(11)
+    judge = Judge(oracle, dtype)
+    rest = dict(options)
+    smoothing = rest.pop("label_smoothing", 0.0)
+    hard.pop("largest", None)  # farther apart than the largest double: the distance is infinite
+    for name, scores in hard.items():
+        scores, labels = scores[:9], labels_of(scores[:9], rng)
+        weights = rng.uniform(0.1, 2, len(scores)) if weighted else None
+        losses, gradient = run(implementation, scores, labels, weights, **options)
+        for i, row in enumerate(scores):
+            weight = 1.0 if weights is None else weights[i]
+            truth = exact(row, smoothed(row, labels[i], smoothing), weight, **rest)
+            judge.see(losses[i], gradient[i], truth, f"{name} [{i}]")
+    judge.report(f"{implementation.__name__} cross_entropy {options}")
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_odd_lengths_and_impossible_classes(implementation, oracle, dtype, length):
+    rng = np.random.default_rng(length)
+    judge = Judge(oracle, dtype)
+    scores = (6 * rng.standard_normal((9, length))).astype(dtype)
+    scores[4:, rng.permutation(length)[: length // 3]] = -INF
+    labels, weights = scores.argmax(axis=1), rng.uniform(0.1, 2, 9)
+    labels[1] = length - 1
+    options = {"temperature": 1.7, "z_loss": 0.01}
+    losses, gradient = run(implementation, scores, labels, weights, label_smoothing=0.2, **options)
+    targets = rng.uniform(0, 1, scores.shape).astype(dtype)
+    targets[(scores == -INF) | (rng.random(scores.shape) < 0.2)] = 0
+    soft_losses, soft_gradient = run(implementation, scores, targets, weights, **options)
+    for i, row in enumerate(scores):
+        truth = exact(row, smoothed(row, labels[i], 0.2), weights[i], **options)
+        judge.see(losses[i], gradient[i], truth, f"labels [{i}]")
+        truth = exact(row, map(float, targets[i]), weights[i], **options)
+        judge.see(soft_losses[i], soft_gradient[i], truth, f"targets [{i}]")
+    judge.report(f"{implementation.__name__} of length {length}")
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("soft", [False, True])
+def test_temperature_costs_no_accuracy(implementation, oracle, hard, dtype, temperature, soft):
+    rng = np.random.default_rng(13)
+    judge = Judge(oracle, dtype)
+    for name in EASY:
+        scores = hard[name][:4]
+        labels = labels_of(scores, rng)
+        targets = np.eye(scores.shape[1], dtype=dtype)[labels]
+        if soft:
+            targets = (targets + rng.uniform(0, 1, targets.shape)).astype(dtype)
+        losses, gradient = run(
+            implementation, scores, targets if soft else labels, temperature=temperature
+        )
+        for i, row in enumerate(scores):
+            truth = exact(row, map(float, targets[i]), temperature=temperature)
+            judge.see(losses[i], gradient[i], truth, f"{name} [{i}]")
+    kind = "targets" if soft else "labels"
+    judge.report(f"{implementation.__name__} of {kind}, T={temperature}")
+
+
+@pytest.mark.parametrize("z_loss", [0.0, 0.5])
+@pytest.mark.parametrize("factor", [1.0, 1e-3, 1e3])
+def test_targets_of_any_sum(implementation, oracle, hard, dtype, z_loss, factor):
+    rng = np.random.default_rng(14)
+    judge = Judge(oracle, dtype)
+    hard.pop("largest", None)  # farther apart than the largest double: the distance is infinite
+    for name, scores in hard.items():
+        scores, weights = scores[:5], rng.uniform(0.1, 2, min(5, len(scores)))
+        targets = (factor * rng.uniform(0, 1, scores.shape)).astype(dtype)
+        targets[rng.random(targets.shape) < 0.3] = 0
+        targets[-1] = 0
+        losses, gradient = run(implementation, scores, targets, weights, z_loss=z_loss)
+        for i, row in enumerate(scores):
+            truth = exact(row, map(float, targets[i]), weights[i], z_loss=z_loss)
+            judge.see(losses[i], gradient[i], truth, f"{name} [{i}]")
+    judge.report(f"{implementation.__name__} of targets, z_loss={z_loss}, times {factor}")
+
+
+def test_classes_too_far_to_have_a_probability_still_have_a_target(implementation, dtype):
+    """exp underflows to 0 there, and the gradient is all the target's."""
+    for length in (3, 60):
+        scores = np.full((2, length), -3000, dtype)
+        scores[:, 0] = 0
+        scores[:, -1] = -INF
+        losses, gradient = run(implementation, scores, np.array([0, 1]), label_smoothing=0.5)
+        share = 0.5 / (length - 1)
+        np.testing.assert_allclose(losses, 3000 * (1 - share - np.array([0.5, 0])))
+        expected = np.full((2, length), -share)
+        expected[:, 0] += 1
+        expected[0, 0] -= 0.5
+        expected[1, 1] -= 0.5
+        expected[:, -1] = 0
+        np.testing.assert_allclose(gradient, expected, rtol=4 * np.finfo(dtype).eps)
+
+
+def among_others(rows, length, dtype, filler=-INF):
+    """The rows filled up to a length, each between ordinary ones."""
+    matrix = np.full((2 * len(rows) + 1, length), filler, dtype)
+    matrix[::2, 0] = 0
+    matrix[1::2, : len(rows[0])] = rows
+    return matrix
+
+
+@pytest.mark.parametrize("length", [3, 17, 60])
+@pytest.mark.parametrize(
+    ("row", "label", "options", "loss", "gradient"),
+    [
+        ([0, -INF, 0], 1, {"label_smoothing": 0.5}, INF, [0.25, -0.5, 0.25]),
+        ([0, -INF, 0], 1, {"label_smoothing": 1.0}, np.log(2), [0, 0, 0]),
+        ([0, -INF, -INF], 0, {"label_smoothing": 0.5}, 0, [0, 0, 0]),
+        ([-INF, -INF, -INF], 1, {"label_smoothing": 0.5}, INF, [0, 0, 0]),
+        ([-INF, -INF, -INF], 1, {"label_smoothing": 1.0}, INF, [0, 0, 0]),
+        ([-INF, -INF, -INF], 1, {"z_loss": 1.0, "temperature": 2.0}, INF, [0, 0, 0]),
+        ([0, NAN, -INF], 0, {"label_smoothing": 0.5}, NAN, [NAN] * 3),
+        ([0, NAN, -INF], 0, {"z_loss": 1.0, "temperature": 2.0}, NAN, [NAN] * 3),
+        ([INF, 0, 1], 1, {"z_loss": 1.0, "temperature": 2.0}, INF, [NAN] * 3),
+        ([INF, 0, 1], 0, {"z_loss": 1.0}, NAN, [NAN] * 3),
+        ([INF, 0, 1], 1, {"label_smoothing": 0.5}, NAN, [NAN] * 3),
+        ([7, -INF, -INF], 0, {"z_loss": 1.0}, 49, [14, 0, 0]),
+    ],
+)
+def test_infinite_rows_of_labels(
+    implementation, dtype, row, label, options, loss, gradient, length
+):
+    scores = among_others([row], length, dtype)
+    losses, out = run(implementation, scores, np.array([0, label, 0]), **options)
+    np.testing.assert_allclose(losses, [0, loss, 0], rtol=1e-15)
+    filled = NAN if np.isnan(gradient[0]) else 0
+    np.testing.assert_array_equal(out[1], [*gradient, *[filled] * (length - 3)])
+    np.testing.assert_array_equal(out[::2], 0)
+
+
+@pytest.mark.parametrize("length", [3, 17, 60])
+@pytest.mark.parametrize(
+    ("row", "targets", "z_loss", "loss", "gradient"),
+    [
+        ([0, -INF, 0], [0.5, 0, 0.5], 0.0, np.log(2), [0, 0, 0]),
+        ([0, -INF, 0], [0.5, 0.5, 0], 0.0, INF, [0, -0.5, 0.5]),
+        ([0, 3, -INF], [0, 0, 0], 0.0, 0, [0, 0, 0]),
+        ([-INF, -INF, -INF], [0, 1, 0], 0.0, INF, [0, 0, 0]),
+        ([-INF, -INF, -INF], [0, 0, 0], 0.0, 0, [0, 0, 0]),
+        ([-INF, -INF, -INF], [0, 0, 0], 1.0, INF, [0, 0, 0]),
+        ([0, NAN, 0], [1, 0, 0], 0.0, NAN, [NAN] * 3),
+        ([0, NAN, INF], [1, 0, 0], 1.0, NAN, [NAN] * 3),
+        ([INF, 0, 0], [0, 0, 1], 0.0, INF, [NAN] * 3),
+        ([INF, 0, 0], [0.5, 0, 0.5], 0.0, NAN, [NAN] * 3),
+        ([INF, 0, 0], [0, 0, 0], 0.0, 0, [NAN] * 3),
+        ([INF, 0, 0], [0, 0, 0], 1.0, INF, [NAN] * 3),
+    ],
+)
+def test_infinite_rows_of_targets(
+    implementation, dtype, row, targets, z_loss, loss, gradient, length
+):
+    scores = among_others([row], length, dtype)
+    filled = among_others([targets], length, dtype, 0)
+    filled[::2, 0] = 1
+    losses, out = run(implementation, scores, filled, z_loss=z_loss)
+    np.testing.assert_allclose(losses, [0, loss, 0], rtol=1e-15)
+    beyond = NAN if np.isnan(gradient[0]) else 0
+    np.testing.assert_array_equal(out[1], [*gradient, *[beyond] * (length - 3)])
+    np.testing.assert_array_equal(out[::2], 0)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("length", [2, 17, 60])
+def test_a_row_of_weight_zero_is_left_out(implementation, dtype, length, soft):
+    scores = np.zeros((5, length), dtype)
+    scores[0, 0], scores[1, 1], scores[2], scores[3] = NAN, INF, -INF, np.finfo(dtype).max
+    labels, weights = np.zeros(5, np.int64), np.array([0.0, 0.0, 0.0, 0.0, 1.0])
+    targets = np.eye(length, dtype=dtype)[labels]
+    options = {"temperature": 0.5, "z_loss": 1.0}
+    losses, gradient = run(implementation, scores, targets if soft else labels, weights, **options)
+    np.testing.assert_array_equal(losses[:4], 0)
+    np.testing.assert_array_equal(gradient[:4], 0)
+    assert losses[4] == pytest.approx(np.log(length) + np.log(length) ** 2)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("length", [5, 16, 67])
+def test_any_strides_and_in_place(implementation, dtype, length, soft):
+    """Strided, transposed, reversed and broadcast scores give the bits of contiguous ones."""
+    rng = np.random.default_rng(15)
+    plain = rng.standard_normal((12, length)).astype(dtype)
+    labels = rng.uniform(0, 1, plain.shape).astype(dtype) if soft else labels_of(plain, rng)
+    options = {"temperature": 1.3, "z_loss": 0.1}
+    kernel = implementation.cross_entropy_soft if soft else implementation.cross_entropy
+    losses, gradient = run(implementation, plain, labels, **options)
+    wide = np.zeros((24, 3 * length), dtype)
+    layouts = {
+        "columns": np.asfortranarray(plain),
+        "gaps": wide[::2, ::3],
+        "padded rows": np.zeros((12, length + 3), dtype)[:, :length],
+        "reversed": np.zeros_like(plain)[::-1, ::-1],
+    }
+    for name, scores in layouts.items():
+        scores[...] = plain
+        again, slope = np.empty(12), np.empty_like(plain)
+        kernel(scores, labels, None, again, slope, **options)
+        np.testing.assert_array_equal(again, losses, name)
+        np.testing.assert_array_equal(slope, gradient, name)
+        by_columns = np.empty_like(plain, order="F")
+        kernel(scores, labels, None, again, by_columns, **options)
+        np.testing.assert_array_equal(by_columns, gradient, name)
+        kernel(scores, labels, None, again, scores, **options)
+        np.testing.assert_array_equal(again, losses, name)
+        np.testing.assert_array_equal(scores, gradient, name)
+    assert not wide[1::2].any()
+    assert not wide[:, 1::3].any()
+    if soft:
+        again, slope = np.empty(12), np.empty_like(plain)
+        turned = np.asfortranarray(labels)[:, ::-1][:, ::-1]
+        kernel(plain, turned, None, again, slope, **options)
+        np.testing.assert_array_equal(slope, gradient)
+
+
+def test_one_row_many_times(implementation, dtype):
+    row = np.linspace(-3, 3, 33).astype(dtype)
+    scores = np.broadcast_to(row, (20, 33))
+    losses, gradient = np.empty(20), np.empty((20, 33), dtype)
+    labels = np.full(20, 4)
+    assert implementation.cross_entropy(scores, labels, None, losses, gradient) == -1
+    alone, slope = run(implementation, row[None].copy(), labels[:1])
+    np.testing.assert_array_equal(losses, np.repeat(alone, 20))
+    np.testing.assert_array_equal(gradient, np.repeat(slope, 20, axis=0))
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("shape", [(4001, 9), (301, 130), (3, 30001)])
+def test_threads_change_no_bit(implementation, dtype, shape, soft):
+    rng = np.random.default_rng(16)
+    scores = rng.standard_normal(shape).astype(dtype)
+    labels = rng.uniform(0, 1, shape).astype(dtype) if soft else labels_of(scores, rng)
+    options = {"temperature": 1.3, "z_loss": 0.1} | ({} if soft else {"label_smoothing": 0.1})
+    losses, gradient = run(implementation, scores, labels, **options)
+    for threads in (2, 3, 8):
+        again, slope = run(implementation, scores, labels, threads=threads, **options)
+        np.testing.assert_array_equal(again, losses)
+        np.testing.assert_array_equal(slope, gradient)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_gradients_hold_no_subnormal_number(implementation, dtype, soft):
+    deepest = -105.0 if dtype == np.float32 else -745.0
+    scores = np.linspace(deepest, 0, 201, dtype=dtype)[None]
+    labels = np.array([200])
+    targets = np.zeros_like(scores)
+    targets[0, 200] = 1
+    _, gradient = run(implementation, scores, targets if soft else labels, temperature=1.01)
+    size = np.abs(gradient)
+    assert ((size == 0) | (size >= np.finfo(dtype).smallest_normal)).all()
+    assert (size == 0).sum() > 5
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (0, 0)])
+def test_no_rows(implementation, dtype, shape):
+    scores, losses = np.empty(shape, dtype), np.empty(0)
+    for labels in (np.empty(0, np.int64), np.empty(shape, dtype)):
+        kernel = implementation.cross_entropy_soft if labels.ndim == 2 else None
+        kernel = kernel or implementation.cross_entropy
+        options = {"temperature": 2.0, "z_loss": 1.0}
+        assert kernel(scores, labels, None, losses, np.empty_like(scores), **options) in (-1, None)
+
+
+@pytest.mark.parametrize("bad", [-1, 3, -(2**62)])
+def test_a_label_out_of_range_is_named_and_nothing_written(implementation, dtype, bad):
+    """Also in a row of weight 0."""
+    scores, weights = np.ones((5, 3), dtype), np.array([1.0, 1, 0, 0, 1])
+    losses, gradient = np.full(5, 8.0), np.full((5, 3), 8, dtype)
+    labels = np.array([0, 2, bad, bad, 1])
+    options = {"temperature": 2.0, "label_smoothing": 0.1, "z_loss": 0.1}
+    for out in (gradient, scores):
+        assert implementation.cross_entropy(scores, labels, weights, losses, out, **options) == 2
+    assert (losses == 8).all()
+    assert (gradient == 8).all()
+    assert (scores == 1).all()
