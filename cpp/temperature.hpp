@@ -33,7 +33,7 @@ class Temperature {
     for (int group = 0; group < groups<Real>; ++group) {
       Doubles t = load(per_lane + group * lanes<double>);
       value_[group] = t;
-      limit_ = limit_ || any((t == 0.0) | (t == infinity));
+      limit_ = limit_ || any(Bits<double>((t == 0.0) | (t == infinity)));
       t = t < Range::smallest ? broadcast<double>(Range::smallest) : t;
       t = t > Range::largest ? broadcast<double>(Range::largest) : t;
       const Doubles one = broadcast<double>(1.0);

@@ -58,19 +58,19 @@ inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_p
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return _mm512_fmadd_pd(a, b, c); }
 inline Floats maximum(Floats x, Floats otherwise) { return _mm512_maskz_max_ps(0xffff, x, otherwise); }
 inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm512_maskz_max_pd(0xff, x, otherwise); }
-inline bool any(Bits<float> mask) { return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)) != 0; }
-inline bool any(Bits<double> mask) { return _mm512_movepi64_mask(reinterpret_cast<__m512i>(mask)) != 0; }
+inline bool any_lane(Bits<float> mask) { return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)) != 0; }
+inline bool any_lane(Bits<double> mask) { return _mm512_movepi64_mask(reinterpret_cast<__m512i>(mask)) != 0; }
 #elif defined(__AVX2__)
 template <class Real> constexpr bool has_fma = true;
 inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return _mm256_fmadd_pd(a, b, c); }
 inline Floats maximum(Floats x, Floats otherwise) { return _mm256_max_ps(x, otherwise); }
 inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm256_max_pd(x, otherwise); }
-inline bool any(Bits<float> mask) { return _mm256_movemask_ps(reinterpret_cast<__m256>(mask)) != 0; }
-inline bool any(Bits<double> mask) { return _mm256_movemask_pd(reinterpret_cast<__m256d>(mask)) != 0; }
+inline bool any_lane(Bits<float> mask) { return _mm256_movemask_ps(reinterpret_cast<__m256>(mask)) != 0; }
+inline bool any_lane(Bits<double> mask) { return _mm256_movemask_pd(reinterpret_cast<__m256d>(mask)) != 0; }
 #else
-inline bool any(Bits<float> mask) { return (mask[0] | mask[1] | mask[2] | mask[3]) != 0; }
-inline bool any(Bits<double> mask) { return (mask[0] | mask[1]) != 0; }
+inline bool any_lane(Bits<float> mask) { return (mask[0] | mask[1] | mask[2] | mask[3]) != 0; }
+inline bool any_lane(Bits<double> mask) { return (mask[0] | mask[1]) != 0; }
 #if defined(__x86_64__)
 inline Floats maximum(Floats x, Floats otherwise) { return _mm_max_ps(x, otherwise); }
 inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm_max_pd(x, otherwise); }
@@ -93,6 +93,13 @@ inline Floats multiply_add(Floats a, Floats b, Floats c) {
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return a * b + c; }
 #endif
 #endif
+
+// Compilers differ in the type of a comparison's result.
+template <class Mask>
+inline bool any(Mask mask) {
+  if constexpr (sizeof(mask[0]) == sizeof(float)) return any_lane(reinterpret_cast<Bits<float>>(mask));
+  else return any_lane(reinterpret_cast<Bits<double>>(mask));
+}
 
 inline Floats load(const float* from) {
   Floats x;
