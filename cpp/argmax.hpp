@@ -71,8 +71,7 @@ Index argmax_of_row(const Element* row, Index columns) {
   return first_of(row, begin, columns, most);
 }
 
-// Lanes are rows: no branch depends on a score. Vectors of rows lie `panel_distance` apart from each other, their
-// classes `class_distance`.
+// Lanes are rows, of one vector after another: no branch depends on a score.
 template <int panels, class Element, class Real = Computed<Element>>
 void argmax_of_lanes(const Element* scores, Index columns, Index class_distance, std::int64_t* out, int count) {
   constexpr int width = lanes<Real>;

@@ -24,6 +24,25 @@ Vector<Real> share_plus(Vector<Real> kept, const Factor<Real>& factor, Vector<Re
   return factor.times_plus(kept < static_cast<Real>(lowest<Real>) ? Vector<Real>{} : kept, more);
 }
 
+// The distance of two scores may overflow where its share of a loss does not: it is taken of scores multiplied by `down`,
+// and multiplied by `up` when it has been weighted.
+template <class Real>
+struct Reach {
+  Vector<Real> down = broadcast<Real>(1.0);
+  Vector<Real> up = broadcast<Real>(1.0);
+
+  explicit Reach(Vector<Real> largest) {
+    constexpr Real huge = static_cast<Real>(sizeof(Real) == sizeof(float) ? infinity : 0x1p960);
+    const auto is_huge = (largest > huge) | (largest < -huge);
+    down = is_huge ? down * static_cast<Real>(0x1p-8) : down;
+    up = is_huge ? up * static_cast<Real>(0x1p8) : up;
+  }
+  Pair restored(Pair distance, int group) const {
+    const Doubles power = widened(up, group);
+    return without_stray_error({distance.hi * power, distance.lo * power});
+  }
+};
+
 // exp of a quotient that is not positive.
 inline Pair exponential_of(Pair quotient) {
   const auto vanishes = quotient.hi <= -700.0;
@@ -131,12 +150,14 @@ struct LabelCrossEntropy {
 
     Doubles weight[Block::groups], loss[Block::groups];
     options.template weights_of<Block>(i, count, weight);
+    const Reach<Real> reach(largest);
     Pair label_quotient[Block::groups];
     for (int group = 0; group < Block::groups; ++group) {
-      label_quotient[group] = temperature.exact_quotient(label_score, largest, group);
+      const Pair distance = temperature.exact_quotient(label_score * reach.down, largest * reach.down, group);
+      label_quotient[group] = reach.restored(distance, group);
       const Doubles sharp = broadcast<double>(1.0 - options.label_smoothing);
       Pair total = row.log_sum[group];
-      if (options.label_smoothing != 1) total = plus(total, negative(product(label_quotient[group], sharp)));
+      if (options.label_smoothing != 1) total = plus(total, negative(reach.restored(product(distance, sharp), group)));
       if (options.label_smoothing != 0) total = plus(total, negative(smoothing.mean_quotient[group]));
       total = without_stray_error(total);
       total = plus(total, options.z_value(row.logsumexp[group]));
@@ -214,20 +235,22 @@ struct LabelCrossEntropy {
   Smoothing<Block> smoothing_of(Block& block, V largest, const Temperature<Real, tempered>& temperature) const {
     Pair sums[groups<Real>] = {};
     Bits<Real> minus_possible{};
+    const Reach<Real> reach(largest);
     block.visit([&](auto& scores) {
       for (V& x : scores) {
         const auto possible = x != static_cast<Real>(-infinity);
         minus_possible += possible;
         const V counted = possible ? x : largest;
         for (int group = 0; group < groups<Real>; ++group)
-          sums[group] = plus(sums[group], temperature.exact_quotient(counted, largest, group));
+          sums[group] = plus(sums[group], temperature.exact_quotient(counted * reach.down, largest * reach.down, group));
       }
     });
     Smoothing<Block> result;
     Block::across(-minus_possible, result.possible);
     Block::across(sums, result.mean_quotient);
     for (int group = 0; group < Block::groups; ++group)
-      result.mean_quotient[group] = product(result.mean_quotient[group], options.label_smoothing / result.possible[group]);
+      result.mean_quotient[group] = reach.restored(
+          product(result.mean_quotient[group], options.label_smoothing / result.possible[group]), group);
     return result;
   }
 };
@@ -255,12 +278,14 @@ struct TargetCrossEntropy {
     if (any(exceptional)) return exceptional;
 
     const Real* target = targets_of(i);
+    const Reach<Real> reach(largest);
     Pair sums[groups<Real>] = {}, products[groups<Real>] = {};
     block.visit_with(target, [&](V score, V t) {
       const V counted = t == V{} ? largest : score;
       for (int group = 0; group < groups<Real>; ++group) {
         sums[group] = plus(sums[group], Pair{widened(t, group), Doubles{}});
-        const Pair part = product(temperature.exact_quotient(counted, largest, group), widened(t, group));
+        const Pair part = product(
+            temperature.exact_quotient(counted * reach.down, largest * reach.down, group), widened(t, group));
         products[group] = plus(products[group], without_stray_error(part));
       }
     });
@@ -268,13 +293,14 @@ struct TargetCrossEntropy {
     Row<Real>::across(sums, mass);
     for (Pair& part : products) part = without_stray_error(part);
     Row<Real>::across(products, mean_quotient);
+    mean_quotient[0] = reach.restored(mean_quotient[0], 0);
     const bool is_possible = mean_quotient[0].hi[0] > -infinity || mean_quotient[0].hi[0] != mean_quotient[0].hi[0];
 
     const RowLosses<Row<Real>, tempered, with_gradient> row(block, largest, temperature);
     const double weight = options.weight_of(i);
     Pair total = plus(product(row.log_sum[0], mass[0]), negative(mean_quotient[0]));
     total = without_stray_error(plus(total, options.z_value(row.logsumexp[0])));
-    const Pair weighted = product(total, broadcast<double>(weight));
+    const Pair weighted = without_stray_error(product(total, broadcast<double>(weight)));
     options.losses[i] = is_possible ? weighted.hi[0] + weighted.lo[0] : infinity;
     if constexpr (with_gradient) {
       const double step = weight / options.near_temperature();

@@ -50,68 +50,63 @@ struct Terms {
   }
 };
 
-// 2^(j / size), with j / size taken off the exponent that will be added; and the logarithm of what rounding took.
+// 2^(j / 16), rounded to a float, and the logarithm of what rounding took.
+constexpr std::int32_t power_bits[16] = {0x3f800000, 0x3f85aac3, 0x3f8b95c2, 0x3f91c3d3, 0x3f9837f0, 0x3f9ef532,
+                                         0x3fa5fed7, 0x3fad583f, 0x3fb504f3, 0x3fbd08a4, 0x3fc5672a, 0x3fce248c,
+                                         0x3fd744fd, 0x3fe0ccdf, 0x3feac0c7, 0x3ff5257d};
+constexpr float power_lost[16] = {0x0p+0f,         0x1.8d96d4p-25f, -0x1.9c0c22p-27f, 0x1.964902p-25f,
+                                  0x1.125002p-25f, 0x1.370be4p-25f, -0x1.0a3552p-25f, -0x1.00d8acp-27f,
+                                  0x1.26055cp-26f, -0x1.05cb44p-25f, 0x1.67a1cap-28f, 0x1.a3b5e4p-28f,
+                                  -0x1.f9c306p-27f, -0x1.6961b4p-28f, -0x1.a5217cp-28f, 0x1.61428ep-28f};
+
+// The powers of 2^(1/16), or of 2^(1/8) where a vector holds no more, looked up by the lowest bits of a number of steps.
+// Their bits lack the steps in the mantissa: these come back with the number that is added as the exponent.
 constexpr int table_bits = lanes<float> == 16 ? 4 : 3;
-struct Powers {
-  alignas(64) std::int32_t bits[16];
-  alignas(64) float lost[16];
+struct PowerTable {
+  alignas(64) std::int32_t bits[1 << table_bits];
+  alignas(64) float lost[1 << table_bits];
 };
-constexpr Powers powers_of_16th = {
-    {0x3f800000, 0x3f85aac3, 0x3f8b95c2, 0x3f91c3d3, 0x3f9837f0, 0x3f9ef532, 0x3fa5fed7, 0x3fad583f,
-     0x3fb504f3, 0x3fbd08a4, 0x3fc5672a, 0x3fce248c, 0x3fd744fd, 0x3fe0ccdf, 0x3feac0c7, 0x3ff5257d},
-    {0x0p+0f, 0x1.8d96d4p-25f, -0x1.9c0c22p-27f, 0x1.964902p-25f, 0x1.125002p-25f, 0x1.370be4p-25f, -0x1.0a3552p-25f,
-     -0x1.00d8acp-27f, 0x1.26055cp-26f, -0x1.05cb44p-25f, 0x1.67a1cap-28f, 0x1.a3b5e4p-28f, -0x1.f9c306p-27f,
-     -0x1.6961b4p-28f, -0x1.a5217cp-28f, 0x1.61428ep-28f}};
-
-// Looked up by the lowest bits of `at`.
-class PowerTable {
- public:
-  PowerTable() {
-    for (int i = 0; i < 16; ++i) {
-      const int j = i % (1 << table_bits), step = 16 >> table_bits;
-      bits_[i] = powers_of_16th.bits[j * step] - (j << (Format<float>::mantissa - table_bits));
-      lost_[i] = powers_of_16th.lost[j * step];
-    }
+constexpr PowerTable make_power_table() {
+  PowerTable table{};
+  for (int j = 0; j < 1 << table_bits; ++j) {
+    table.bits[j] = power_bits[j << (4 - table_bits)] - (j << (Format<float>::mantissa - table_bits));
+    table.lost[j] = power_lost[j << (4 - table_bits)];
   }
+  return table;
+}
+constexpr PowerTable power_table = make_power_table();
+
 #if defined(__AVX512F__)
-  Bits<float> bits(Bits<float> at) const {
-    return reinterpret_cast<Bits<float>>(
-        _mm512_maskz_permutexvar_epi32(0xffff, reinterpret_cast<__m512i>(at), _mm512_load_si512(bits_)));
-  }
-  Floats lost(Bits<float> at) const {
-    return _mm512_maskz_permutexvar_ps(0xffff, reinterpret_cast<__m512i>(at), _mm512_load_ps(lost_));
-  }
+inline Bits<float> look_up(const std::int32_t* table, Bits<float> at) {
+  return reinterpret_cast<Bits<float>>(
+      _mm512_maskz_permutexvar_epi32(0xffff, reinterpret_cast<__m512i>(at), _mm512_load_si512(table)));
+}
+inline Floats look_up(const float* table, Bits<float> at) {
+  return _mm512_maskz_permutexvar_ps(0xffff, reinterpret_cast<__m512i>(at), _mm512_load_ps(table));
+}
 #elif defined(__AVX2__)
-  Bits<float> bits(Bits<float> at) const {
-    return reinterpret_cast<Bits<float>>(_mm256_permutevar8x32_epi32(
-        _mm256_load_si256(reinterpret_cast<const __m256i*>(bits_)), reinterpret_cast<__m256i>(at)));
-  }
-  Floats lost(Bits<float> at) const {
-    return _mm256_permutevar8x32_ps(_mm256_load_ps(lost_), reinterpret_cast<__m256i>(at));
-  }
+inline Bits<float> look_up(const std::int32_t* table, Bits<float> at) {
+  return reinterpret_cast<Bits<float>>(_mm256_permutevar8x32_epi32(
+      _mm256_load_si256(reinterpret_cast<const __m256i*>(table)), reinterpret_cast<__m256i>(at)));
+}
+inline Floats look_up(const float* table, Bits<float> at) {
+  return _mm256_permutevar8x32_ps(_mm256_load_ps(table), reinterpret_cast<__m256i>(at));
+}
 #else
-  Bits<float> bits(Bits<float> at) const { return looked_up<Bits<float>>(bits_, at); }
-  Floats lost(Bits<float> at) const { return looked_up<Floats>(lost_, at); }
-
-  template <class V, class T>
-  static V looked_up(const T* table, Bits<float> at) {
-    V x{};
-    for (int lane = 0; lane < lanes<float>; ++lane) x[lane] = table[at[lane] & ((1 << table_bits) - 1)];
-    return x;
-  }
+template <class T>
+inline Vector<T> look_up(const T* table, Bits<float> at) {
+  Vector<T> x{};
+  for (int lane = 0; lane < lanes<float>; ++lane) x[lane] = table[at[lane] & ((1 << table_bits) - 1)];
+  return x;
+}
 #endif
-
- private:
-  alignas(64) std::int32_t bits_[16];
-  alignas(64) float lost_[16];
-};
 
 // exp(x + x_lo) times the power of two in the rounder, of vectors of floats. x = n ln 2 + r, n a multiple of 1/16 or 1/8;
 // with a fused product, or x and n ln 2 on one grid, r is exact but for its last step.
 // exp(r) = 1 + r slope(r), good to 2^-29, relatively.
 template <int count>
 inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool has_lo, Floats rounder,
-                         const PowerTable& table, Terms<float, count>& terms) {
+                         Terms<float, count>& terms) {
   Floats m[count], n[count];
   for (int i = 0; i < count; ++i) m[i] = multiply_add(x[i], broadcast<float>(log2_e), rounder);
   for (int i = 0; i < count; ++i) n[i] = m[i] - rounder;
@@ -119,9 +114,10 @@ inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool h
   for (int i = 0; i < count; ++i) x[i] = multiply_add(n[i], broadcast<float>(0x1.05c610p-29), x[i]);
   if (has_lo)
     for (int i = 0; i < count; ++i) x[i] = x[i] + x_lo[i];
-  for (int i = 0; i < count; ++i) x[i] = x[i] + table.lost(as_bits(m[i]));
+  for (int i = 0; i < count; ++i) x[i] = x[i] + look_up(power_table.lost, as_bits(m[i]));
   for (int i = 0; i < count; ++i)
-    terms.main[i] = as_vector((as_bits(m[i]) << (Format<float>::mantissa - table_bits)) + table.bits(as_bits(m[i])));
+    terms.main[i] = as_vector((as_bits(m[i]) << (Format<float>::mantissa - table_bits)) +
+                              look_up(power_table.bits, as_bits(m[i])));
   for (int i = 0; i < count; ++i) {
     Floats slope;
     if constexpr (table_bits == 4) {
@@ -186,7 +182,7 @@ class Reference {
       x_lo[i] = q.lo;
     }
     if constexpr (groups<Real> > 1) {
-      exponentials(x, x_lo, tempered, rounder_, table_, e);
+      exponentials(x, x_lo, tempered, rounder_, e);
     } else {
       for (int i = 0; i < count; ++i) {
         const Pair y = exponential(x[i], x_lo[i], rounder_);
@@ -207,7 +203,6 @@ class Reference {
  private:
   const Temperature<Real, tempered>& temperature_;
   V shift_, power_, rounder_, floor_;
-  PowerTable table_;
 };
 
 // A sum of terms, lane by lane, with what rounding takes away kept: the total begins above every term, so that the
@@ -288,18 +283,27 @@ class SmallTermSum {
       }
       if constexpr (groups<Real> > 1) parts_ = multiply_add(terms.part[i], terms.slope[i], parts_);
     }
+    if (groups<Real> > 1 && ++additions_ == 64) flush();
   }
 
   void finish(Pair (&totals)[groups<Real>]) {
-    for (int group = 0; group < groups<Real>; ++group) {
-      const Doubles lo = groups<Real> > 1 ? widened(parts_, group) : totals_[group].lo;
-      totals[group] = two_sum(totals_[group].hi * (1 / Format<Real>::unit_size), lo * (1 / Format<Real>::unit_size));
-    }
+    flush();
+    for (int group = 0; group < groups<Real>; ++group)
+      totals[group] = two_sum(totals_[group].hi * (1 / Format<Real>::unit_size),
+                              totals_[group].lo * (1 / Format<Real>::unit_size));
   }
 
  private:
+  // The small parts of floats are summed as floats for a while only: the error must not grow with the row.
+  [[gnu::always_inline]] void flush() {
+    for (int group = 0; group < groups<Real>; ++group) totals_[group].lo += widened(parts_, group);
+    parts_ = Vector<Real>{};
+    additions_ = 0;
+  }
+
   Pair totals_[groups<Real>] = {};
   Vector<Real> parts_{};
+  int additions_ = 0;
 };
 
 }  // namespace

@@ -68,6 +68,28 @@ void run_gathered_rows(const Kernel& kernel, const Matrix<const Element>& scores
   }
 }
 
+// The rows of one panel, one after another: memory is read and written in order, and transposed in the cache.
+template <class Real>
+struct Stage {
+  alignas(64) Real rows[lanes<Real>][short_columns<Real>];
+};
+
+template <class Element, class Real = Computed<Element>>
+void copy_row(const Element* from, Index columns, Real* to) {
+  constexpr Index width = lanes<Real>;
+  Index j = 0;
+  for (; j + width <= columns; j += width) store(to + j, load(from + j));
+  if (j < columns) store(to + j, load_first(from + j, static_cast<int>(columns - j), 0.0));
+}
+
+template <class Element, class Real = Computed<Element>>
+void copy_row_back(const Real* from, Index columns, Element* to) {
+  constexpr Index width = lanes<Real>;
+  Index j = 0;
+  for (; j + width <= columns; j += width) store(to + j, load(from + j));
+  if (j < columns) store_first(to + j, load(from + j), static_cast<int>(columns - j));
+}
+
 // `count` rows from row i into a buffer of one vector a class.
 template <class Element, class Real = Computed<Element>>
 void pack(const Matrix<const Element>& scores, Index i, int count, Vector<Real>* buffer) {
@@ -75,16 +97,14 @@ void pack(const Matrix<const Element>& scores, Index i, int count, Vector<Real>*
   const Element* const first = row_of(scores, i);
   if (count == width && scores.row_stride == 1) {
     for (Index j = 0; j < scores.columns; ++j) buffer[j] = load(first + j * scores.column_stride);
-  } else if (count == width && scores.column_stride == 1) {
+  } else if (count == width && scores.column_stride == 1 && scores.columns <= short_columns<Real>) {
+    Stage<Real> stage;
+    for (int lane = 0; lane < width; ++lane) copy_row(first + lane * scores.row_stride, scores.columns, stage.rows[lane]);
     for (Index j = 0; j < scores.columns; j += width) {
-      const int columns = scores.columns - j < width ? static_cast<int>(scores.columns - j) : width;
       Vector<Real> x[width];
-      for (int lane = 0; lane < width; ++lane) {
-        const Element* from = first + lane * scores.row_stride + j;
-        x[lane] = columns == width ? load(from) : load_first(from, columns, 0.0);
-      }
+      for (int lane = 0; lane < width; ++lane) x[lane] = load(stage.rows[lane] + j);
       transpose<Real>(x);
-      for (int column = 0; column < columns; ++column) buffer[j + column] = x[column];
+      for (int column = 0; column < width && j + column < scores.columns; ++column) buffer[j + column] = x[column];
     }
   } else {
     for (Index j = 0; j < scores.columns; ++j) {
@@ -101,19 +121,16 @@ void unpack(const Vector<Real>* buffer, Index i, int count, const Matrix<Element
   Element* const first = row_of(out, i);
   if (count == width && out.row_stride == 1) {
     for (Index j = 0; j < out.columns; ++j) store(first + j * out.column_stride, buffer[j]);
-  } else if (count == width && out.column_stride == 1) {
+  } else if (count == width && out.column_stride == 1 && out.columns <= short_columns<Real>) {
+    Stage<Real> stage;
     for (Index j = 0; j < out.columns; j += width) {
-      const int columns = out.columns - j < width ? static_cast<int>(out.columns - j) : width;
       Vector<Real> x[width];
-      for (int column = 0; column < columns; ++column) x[column] = buffer[j + column];
-      for (int column = columns; column < width; ++column) x[column] = Vector<Real>{};
+      for (int column = 0; column < width; ++column)
+        x[column] = j + column < out.columns ? buffer[j + column] : Vector<Real>{};
       transpose<Real>(x);
-      for (int lane = 0; lane < width; ++lane) {
-        Element* to = first + lane * out.row_stride + j;
-        if (columns == width) store(to, x[lane]);
-        else store_first(to, x[lane], columns);
-      }
+      for (int lane = 0; lane < width; ++lane) store(stage.rows[lane] + j, x[lane]);
     }
+    for (int lane = 0; lane < width; ++lane) copy_row_back(stage.rows[lane], out.columns, first + lane * out.row_stride);
   } else {
     for (Index j = 0; j < out.columns; ++j)
       for (int lane = 0; lane < count; ++lane) {
@@ -124,7 +141,6 @@ void unpack(const Vector<Real>* buffer, Index i, int count, const Matrix<Element
   }
 }
 
-// Up to `together` panels are packed at a time, so that what is near in memory is read together.
 template <class Element, class Kernel>
 void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
                 const Workspace& workspace) {
@@ -209,8 +225,8 @@ void store_lanes(typename Block::Real* to, typename Block::V x, int count) {
 // The factor that turns exponentials with their unit into shares: its error is kept.
 template <class Real>
 struct Factor {
-  static constexpr double spare = has_fma<Real> ? 1.0 : 0x1p256;  // keeps the parts of a product out of the subnormal range
   Vector<Real> hi, lo;
+  Vector<Real> after;  // a power of two; 1 where products are fused
 
   Vector<Real> times(Vector<Real> kept) const { return times_plus(kept, Vector<Real>{}); }
 
@@ -218,29 +234,31 @@ struct Factor {
   Vector<Real> times_plus(Vector<Real> kept, Vector<Real> more) const {
     if constexpr (has_fma<Real>) return multiply_add(kept, hi, multiply_add(kept, lo, more));
     const auto main = two_product(kept, hi);
-    const auto sum = two_sum(main.hi, more * static_cast<Real>(spare));
-    return (sum.hi + (sum.lo + (main.lo + kept * lo))) * static_cast<Real>(1 / spare);
+    const auto sum = two_sum(main.hi, more * (1 / after));
+    return (sum.hi + (sum.lo + (main.lo + kept * lo))) * after;
   }
 };
 
 template <class Block>
 Factor<typename Block::Real> factor_of(const Pair (&share)[Block::groups]) {
   using Real = typename Block::Real;
-  using F = Factor<Real>;
-  constexpr double per_unit = F::spare / Format<Real>::unit_size;
-  Doubles hi[Block::groups], lo[Block::groups];
   // An infinite factor would turn what is 0 into NaN.
   constexpr double most = sizeof(Real) == sizeof(float) ? FLT_MAX : DBL_MAX;
+  Factor<Real> factor;
+  Doubles hi[Block::groups], lo[Block::groups], after[Block::groups];
   for (int group = 0; group < Block::groups; ++group) {
-    hi[group] = share[group].hi * per_unit;
-    lo[group] = hi[group] > most ? Doubles{} : share[group].lo * per_unit;
+    // Parts of a product that is not fused are kept out of the subnormal range.
+    Doubles spare = broadcast<double>(1.0);
+    if constexpr (!has_fma<Real>) spare = share[group].hi < 0x1p256 ? spare * 0x1p256 : spare;
+    after[group] = 1.0 / spare;
+    hi[group] = share[group].hi * (spare / Format<Real>::unit_size);
+    lo[group] = hi[group] > most ? Doubles{} : share[group].lo * (spare / Format<Real>::unit_size);
     hi[group] = hi[group] > most ? broadcast<double>(most) : hi[group];
   }
-  F factor;
   factor.hi = Block::narrow(hi);
-  for (int group = 0; group < Block::groups; ++group)
-    lo[group] += hi[group] - widened(factor.hi, group);
+  for (int group = 0; group < Block::groups; ++group) lo[group] += hi[group] - widened(factor.hi, group);
   factor.lo = Block::narrow(lo);
+  factor.after = Block::narrow(after);
   return factor;
 }
 

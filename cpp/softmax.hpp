@@ -18,7 +18,7 @@ struct Softmax {
     double per_lane[lanes<Real>];
     if constexpr (tempered) block.temperatures(temperatures, i, per_lane);
     const Temperature<Real, tempered> temperature(per_lane);
-    if (temperature.has_limit() && !Block::is_panel) return ~Bits<Real>{};
+    if (any(temperature.limits()) && !Block::is_panel) return temperature.limits();
 
     // Any score near the largest serves as reference: of long rows a sample's is tried first.
     V at = block.sample();
@@ -55,7 +55,7 @@ struct Softmax {
       sum.finish(totals);
       Block::across(totals, total);
       normalise(block, total, reference.terms({most}));
-      return infinite | (temperature.has_limit() ? limits(per_lane) : Bits<Real>{});
+      return infinite | temperature.limits();
     }
   }
 
@@ -95,12 +95,6 @@ struct Softmax {
       for (V& x : kept) x = x == largest.value[0] ? share_of_largest : factor.times(x);
     });
   }
-
-  static Bits<Real> limits(const double (&per_lane)[lanes<Real>]) {
-    Bits<Real> mask{};
-    for (int lane = 0; lane < lanes<Real>; ++lane) mask[lane] = per_lane[lane] == 0 || per_lane[lane] == infinity ? -1 : 0;
-    return mask;
-  }
 };
 
 template <class Element, bool tempered>
@@ -116,10 +110,7 @@ struct LogSoftmax {
     if constexpr (tempered) block.temperatures(temperatures, i, per_lane);
     const Temperature<Real, tempered> temperature(per_lane);
     V largest = block.largest();
-    Bits<Real> exceptional = is_infinite(largest);
-    if constexpr (tempered)
-      for (int lane = 0; lane < lanes<Real>; ++lane)
-        if (per_lane[lane] == 0 || per_lane[lane] == infinity) exceptional[lane] = -1;
+    const Bits<Real> exceptional = is_infinite(largest) | temperature.limits();
     if (any(exceptional)) {
       if (!Block::is_panel) return exceptional;
       largest = exceptional ? V{} : largest;
@@ -209,18 +200,17 @@ struct LogSumExp {
   }
 };
 
-template <class Element>
-bool is_plain(PerRow temperatures) { return temperatures.stride == 0 && temperatures.data[0] == 1.0; }
+inline bool is_plain(PerRow temperatures) { return temperatures.stride == 0 && temperatures.data[0] == 1.0; }
 
 template <class Element>
 void softmax(Matrix<const Element> scores, PerRow temperatures, Matrix<Element> out, Workspace workspace) {
-  if (is_plain<Element>(temperatures)) run(Softmax<Element, false>{scores.columns, temperatures}, scores, out, workspace);
+  if (is_plain(temperatures)) run(Softmax<Element, false>{scores.columns, temperatures}, scores, out, workspace);
   else run(Softmax<Element, true>{scores.columns, temperatures}, scores, out, workspace);
 }
 
 template <class Element>
 void log_softmax(Matrix<const Element> scores, PerRow temperatures, Matrix<Element> out, Workspace workspace) {
-  if (is_plain<Element>(temperatures))
+  if (is_plain(temperatures))
     run(LogSoftmax<Element, false>{scores.columns, temperatures}, scores, out, workspace);
   else run(LogSoftmax<Element, true>{scores.columns, temperatures}, scores, out, workspace);
 }

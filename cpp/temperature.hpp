@@ -29,15 +29,16 @@ class Temperature {
   explicit Temperature(const double* per_lane) {
     if constexpr (!tempered) return;
     Doubles before[groups<Real>], after[groups<Real>], scaled[groups<Real>], hi[groups<Real>], lo[groups<Real>];
-    limit_ = false;
+    for (int lane = 0; lane < lanes<Real>; ++lane)
+      limits_[lane] = per_lane[lane] == 0 || per_lane[lane] == infinity ? -1 : 0;
     for (int group = 0; group < groups<Real>; ++group) {
       Doubles t = load(per_lane + group * lanes<double>);
       value_[group] = t;
-      limit_ = limit_ || any(Bits<double>((t == 0.0) | (t == infinity)));
       t = t < Range::smallest ? broadcast<double>(Range::smallest) : t;
       t = t > Range::largest ? broadcast<double>(Range::largest) : t;
       const Doubles one = broadcast<double>(1.0);
-      before[group] = t > Range::far ? broadcast<double>(1 / Range::step) : one;
+      // A quarter keeps the difference of two huge scores, which the division makes smaller, from overflowing.
+      before[group] = t > Range::far ? broadcast<double>(1 / Range::step) : t > 1.0 ? one * 0.25 : one;
       after[group] = t < 1 / Range::far ? broadcast<double>(Range::step) : one;
       scaled[group] = t * before[group] * after[group];
       const Pair inverse = reciprocal(Pair{scaled[group], Doubles{}});
@@ -53,8 +54,8 @@ class Temperature {
     inverse_lo_ = narrowed<Real>(lo);
   }
 
-  // Whether a row has a temperature of 0 or infinity, for which the formulas do not hold.
-  bool has_limit() const { return tempered && limit_; }
+  // The rows with a temperature of 0 or infinity, for which the formulas do not hold.
+  Bits<Real> limits() const { return tempered ? limits_ : Bits<Real>{}; }
 
   // score - from, times a power of two.
   V difference(V score, V from) const {
@@ -87,7 +88,7 @@ class Temperature {
   V times(V quotient) const { return tempered ? quotient * scaled_ : quotient; }
 
  private:
-  bool limit_;
+  Bits<Real> limits_;
   Doubles value_[groups<Real>];
   V before_, after_, scaled_, inverse_hi_, inverse_lo_;
 };
