@@ -94,6 +94,13 @@ struct LossOptions {
     return z_loss == 0 ? Pair{} : without_stray_error(product(logsumexp, broadcast<double>(2.0 * z_loss)));
   }
 
+  template <bool tempered>
+  Temperature<Real, tempered> for_all_rows() const {
+    double per_lane[lanes<Real>];
+    for (double& t : per_lane) t = temperature;
+    return Temperature<Real, tempered>(per_lane);
+  }
+
   double weight_of(Index i) const { return weights == nullptr ? 1.0 : weights[i]; }
 
   template <class Block>
@@ -132,9 +139,7 @@ struct LabelCrossEntropy {
 
   template <class Block>
   Bits<Real> operator()(Block& block, Index i, int count) const {
-    double per_lane[lanes<Real>];
-    for (double& t : per_lane) t = options.temperature;
-    const Temperature<Real, tempered> temperature(per_lane);
+    const auto temperature = options.template for_all_rows<tempered>();
     V largest = block.largest();
     const Bits<Real> exceptional = is_infinite(largest) | options.template left_out<Block>(i, count);
     if (any(exceptional)) {
@@ -270,9 +275,7 @@ struct TargetCrossEntropy {
   }
 
   Bits<Real> operator()(Row<Real>& block, Index i, int count) const {
-    double per_lane[lanes<Real>];
-    for (double& t : per_lane) t = options.temperature;
-    const Temperature<Real, tempered> temperature(per_lane);
+    const auto temperature = options.template for_all_rows<tempered>();
     const V largest = block.largest();
     const Bits<Real> exceptional = is_infinite(largest) | options.template left_out<Row<Real>>(i, count);
     if (any(exceptional)) return exceptional;

@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from luce.errors import DataError
+from luce.maps._rows import is_bfloat16
 
 Array = NDArray[Any]
 Weights = NDArray[np.float64]
-
-# How far the sum of a row of soft targets may be from 1: float16 targets are that coarse.
-TARGET_SUM_TOLERANCE = 1e-3
-BFLOAT16_TARGET_SUM_TOLERANCE = 4e-3
 
 TEMPERATURE = (
     "a finite number above 0: the gradient is divided by it, so at 0 there is none, and at "
     "infinity it is 0 whatever the scores"
 )
+
+
+def target_sum_tolerance(dtype: np.dtype[Any]) -> float:
+    """How far the sum of a row of soft targets may be from 1: floats of 16 bits are that coarse."""
+    return 4e-3 if is_bfloat16(dtype) else 1e-3
 
 
 def checked_scores(scores: ArrayLike) -> tuple[Array, np.dtype[Any], bool]:
@@ -60,8 +62,7 @@ def checked_labels(labels: ArrayLike, shape: tuple[int, ...]) -> Array:
         )
     if array.dtype.kind != "b" and not _is_real(array):
         raise DataError(f"soft targets have dtype {array.dtype}; expected real numbers")
-    coarse = array.dtype.name == "bfloat16"
-    tolerance = BFLOAT16_TARGET_SUM_TOLERANCE if coarse else TARGET_SUM_TOLERANCE
+    tolerance = target_sum_tolerance(array.dtype)
     with np.errstate(invalid="ignore", over="ignore"):
         sums = array.sum(axis=1, dtype=np.float64)
         good = (np.abs(sums - 1) <= tolerance) & (array.min(axis=1, initial=0) >= 0)

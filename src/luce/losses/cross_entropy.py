@@ -8,16 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from luce import kernels
 from luce.errors import DataError
-from luce.kernels.threads import num_threads
 from luce.losses import _checks as checks
+from luce.maps._rows import threads_for
 
 Array = NDArray[Any]
 Reduction = Literal["mean", "sum", "none"]
 Weights = NDArray[np.float64]
 ClassWeight = ArrayLike | Mapping[int, float]
-
-# Below this many scores a second thread would not pay, nor asking how many there are.
-WORTH_SHARING = 1 << 14
 
 
 def cross_entropy(
@@ -259,7 +256,7 @@ def _run(
     z_loss: float,
 ) -> None:
     """The kernel for labels or the one for soft targets, which are smoothed already."""
-    threads = num_threads() if matrix.size >= WORTH_SHARING else 1
+    threads = threads_for(matrix.size)
     if targets.ndim == 2:
         kernels.cross_entropy_soft(
             matrix,

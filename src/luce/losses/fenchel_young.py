@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from luce.errors import DataError
+from luce.losses._checks import target_sum_tolerance
 from luce.maps._rows import (
+    batch_shape,
     class_axes,
     classes_back,
     classes_last,
@@ -19,9 +21,6 @@ from luce.maps._rows import (
 from luce.maps.map import Map
 
 Array = NDArray[Any]
-
-# How far the sum of a row of soft targets may be from 1: float16 targets are that coarse.
-TARGET_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,8 @@ class FenchelYoung:
 
         Parameters
         ----------
-        scores : array_like of real numbers
-        targets : array_like
-            Labels or distributions, see the notes of the class.
+        scores, targets
+            As for `value`.
 
         Returns
         -------
@@ -144,9 +142,8 @@ class FenchelYoung:
 
         Parameters
         ----------
-        scores : array_like of real numbers
-        targets : array_like
-            Labels or distributions, see the notes of the class.
+        scores, targets
+            As for `value`.
 
         Returns
         -------
@@ -218,7 +215,7 @@ class FenchelYoung:
         """Scores; labels as int64 or distributions as float64; and the axes of the classes."""
         array, aims = real_array(scores, "scores"), np.asarray(targets)
         axes = class_axes(self._axis, array.shape, "scores")
-        batch = tuple(n for i, n in enumerate(array.shape) if i not in axes)
+        batch = batch_shape(array.shape, axes)
         if aims.shape == batch:
             classes = np.prod([array.shape[i] for i in axes], dtype=int)
             return array, _checked_labels(aims, classes), axes
@@ -283,7 +280,7 @@ def _checked_distributions(targets: Array, axes: tuple[int, ...]) -> NDArray[np.
     wide: NDArray[np.float64] = targets.astype(np.float64)
     rows = classes_last(wide, axes)
     sums = rows.sum(axis=-1)
-    good = (rows >= 0).all(axis=-1) & (np.abs(sums - 1) <= TARGET_SUM_TOLERANCE)
+    good = (rows >= 0).all(axis=-1) & (np.abs(sums - 1) <= target_sum_tolerance(targets.dtype))
     if not good.all():
         smallest = rows.min(axis=-1, initial=np.inf)
         raise DataError(

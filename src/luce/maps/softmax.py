@@ -11,6 +11,7 @@ from luce.errors import DataError
 from luce.maps._rows import (
     Array,
     Axis,
+    batch_shape,
     class_axes,
     kernel_view,
     mask_of,
@@ -190,8 +191,7 @@ def checked_temperature(
     if values.ndim == 0:
         return float(values)
     rows = temperature_of_rows(values, shape, axes)[..., 0]
-    batch = tuple(n for i, n in enumerate(shape) if i not in axes)
-    return np.ascontiguousarray(np.broadcast_to(rows, batch)).reshape(-1)
+    return np.ascontiguousarray(np.broadcast_to(rows, batch_shape(shape, axes))).reshape(-1)
 
 
 def _checked_out(out: Array, scores: Array, dtype: np.dtype[Any]) -> Array:
