@@ -159,9 +159,8 @@ struct LogSoftmax {
       return narrowed<Real>(result);
     } else {
       const Sum2<V> q = temperature.quotient(temperature.difference(score, largest));
-      const V lost = temperature.quotient(temperature.difference(two_sum(score, -largest).lo, V{})).hi;
-      const V small = (q.lo + lost) - log_lo;
-      return q.hi + ((small - small == V{} ? small : V{}) - log_hi);
+      const V small = q.lo - log_lo;
+      return (q.hi - log_hi) + (tempered ? (small - small == V{} ? small : V{}) : small);
     }
   }
 };
