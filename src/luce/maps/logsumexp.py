@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from luce import kernels
 from luce.errors import DataError
 from luce.maps._rows import (
+    QUICK_SIZE,
     Array,
     Axis,
     by_rows,
@@ -92,6 +93,21 @@ def logsumexp(
     >>> float(value.round(6)), float(sign)
     (0.541325, -1.0)
     """
+    if (
+        type(scores) is np.ndarray
+        and weights is None
+        and axis == -1
+        and not keepdims
+        and not return_sign
+        and scores.ndim > 0
+        and 0 < scores.size <= QUICK_SIZE
+        and scores.dtype.char in "fd"
+        and scores.flags.aligned
+        and scores.dtype.isnative
+    ):
+        sums = np.empty(scores.shape[:-1], scores.dtype)
+        kernels.logsumexp(scores, sums.reshape(-1))
+        return sums[()]
     array = real_array(scores, "scores")
     if weights is not None:
         array, factors = _broadcast(array, real_array(weights, "weights"))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from luce import kernels
 from luce.errors import DataError
 from luce.maps._rows import (
+    QUICK_SIZE,
     Array,
     Axis,
     batch_shape,
@@ -21,9 +22,6 @@ from luce.maps._rows import (
     temperature_of_rows,
     threads_for,
 )
-
-# Calls up to this size take the quick way: below it the checks cost more than the computation.
-QUICK_SIZE = 4096
 
 
 def softmax(
