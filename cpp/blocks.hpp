@@ -1,12 +1,17 @@
-// Two ways to lay rows over the lanes of a vector, with one face, so that every kernel is written once:
-// `Row`: the lanes are classes of one row; `Panel`: the lanes are rows, for rows too short to fill vectors and for
-// rows whose neighbours are nearer in memory than their classes.
+// Two ways to lay rows over the lanes of vectors, with one face, so that every kernel is written once:
+// `Rows`: some long rows, and a pass goes over one of them, its lanes being classes; `Panel`: as many rows as a vector
+// has lanes, one in each lane, for rows too short to fill vectors and for rows whose neighbours are nearer in memory
+// than their classes. Numbers of rows (a largest score, a sum) stand one a lane in both: what is done with them is done
+// for all rows of a block at once.
 //
-//   visit(f)     f(x), x being several vectors of scores that f may change
-//   keep(f)      f(x), and what x has become is kept
-//   write(f)     f(x), and what x has become is the result
-//   rewrite(f)   the same of what was kept
-//   across(...)  the total over the whole row, in every lane that belongs to it
+//   each(rows, f)        f(part) for every part of the block with rows in the mask
+//   visit(part, f)       f(x), x being several vectors of scores that f may change
+//   keep(part, f)        f(x), and what x has become is kept
+//   write(part, f)       f(x), and what x has become is the result
+//   rewrite(part, f)     the same of what was kept
+//   recentre(part, by)   from now on visit and keep see scores less `by`
+//   hide(columns)        from now on visit and keep see -inf at one class of each row
+//   collect(...)         a total or the largest over a part, into the lanes of its rows
 #pragma once
 
 #include "exponential.hpp"
@@ -40,91 +45,172 @@ inline Pair total_of(Pair x) {
   return x;
 }
 
-template <class Element>
-class Row {
+template <class Real>
+inline Vector<Real> largest_lane(Vector<Real> x) {
+  return folded<Real>(x, [](Vector<Real> a, Vector<Real> b) { return maximum(a, b); });
+}
+
+template <class Scalar>
+class Rows {
  public:
-  using Real = Computed<Element>;
+  using Real = Scalar;
   using V = Vector<Real>;
   static constexpr bool is_panel = false;
+  static constexpr int most = lanes<double>;
   static constexpr int groups = 1;
 
-  // `kept` may be `out`, if neither is `scores`.
-  Row(const Element* scores, Real* kept, Element* out, Index columns, const Workspace& workspace)
-      : scores_(scores), kept_(kept), out_(out), columns_(columns), workspace_(workspace) {}
-
-  template <class F>
-  void visit(F f) const { pass(scores_, Nowhere{}, columns_, f); }
-  template <class F>
-  void keep(F f) { pass(scores_, kept_, columns_, f); }
-  template <class F>
-  void write(F f) { pass(scores_, out_, columns_, f); }
-  template <class F>
-  void rewrite(F f) { pass(static_cast<const Real*>(kept_), out_, columns_, f); }
-  // The same with the targets of the row beside its scores, or beside what was kept: f(x, target).
-  template <class F>
-  void visit_with(const Real* targets, F f) const { pass_with(scores_, targets, Nowhere{}, f); }
-  template <class F>
-  void rewrite_with(const Real* targets, F f) {
-    pass_with(static_cast<const Real*>(kept_), targets, out_, f);
+  // `kept` may be `out`, if neither is `scores`; it has rows of whole vectors otherwise.
+  Rows(const Matrix<const Real>& scores, Real* kept, Index kept_stride, const Matrix<Real>& out,
+       const Workspace& workspace)
+      : count_(static_cast<int>(scores.rows)), columns_(scores.columns), workspace_(&workspace) {
+    for (int row = 0; row < count_; ++row) {
+      scores_[row] = source_[row] = scores.data + row * scores.row_stride;
+      kept_[row] = kept + row * kept_stride;
+      out_[row] = out.data + row * out.row_stride;
+      hidden_[row] = -1;
+    }
   }
 
-  V score_at(const Index* column) const { return broadcast<Real>(static_cast<double>(get(scores_ + *column))); }
-  void put_at(const Index* column, V x, int) { put(out_ + *column, x[0]); }
-
-  // The largest number, -inf when there is none.
-  V largest() const { return largest_of_first(columns_); }
-  // The largest of those that are looked at first.
-  V sample() const { return largest_of_first(columns_ < 4 * width ? columns_ : 4 * width); }
-
-  static void across(const Pair (&totals)[luce::LUCE_ISA::groups<Real>], Pair (&result)[1]) {
-    if constexpr (luce::LUCE_ISA::groups<Real> > 1)
-      result[0] = {broadcast<double>(total_of((totals[0].hi + totals[1].hi) + (totals[0].lo + totals[1].lo))),
-                   Doubles{}};
-    else
-      result[0] = total_of(totals[0]);
+  template <class F>
+  void each(Bits<Real> rows, F f) {
+    for (int row = 0; row < count_; ++row)
+      if (rows[row]) f(row);
   }
-  static void across(Bits<Real> counts, Doubles (&result)[1]) {
+
+  template <class F>
+  void visit(int row, F f) const { pass(source_[row], Nowhere{}, columns_, hidden_[row], f); }
+  // The same, writing the scores as they are into the output already.
+  template <class F>
+  void visit_early(int row, F f) {
+    if (kept_[row] == out_[row]) pass<true>(source_[row], out_[row], columns_, hidden_[row], f);
+    else visit(row, f);
+  }
+  template <class F>
+  void keep(int row, F f) { pass(source_[row], kept_[row], columns_, hidden_[row], f); }
+  template <class F>
+  void write(int row, F f) { pass(scores_[row], out_[row], columns_, -1, f); }
+  template <class F>
+  void rewrite(int row, F f) { pass(kept_[row], out_[row], columns_, -1, f); }
+  // The same with targets beside the scores, or beside what was kept: f(x, target).
+  template <class F>
+  void visit_with(int row, const Real* targets, F f) const { pass_with(scores_[row], targets, Nowhere{}, f); }
+  template <class F>
+  void rewrite_with(int row, const Real* targets, F f) { pass_with(kept_[row], targets, out_[row], f); }
+
+  void recentre(int row, V by) {
+    pass(scores_[row], kept_[row], columns_, -1, [&](auto& x) {
+      for (V& part : x) part -= by;
+    });
+    source_[row] = kept_[row];
+  }
+  void hide(const Index* columns) {
+    for (int row = 0; row < count_; ++row) hidden_[row] = columns[row];
+  }
+
+  V score_at(const Index* columns) const {
+    V x{};
+    for (int row = 0; row < count_; ++row) x[row] = scores_[row][columns[row]];
+    return x;
+  }
+  void put_at(int row, const Index* columns, V x) { out_[row][columns[row]] = x[row]; }
+
+  // The largest number, -inf when there is none, and the largest but one.
+  V largest(int row) const { return largest_of_first(row, columns_); }
+  V second(int row) const { return second_of_first(row, columns_); }
+  // The same of those that are looked at first, `sample_second` or less.
+  V sample(int row) const {
+    if (columns_ < 4 * width || hidden_[row] >= 0) return largest_of_first(row, columns_ < 4 * width ? columns_ : 4 * width);
+    const Real* x = scores_[row];
+    const V first = maximum(load(x), load(x + width)), other = maximum(load(x + 2 * width), load(x + 3 * width));
+    return largest_lane<Real>(maximum(maximum(first, other), broadcast<Real>(-infinity)));
+  }
+  V sample_second(int row) const {
+    if (columns_ < 4 * width || hidden_[row] >= 0) return second_of_first(row, columns_ < 4 * width ? columns_ : 4 * width);
+    const Real* x = scores_[row];
+    const V less = minimum(load(x), load(x + width)), other = minimum(load(x + 2 * width), load(x + 3 * width));
+    return largest_lane<Real>(maximum(maximum(less, other), broadcast<Real>(-infinity)));
+  }
+
+  static void collect(V x, int row, V& to) { to = lane_is<Real>(row) ? x : to; }
+  static void collect(TermSum<Real>& sum, int row, Pair (&totals)[groups]) {
+    Pair parts[luce::LUCE_ISA::groups<Real>];
+    sum.finish(parts);
+    const auto lane = lane_is<double>(row);
+    if constexpr (luce::LUCE_ISA::groups<Real> > 1) {
+      totals[0].hi = lane ? broadcast<double>(total_of(parts[0].hi + parts[1].hi)) : totals[0].hi;
+    } else {
+      const Pair total = total_of(parts[0]);
+      totals[0] = {lane ? total.hi : totals[0].hi, lane ? total.lo : totals[0].lo};
+    }
+  }
+  static void collect(const Pair (&parts)[luce::LUCE_ISA::groups<Real>], int row, Pair (&totals)[groups]) {
+    Pair total = total_of(parts[0]);
+    if constexpr (luce::LUCE_ISA::groups<Real> > 1) total = plus(total, total_of(parts[1]));
+    const auto lane = lane_is<double>(row);
+    totals[0] = {lane ? total.hi : totals[0].hi, lane ? total.lo : totals[0].lo};
+  }
+  static void collect(Bits<Real> counts, int row, Doubles (&totals)[groups]) {
     double total = 0;
     for (int lane = 0; lane < lanes<Real>; ++lane) total += static_cast<double>(counts[lane]);
-    result[0] = broadcast<double>(total);
+    collect(total, row, totals);
   }
-  static V narrow(const Doubles (&x)[1]) { return broadcast<Real>(x[0][0]); }
-  static void temperatures(const PerRow& from, Index i, double (&per_lane)[lanes<Real>]) {
-    for (double& t : per_lane) t = from.data[i * from.stride];
+  static void collect(double total, int row, Doubles (&totals)[groups]) {
+    totals[0] = lane_is<double>(row) ? broadcast<double>(total) : totals[0];
+  }
+  static V largest_of(V x) { return largest_lane<Real>(x); }
+  static V narrow(const Doubles (&x)[1]) {
+    Doubles parts[luce::LUCE_ISA::groups<Real>] = {};
+    parts[0] = x[0];
+    return narrowed<Real>(parts);
   }
 
  private:
   static constexpr Index width = lanes<Real>;
 
-  template <class From, class To, class F>
-  void pass(const From* from, To to, Index columns, F f) const {
-    constexpr Index segment = Index{1} << 20;
-    Index j = 0;
-    while (j + 4 * width <= columns) {
-      const Index end = columns - j < segment ? columns : j + segment;
-      for (; j + 4 * width <= end; j += 4 * width) {
-        V x[4];
-        for (int i = 0; i < 4; ++i) x[i] = load(from + j + i * width);
-        f(x);
-        for (int i = 0; i < 4; ++i) store(to + (j + i * width), x[i]);
-      }
-      if (j >= segment && is_given_up(workspace_)) return;
+  // What is stored is what f leaves, or, with `unchanged`, what it is given.
+  template <bool unchanged = false, class To, class F>
+  void pass(const Real* from, To to, Index columns, Index hidden, F f) const {
+    constexpr Index segment = Index{1} << 20, step = 4 * width;
+    Real patched[step];
+    Index patched_at = -1;
+    if (hidden >= 0 && hidden < columns / step * step) {
+      patched_at = hidden / step * step;
+      for (int i = 0; i < 4; ++i) store(patched + i * width, load(from + patched_at + i * width));
+      patched[hidden - patched_at] = static_cast<Real>(-infinity);
     }
+    Index j = 0;
+    while (j + step <= columns) {
+      const Index end = columns - j < segment ? columns : j + segment;
+      for (; j + step <= end; j += step) {
+        const Real* at = j == patched_at ? patched : from + j;
+        V x[4];
+        for (int i = 0; i < 4; ++i) x[i] = load(at + i * width);
+        if constexpr (unchanged)
+          for (int i = 0; i < 4; ++i) store(to + (j + i * width), x[i]);
+        f(x);
+        if constexpr (!unchanged)
+          for (int i = 0; i < 4; ++i) store(to + (j + i * width), x[i]);
+      }
+      if (j >= segment && is_given_up(*workspace_)) return;
+    }
+    const auto without_hidden = [&](V x) {
+      return hidden >= j ? (lane_is<Real>(static_cast<int>(hidden - j)) ? broadcast<Real>(-infinity) : x) : x;
+    };
     for (; j + width <= columns; j += width) {
-      V x[1] = {load(from + j)};
+      V x[1] = {without_hidden(load(from + j))};
       f(x);
       store(to + j, x[0]);
     }
     if (j < columns) {
       const int count = static_cast<int>(columns - j);
-      V x[1] = {load_first(from + j, count, -infinity)};
+      V x[1] = {without_hidden(load_first(from + j, count, -infinity))};
       f(x);
       store_first(to + j, x[0], count);
     }
   }
 
-  template <class From, class To, class F>
-  void pass_with(const From* from, const Real* targets, To to, F f) const {
+  template <class To, class F>
+  void pass_with(const Real* from, const Real* targets, To to, F f) const {
     Index j = 0;
     for (; j + width <= columns_; j += width) {
       V x = load(from + j);
@@ -139,25 +225,42 @@ class Row {
     }
   }
 
-  V largest_of_first(Index columns) const {
-    V most[4];
-    for (V& part : most) part = broadcast<Real>(-infinity);
-    pass(scores_, Nowhere{}, columns, [&](auto& x) {
+  V largest_of_first(int row, Index columns) const {
+    V best[4];
+    for (V& part : best) part = broadcast<Real>(-infinity);
+    pass(scores_[row], Nowhere{}, columns, hidden_[row], [&](auto& x) {
       constexpr int count = sizeof x / sizeof x[0];
-      for (int i = 0; i < count; ++i) most[i] = maximum(x[i], most[i]);
+      for (int i = 0; i < count; ++i) best[i] = maximum(x[i], best[i]);
     });
-    const V all = maximum(maximum(most[0], most[1]), maximum(most[2], most[3]));
-    return folded<Real>(all, [](V a, V b) { return maximum(a, b); });
+    return largest_lane<Real>(maximum(maximum(best[0], best[1]), maximum(best[2], best[3])));
   }
 
-  const Element* scores_;
-  Real* kept_;
-  Element* out_;
+  V second_of_first(int row, Index columns) const {
+    V best = broadcast<Real>(-infinity), second = best;
+    pass(scores_[row], Nowhere{}, columns, hidden_[row], [&](auto& scores) {
+      for (V x : scores) {
+        second = maximum(minimum(best, x), second);
+        best = maximum(x, best);
+      }
+    });
+    // Of the lanes' best only one is the best.
+    const V largest = largest_lane<Real>(best);
+    const auto tied = best == largest;
+    const V others = lanes_in(tied) > 1 ? largest : tied ? broadcast<Real>(-infinity) : best;
+    return largest_lane<Real>(maximum(others, second));
+  }
+
+  int count_;
   Index columns_;
-  const Workspace& workspace_;
+  const Workspace* workspace_;
+  const Real* scores_[most];
+  const Real* source_[most];
+  Real* kept_[most];
+  Real* out_[most];
+  Index hidden_[most];
 };
 
-// As many rows as a vector has lanes, brought into a buffer of one vector a class; lanes without a row hold zeros.
+// Rows brought into a buffer of one vector a class; lanes without a row hold zeros.
 template <class Scalar>
 class Panel {
  public:
@@ -166,67 +269,91 @@ class Panel {
   static constexpr bool is_panel = true;
   static constexpr int groups = luce::LUCE_ISA::groups<Real>;
 
-  Panel(V* buffer, Index columns, int count) : buffer_(buffer), columns_(columns), count_(count) {}
+  Panel(V* buffer, V* spare, Index columns, int count)
+      : buffer_(buffer), source_(buffer), spare_(spare), columns_(columns), count_(count) {}
 
   template <class F>
-  void visit(F f) const { pass<false>(f); }
-  template <class F>
-  void keep(F f) { pass<true>(f); }
-  template <class F>
-  void write(F f) { pass<true>(f); }
-  template <class F>
-  void rewrite(F f) { pass<true>(f); }
+  void each(Bits<Real>, F f) { f(AllRows{}); }
 
-  V largest() const {
-    V most = broadcast<Real>(-infinity);
-    for (Index j = 0; j < columns_; ++j) most = maximum(buffer_[j], most);
-    return most;
-  }
-  V sample() const { return largest(); }
+  template <class F>
+  void visit(AllRows, F f) const { pass<false>(source_, nullptr, f); }
+  template <class F>
+  void visit_early(AllRows, F f) const { pass<false>(source_, nullptr, f); }
+  template <class F>
+  void keep(AllRows, F f) { pass<true>(source_, source_, f); }
+  template <class F>
+  void write(AllRows, F f) { pass<true>(buffer_, buffer_, f); }
+  template <class F>
+  void rewrite(AllRows, F f) { pass<true>(source_, buffer_, f); }
 
-  static void across(const Pair (&totals)[groups], Pair (&result)[groups]) {
-    for (int group = 0; group < groups; ++group) result[group] = totals[group];
+  void recentre(AllRows, V by) {
+    for (Index j = 0; j < columns_; ++j) spare_[j] = buffer_[j] - by;
+    source_ = spare_;
   }
-  static void across(Bits<Real> counts, Doubles (&result)[groups]) {
-    for (int group = 0; group < groups; ++group)
-      for (int lane = 0; lane < lanes<double>; ++lane)
-        result[group][lane] = static_cast<double>(counts[group * lanes<double> + lane]);
-  }
-  static V narrow(const Doubles (&x)[groups]) { return narrowed<Real>(x); }
-  void temperatures(const PerRow& from, Index i, double (&per_lane)[lanes<Real>]) const {
-    for (int lane = 0; lane < lanes<Real>; ++lane)
-      per_lane[lane] = lane < count_ ? from.data[(i + lane) * from.stride] : 1.0;
+  void hide(const Index* columns) {
+    for (int row = 0; row < count_; ++row) buffer_[columns[row]][row] = static_cast<Real>(-infinity);
   }
 
   // At one column for each row.
   V score_at(const Index* columns) const {
     V x{};
-    for (int lane = 0; lane < count_; ++lane) x[lane] = buffer_[columns[lane]][lane];
+    for (int row = 0; row < count_; ++row) x[row] = buffer_[columns[row]][row];
     return x;
   }
-  void put_at(const Index* columns, V x, int count) {
-    for (int lane = 0; lane < count; ++lane) buffer_[columns[lane]][lane] = x[lane];
+  void put_at(AllRows, const Index* columns, V x) {
+    for (int row = 0; row < count_; ++row) buffer_[columns[row]][row] = x[row];
   }
+
+  V largest(AllRows) const {
+    V best = broadcast<Real>(-infinity);
+    for (Index j = 0; j < columns_; ++j) best = maximum(buffer_[j], best);
+    return best;
+  }
+  V second(AllRows) const {
+    V best = broadcast<Real>(-infinity), second = best;
+    for (Index j = 0; j < columns_; ++j) {
+      second = maximum(minimum(best, buffer_[j]), second);
+      best = maximum(buffer_[j], best);
+    }
+    return second;
+  }
+  V sample(AllRows part) const { return largest(part); }
+  V sample_second(AllRows part) const { return second(part); }
+
+  static void collect(V x, AllRows, V& to) { to = x; }
+  static void collect(TermSum<Real>& sum, AllRows, Pair (&totals)[groups]) { sum.finish(totals); }
+  static void collect(const Pair (&parts)[groups], AllRows, Pair (&totals)[groups]) {
+    for (int group = 0; group < groups; ++group) totals[group] = parts[group];
+  }
+  static void collect(Bits<Real> counts, AllRows, Doubles (&totals)[groups]) {
+    for (int group = 0; group < groups; ++group)
+      for (int lane = 0; lane < lanes<double>; ++lane)
+        totals[group][lane] = static_cast<double>(counts[group * lanes<double> + lane]);
+  }
+  static V largest_of(V x) { return x; }
+  static V narrow(const Doubles (&x)[groups]) { return narrowed<Real>(x); }
 
  private:
   template <bool write_back, class F>
-  void pass(F f) const {
+  void pass(const V* from, V* to, F f) const {
     Index j = 0;
     for (; j + 4 <= columns_; j += 4) {
       V x[4];
-      for (int i = 0; i < 4; ++i) x[i] = buffer_[j + i];
+      for (int i = 0; i < 4; ++i) x[i] = from[j + i];
       f(x);
       if constexpr (write_back)
-        for (int i = 0; i < 4; ++i) buffer_[j + i] = x[i];
+        for (int i = 0; i < 4; ++i) to[j + i] = x[i];
     }
     for (; j < columns_; ++j) {
-      V x[1] = {buffer_[j]};
+      V x[1] = {from[j]};
       f(x);
-      if constexpr (write_back) buffer_[j] = x[0];
+      if constexpr (write_back) to[j] = x[0];
     }
   }
 
   V* buffer_;
+  V* source_;
+  V* spare_;
   Index columns_;
   int count_;
 };

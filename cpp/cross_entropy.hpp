@@ -19,6 +19,10 @@ Vector<Real> without_subnormals(Vector<Real> x) {
   return (x < 0 ? -x : x) < smallest ? Vector<Real>{} : x;
 }
 
+// Exponentials at the floor are below: they would not vanish beside a large weight.
+template <class Real>
+constexpr double lowest = sizeof(Real) == sizeof(float) ? 0x1p-123 : 0x1p-1019;
+
 template <class Real>
 Vector<Real> share_plus(Vector<Real> kept, const Factor<Real>& factor, Vector<Real> more) {
   return factor.times_plus(kept < static_cast<Real>(lowest<Real>) ? Vector<Real>{} : kept, more);
@@ -51,24 +55,6 @@ inline Pair exponential_of(Pair quotient) {
                              broadcast<double>(rounder<double> + Format<double>::bias));
   return {vanishes ? Doubles{} : e.hi, vanishes ? Doubles{} : e.lo};
 }
-
-template <class Block, bool tempered, bool keep>
-struct RowLosses {
-  using Real = typename Block::Real;
-  using V = typename Block::V;
-  V largest;
-  Normaliser<Block> normaliser;
-  Pair log_sum[Block::groups];     // log1p(rest): logsumexp(z) less the largest of z
-  Pair logsumexp[Block::groups];
-
-  RowLosses(Block& block, V largest, const Temperature<Real, tempered>& temperature)
-      : largest(largest), normaliser(normaliser_of<keep>(block, largest, temperature)) {
-    for (int group = 0; group < Block::groups; ++group) {
-      log_sum[group] = log1p(normaliser.rest[group]);
-      logsumexp[group] = without_stray_error(plus(temperature.exact_quotient(largest, V{}, group), log_sum[group]));
-    }
-  }
-};
 
 template <class Real>
 struct LossOptions {
@@ -105,22 +91,46 @@ struct LossOptions {
 
   template <class Block>
   void weights_of(Index i, int count, Doubles (&weight)[Block::groups]) const {
-    for (Doubles& part : weight) part = broadcast<double>(weight_of(i));
-    if (!Block::is_panel) return;
-    for (int lane = 0; lane < count; ++lane) weight[lane / lanes<double>][lane % lanes<double>] = weight_of(i + lane);
+    for (Doubles& part : weight) part = Doubles{};
+    for (int row = 0; row < count; ++row) weight[row / lanes<double>][row % lanes<double>] = weight_of(i + row);
   }
 
-  template <class Block>
   Bits<Real> left_out(Index i, int count) const {
     Bits<Real> mask{};
-    for (int lane = 0; lane < count; ++lane)
-      if (weight_of(i + lane) == 0.0) mask[lane] = -1;
-    return Block::is_panel ? mask : mask[0] - Bits<Real>{};
+    for (int row = 0; row < count; ++row)
+      if (weight_of(i + row) == 0.0) mask[row] = -1;
+    return mask;
   }
 
   template <class Block>
   void store_losses(const Doubles (&loss)[Block::groups], Index i, int count) const {
     for (int lane = 0; lane < count; ++lane) losses[i + lane] = loss[lane / lanes<double>][lane % lanes<double>];
+  }
+};
+
+// The gradient of kept exponentials: shares of them less what smoothing gives to every class, but for the labels.
+template <class Block, bool with_gradient>
+struct LabelSlopes {
+  using Real = typename Block::Real;
+  using V = typename Block::V;
+  Bits<Real> exceptional;
+  Index labels[lanes<Real>];
+  Factor<Real> factor;
+  V spread_evenly, after, at_label;
+
+  template <class Part>
+  void write(Block& block, Part part) const {
+    if constexpr (with_gradient) {
+      const Factor<Real> local = factor.of(part);
+      const V less = spread(spread_evenly, part), last = spread(after, part);
+      block.rewrite(part, [&](auto& kept) {
+        for (V& once : kept) {
+          const V x = in_register(once);
+          once = without_subnormals<Real>(share_plus<Real>(x, local, x == V{} ? x : -less) * last);
+        }
+      });
+      block.put_at(part, labels, at_label);
+    }
   }
 };
 
@@ -137,82 +147,86 @@ struct LabelCrossEntropy {
     return label >= 0 && label < scores.columns ? label : 0;
   }
 
+  // Sums are of all classes but the label: where it is likely, what is left of its share has all its digits.
   template <class Block>
-  Bits<Real> operator()(Block& block, Index i, int count) const {
+  LabelSlopes<Block, with_gradient> operator()(Block& block, Index i, int count) const {
     const auto temperature = options.template for_all_rows<tempered>();
-    V largest = block.largest();
-    const Bits<Real> exceptional = is_infinite(largest) | options.template left_out<Block>(i, count);
-    if (any(exceptional)) {
-      if (!Block::is_panel) return exceptional;
-      largest = is_infinite(largest) ? V{} : largest;
-    }
-    Index columns[lanes<Real>];
-    for (int lane = 0; lane < count; ++lane) columns[lane] = label_of(i + lane);
-    const V label_score = block.score_at(columns);
+    const Bits<Real> left_out = options.left_out(i, count);
+    const bool smooths = options.label_smoothing != 0;
+    LabelSlopes<Block, with_gradient> result;
+    for (int row = 0; row < count; ++row) result.labels[row] = label_of(i + row);
+    const V label_score = block.score_at(result.labels);
     Smoothing<Block> smoothing;
-    if (options.label_smoothing != 0) smoothing = smoothing_of(block, largest, temperature);
-    const RowLosses<Block, tempered, with_gradient> row(block, largest, temperature);
+    if (smooths) smoothing = smoothing_of(block, ~left_out, temperature);
+    block.hide(result.labels);
+    const Exponentials<Block> others = exponentials_of<with_gradient>(block, ~left_out, temperature, smooths);
+    V largest = maximum(others.largest, label_score);
+    result.exceptional = is_infinite(largest) | left_out;
+    largest = is_infinite(largest) ? V{} : largest;
+    const V is_alone = is_infinite(others.largest) ? broadcast<Real>(1.0) : V{};
+    const Reference<Real, tempered> reference(others.at, temperature);
 
-    Doubles weight[Block::groups], loss[Block::groups];
+    Doubles weight[Block::groups], loss[Block::groups], each_less[Block::groups], label_entry[Block::groups],
+        after[Block::groups];
+    Pair share[Block::groups];
     options.template weights_of<Block>(i, count, weight);
     const Reach<Real> reach(largest);
-    Pair label_quotient[Block::groups];
     for (int group = 0; group < Block::groups; ++group) {
       const Pair distance = temperature.exact_quotient(label_score * reach.down, largest * reach.down, group);
-      label_quotient[group] = reach.restored(distance, group);
-      const Doubles sharp = broadcast<double>(1.0 - options.label_smoothing);
-      Pair total = row.log_sum[group];
-      if (options.label_smoothing != 1) total = plus(total, negative(reach.restored(product(distance, sharp), group)));
-      if (options.label_smoothing != 0) total = plus(total, negative(smoothing.mean_quotient[group]));
-      total = without_stray_error(total);
-      total = plus(total, options.z_value(row.logsumexp[group]));
-      total = without_stray_error(total);
-      const Pair weighted = without_stray_error(product(total, weight[group]));
+      const Pair label_quotient = reach.restored(distance, group);
+      const auto is_largest = label_quotient.hi == 0.0;
+      const Pair label_term = exponential_of(label_quotient);
+      // Relative to the largest score.
+      const auto alone = widened(is_alone, group) != 0.0;
+      const Pair scale = reference.scaled_inverse(largest, group);
+      const Pair total = others.total[group];
+      Pair rest = product(scale, total);
+      rest = {alone ? total.hi - total.hi : rest.hi * 0x1p-64, alone ? Doubles{} : rest.lo * 0x1p-64};
+      const Pair all = plus(rest, {is_largest ? broadcast<double>(1.0) : label_term.hi, is_largest ? Doubles{} : label_term.lo});
+      const Pair but_one = {is_largest ? rest.hi : all.hi - 1.0, is_largest ? rest.lo : all.lo};
+      const Pair log_sum = log1p(but_one);
+      const Pair logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, group), log_sum));
+
+      const Doubles smooth = broadcast<double>(options.label_smoothing);
+      Pair value = log_sum;
+      if (options.label_smoothing != 1) value = plus(value, negative(reach.restored(product(distance, 1.0 - smooth), group)));
+      if (smooths) value = plus(value, negative(smoothing.mean_quotient[group]));
+      value = without_stray_error(value);
+      value = without_stray_error(plus(value, options.z_value(logsumexp)));
+      const Pair weighted = without_stray_error(product(value, weight[group]));
       loss[group] = weighted.hi + weighted.lo;
+      if constexpr (!with_gradient) continue;
+
+      const Pair inverse = reciprocal(all), z_slope = options.z_slope(logsumexp);
+      const Pair step = product(reciprocal(Pair{broadcast<double>(options.near_temperature()), Doubles{}}), weight[group]);
+      Pair each{};  // what smoothing gives to every class
+      if (smooths) each = product(reciprocal(Pair{smoothing.possible[group], Doubles{}}), smooth);
+      // p - t, with 1 - p as the share of the others.
+      Pair entry = negative(product(product(inverse, rest), 1.0 - smooth));
+      entry = plus(entry, product(product(inverse, label_term), plus(z_slope, Pair{smooth, Doubles{}})));
+      const auto is_possible = label_quotient.hi > -infinity;
+      entry = plus(entry, Pair{is_possible ? -each.hi : Doubles{}, is_possible ? -each.lo : Doubles{}});
+      entry = without_stray_error(product(entry, step));
+      label_entry[group] = (entry.hi + entry.lo) * options.power_left();
+      each = product(each, step);
+      each_less[group] = each.hi + each.lo;
+      const Pair of_others = product(inverse, {scale.hi * 0x1p-64, scale.lo * 0x1p-64});
+      share[group] = product(product(of_others, one_plus(z_slope)), step);
+      // Shares too small for a factor of full precision are brought in range.
+      constexpr double small = sizeof(Real) == sizeof(float) ? 0x1p-80 : 0x1p-800, raise = 1 / small;
+      const auto is_small = (smooths ? broadcast<double>(1.0) : share[group].hi) < small;
+      const Doubles up = is_small ? broadcast<double>(raise) : broadcast<double>(1.0);
+      share[group] = {share[group].hi * up, share[group].lo * up};
+      after[group] = (is_small ? broadcast<double>(small) : broadcast<double>(1.0)) * options.power_left();
     }
     options.template store_losses<Block>(loss, i, count);
     if constexpr (with_gradient) {
-      Doubles spread[Block::groups], label_entry[Block::groups];
-      Pair share[Block::groups];
-      for (int group = 0; group < Block::groups; ++group) {
-        const Pair total = one_plus(row.normaliser.rest[group]);
-        const Pair inverse = reciprocal(total);
-        const Pair label_term = exponential_of(label_quotient[group]);
-        const Pair without_label = two_sum(total.hi, -label_term.hi);
-        const auto is_largest = label_quotient[group].hi == 0.0;
-        const Pair others = {is_largest ? row.normaliser.rest[group].hi : without_label.hi,
-                             is_largest ? row.normaliser.rest[group].lo
-                                        : without_label.lo + (total.lo - label_term.lo)};
-        const Pair z_slope = options.z_slope(row.logsumexp[group]);
-        const Pair step = product(reciprocal(Pair{broadcast<double>(options.near_temperature()), Doubles{}}), weight[group]);
-        Pair each{};  // what smoothing gives to every class
-        if (options.label_smoothing != 0)
-          each = product(reciprocal(Pair{smoothing.possible[group], Doubles{}}),
-                         broadcast<double>(options.label_smoothing));
-        // p - t, with 1 - p as the share of the others.
-        const Doubles smooth = broadcast<double>(options.label_smoothing);
-        const Pair p = product(inverse, label_term);
-        Pair entry = negative(product(product(inverse, others), 1.0 - smooth));
-        entry = plus(entry, product(p, plus(z_slope, Pair{smooth, Doubles{}})));
-        const auto is_possible = label_quotient[group].hi > -infinity;
-        entry = plus(entry, Pair{is_possible ? -each.hi : Doubles{}, is_possible ? -each.lo : Doubles{}});
-        entry = without_stray_error(product(entry, step));
-        label_entry[group] = (entry.hi + entry.lo) * options.power_left();
-        each = product(each, step);
-        spread[group] = each.hi + each.lo;
-        share[group] = product(product(product(inverse, row.normaliser.scale[group]), one_plus(z_slope)), step);
-      }
-      const Factor<Real> factor = factor_of<Block>(share);
-      const V less = Block::narrow(spread), after = broadcast<Real>(options.power_left());
-      block.rewrite([&](auto& kept) {
-        for (V& x : kept) {
-          const V slope = share_plus<Real>(x, factor, x == V{} ? x : -less);
-          x = without_subnormals<Real>(tempered ? slope * after : slope);
-        }
-      });
-      block.put_at(columns, without_subnormals<Real>(Block::narrow(label_entry)), count);
+      result.factor = factor_of<Block>(share);
+      result.spread_evenly = Block::narrow(each_less);
+      result.after = Block::narrow(after);
+      result.at_label = without_subnormals<Real>(Block::narrow(label_entry));
     }
-    return exceptional;
+    return result;
   }
 
   // A row of weight 0 is a row left out, whatever its scores.
@@ -232,27 +246,34 @@ struct LabelCrossEntropy {
   // Over the classes that can happen: how many, and smoothing times the mean of (score - largest) / T.
   template <class Block>
   struct Smoothing {
-    Doubles possible[Block::groups];
-    Pair mean_quotient[Block::groups];
+    Doubles possible[Block::groups] = {};
+    Pair mean_quotient[Block::groups] = {};
   };
 
   template <class Block>
-  Smoothing<Block> smoothing_of(Block& block, V largest, const Temperature<Real, tempered>& temperature) const {
-    Pair sums[groups<Real>] = {};
-    Bits<Real> minus_possible{};
-    const Reach<Real> reach(largest);
-    block.visit([&](auto& scores) {
-      for (V& x : scores) {
-        const auto possible = x != static_cast<Real>(-infinity);
-        minus_possible += possible;
-        const V counted = possible ? x : largest;
-        for (int group = 0; group < groups<Real>; ++group)
-          sums[group] = plus(sums[group], temperature.exact_quotient(counted * reach.down, largest * reach.down, group));
-      }
-    });
+  Smoothing<Block> smoothing_of(Block& block, Bits<Real> rows, const Temperature<Real, tempered>& temperature) const {
     Smoothing<Block> result;
-    Block::across(-minus_possible, result.possible);
-    Block::across(sums, result.mean_quotient);
+    V all_largest{};
+    block.each(rows, [&](auto part) {
+      V largest = block.largest(part);
+      largest = is_infinite(largest) ? V{} : largest;
+      const Reach<Real> reach(largest);
+      Pair sums[groups<Real>] = {};
+      Bits<Real> minus_possible{};
+      block.visit(part, [&](auto& scores) {
+        for (V& x : scores) {
+          const auto possible = x != static_cast<Real>(-infinity);
+          minus_possible += possible;
+          const V counted = possible ? x : largest;
+          for (int group = 0; group < groups<Real>; ++group)
+            sums[group] = plus(sums[group], temperature.exact_quotient(counted * reach.down, largest * reach.down, group));
+        }
+      });
+      block.collect(-minus_possible, part, result.possible);
+      block.collect(sums, part, result.mean_quotient);
+      block.collect(largest, part, all_largest);
+    });
+    const Reach<Real> reach(all_largest);
     for (int group = 0; group < Block::groups; ++group)
       result.mean_quotient[group] = reach.restored(
           product(result.mean_quotient[group], options.label_smoothing / result.possible[group]), group);
@@ -260,65 +281,89 @@ struct LabelCrossEntropy {
   }
 };
 
+template <class Real>
+const Real* targets_of(const Matrix<const Real>& targets, Index i, Real* gathered) {
+  const Real* row = row_of(targets, i);
+  if (targets.column_stride == 1) return row;
+  for (Index j = 0; j < targets.columns; ++j) gathered[j] = row[j * targets.column_stride];
+  return gathered;
+}
+
+template <class Real, bool with_gradient>
+struct TargetSlopes {
+  using V = Vector<Real>;
+  Bits<Real> exceptional;
+  const Matrix<const Real>& targets;
+  Index first;
+  Real* gathered;
+  Factor<Real> factor;
+  V step, after;
+
+  void write(Rows<Real>& block, int row) const {
+    if constexpr (with_gradient) {
+      const Factor<Real> local = factor.of(row);
+      const V each = spread(step, row);
+      block.rewrite_with(row, targets_of(targets, first + row, gathered), [&](V& x, V t) {
+        x = without_subnormals<Real>(share_plus<Real>(x, local, -each * t) * after);
+      });
+    }
+  }
+};
+
 template <class Real, bool tempered, bool with_gradient>
 struct TargetCrossEntropy {
   using V = Vector<Real>;
+  using Block = Rows<Real>;
   LossOptions<Real> options;
   Matrix<const Real> scores, targets;
   Real* gathered;  // room for a row of targets
 
-  const Real* targets_of(Index i) const {
-    const Real* row = targets.data + i * targets.row_stride;
-    if (targets.column_stride == 1) return row;
-    for (Index j = 0; j < targets.columns; ++j) gathered[j] = row[j * targets.column_stride];
-    return gathered;
-  }
-
-  Bits<Real> operator()(Row<Real>& block, Index i, int count) const {
+  TargetSlopes<Real, with_gradient> operator()(Block& block, Index i, int count) const {
     const auto temperature = options.template for_all_rows<tempered>();
-    const V largest = block.largest();
-    const Bits<Real> exceptional = is_infinite(largest) | options.template left_out<Row<Real>>(i, count);
-    if (any(exceptional)) return exceptional;
-
-    const Real* target = targets_of(i);
-    const Reach<Real> reach(largest);
-    Pair sums[groups<Real>] = {}, products[groups<Real>] = {};
-    block.visit_with(target, [&](V score, V t) {
-      const V counted = t == V{} ? largest : score;
-      for (int group = 0; group < groups<Real>; ++group) {
-        sums[group] = plus(sums[group], Pair{widened(t, group), Doubles{}});
-        const Pair part = product(
-            temperature.exact_quotient(counted * reach.down, largest * reach.down, group), widened(t, group));
-        products[group] = plus(products[group], without_stray_error(part));
-      }
-    });
-    Pair mass[1], mean_quotient[1];
-    Row<Real>::across(sums, mass);
-    for (Pair& part : products) part = without_stray_error(part);
-    Row<Real>::across(products, mean_quotient);
-    mean_quotient[0] = reach.restored(mean_quotient[0], 0);
-    const bool is_possible = mean_quotient[0].hi[0] > -infinity || mean_quotient[0].hi[0] != mean_quotient[0].hi[0];
-
-    const RowLosses<Row<Real>, tempered, with_gradient> row(block, largest, temperature);
-    const double weight = options.weight_of(i);
-    Pair total = plus(product(row.log_sum[0], mass[0]), negative(mean_quotient[0]));
-    total = without_stray_error(plus(total, options.z_value(row.logsumexp[0])));
-    const Pair weighted = without_stray_error(product(total, broadcast<double>(weight)));
-    options.losses[i] = is_possible ? weighted.hi[0] + weighted.lo[0] : infinity;
-    if constexpr (with_gradient) {
-      const double step = weight / options.near_temperature();
-      const Pair slope = plus(mass[0], options.z_slope(row.logsumexp[0]));
-      const Pair share[1] = {product(
-          product(product(reciprocal(one_plus(row.normaliser.rest[0])), row.normaliser.scale[0]), slope),
-          broadcast<double>(step))};
-      const Factor<Real> factor = factor_of<Row<Real>>(share);
-      const V each = broadcast<Real>(step), after = broadcast<Real>(options.power_left());
-      block.rewrite_with(target, [&](V& x, V t) {
-        const V entry = share_plus<Real>(x, factor, -each * t);
-        x = without_subnormals<Real>(tempered ? entry * after : entry);
+    const Bits<Real> left_out = options.left_out(i, count);
+    const Rest<Block> rest = rest_of(block, temperature);
+    const V largest = is_infinite(rest.largest) ? V{} : rest.largest;
+    TargetSlopes<Real, with_gradient> result{is_infinite(rest.largest) | left_out, targets, i, gathered, {}, {}, {}};
+    Pair mass[1] = {}, mean_quotient[1] = {};
+    block.each(~result.exceptional, [&](int row) {
+      const V from = spread(largest, row);
+      const Reach<Real> reach(from);
+      Pair sums[groups<Real>] = {}, products[groups<Real>] = {};
+      block.visit_with(row, targets_of(targets, i + row, gathered), [&](V score, V t) {
+        const V counted = t == V{} ? from : score;
+        for (int group = 0; group < groups<Real>; ++group) {
+          sums[group] = plus(sums[group], Pair{widened(t, group), Doubles{}});
+          const Pair part = product(
+              temperature.exact_quotient(counted * reach.down, from * reach.down, group), widened(t, group));
+          products[group] = plus(products[group], without_stray_error(part));
+        }
       });
+      for (Pair& part : products) part = without_stray_error(part);
+      block.collect(sums, row, mass);
+      block.collect(products, row, mean_quotient);
+    });
+    mean_quotient[0] = Reach<Real>(largest).restored(mean_quotient[0], 0);
+    const auto is_impossible = mean_quotient[0].hi == -infinity;
+
+    const Pair log_sum = log1p(rest.sum[0]);
+    const Pair logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, 0), log_sum));
+    Doubles weight[1];
+    options.template weights_of<Block>(i, count, weight);
+    Pair total = plus(product(log_sum, mass[0]), negative(mean_quotient[0]));
+    total = without_stray_error(plus(total, options.z_value(logsumexp)));
+    const Pair weighted = without_stray_error(product(total, weight[0]));
+    const Doubles loss[1] = {is_impossible ? broadcast<double>(infinity) : weighted.hi + weighted.lo};
+    options.template store_losses<Block>(loss, i, count);
+    if constexpr (with_gradient) {
+      const Exponentials<Block> all = exponentials_of<true>(block, ~result.exceptional, temperature);
+      const Doubles step[1] = {weight[0] / options.near_temperature()};
+      const Pair slope = plus(mass[0], options.z_slope(logsumexp));
+      const Pair share[1] = {product(product(reciprocal(all.total[0]), slope), step[0])};
+      result.factor = factor_of<Block>(share);
+      result.step = Block::narrow(step);
+      result.after = broadcast<Real>(options.power_left());
     }
-    return exceptional;
+    return result;
   }
 
   template <class Get, class Put>
@@ -327,7 +372,7 @@ struct TargetCrossEntropy {
     const bool left_out = options.weight_of(i) == 0.0;
     const bool impossible = !row.has_nan && row.possible == 0;
     bool undefined = row.has_nan;
-    const Real* target = targets_of(i);
+    const Real* target = targets_of(targets, i, gathered);
     double mass = 0;
     for (Index j = 0; j < scores.columns; ++j) {
       mass += static_cast<double>(target[j]);
@@ -365,9 +410,9 @@ void cross_entropy_of_targets(const CrossEntropyArguments<Real>& arguments, Matr
                               Workspace workspace) {
   with_options(arguments, [&](const LossOptions<Real>& options, auto tempered, auto with_gradient) {
     const TargetCrossEntropy<Real, decltype(tempered)::value, decltype(with_gradient)::value> kernel{
-        options, arguments.scores, targets, static_cast<Real*>(workspace.memory) + 2 * targets.columns};
-    if (has_adjacent_classes(arguments.scores, arguments.gradient)) run_rows(kernel, arguments.scores, arguments.gradient, workspace);
-    else run_gathered_rows(kernel, arguments.scores, arguments.gradient, workspace);
+        options, arguments.scores, targets, static_cast<Real*>(workspace.memory)};
+    workspace.memory = static_cast<Real*>(workspace.memory) + (targets.columns + 15) / 16 * 16;
+    run_rows(kernel, arguments.scores, arguments.gradient, workspace);
   });
 }
 

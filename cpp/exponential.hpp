@@ -19,7 +19,7 @@ struct Format;
 template <>
 struct Format<float> {
   static constexpr int mantissa = 23, bias = 127, unit = 32, smallest = -125;
-  static constexpr double near = 256;
+  static constexpr double near = 1024;
   static constexpr double unit_size = 0x1p32;
 };
 template <>
@@ -38,16 +38,11 @@ constexpr double integer_rounder = sizeof(Real) == sizeof(double) ? 0x1.8p+52 : 
 constexpr double log2_e = 0x1.71547652b82fep+0;
 constexpr double ln_2 = 0x1.62e42fefa39efp-1;
 
-// Several vectors of exponentials, and what makes them up: `value` is the rounded value of a sum of two parts, `main`
-// and the product of `part` and `slope`, that a total takes in unrounded. Of doubles the second part is `part` alone.
+// Several vectors of exponentials, each the rounded value of a sum that a total takes in unrounded:
+// of floats main + main part, of doubles main + part.
 template <class Real, int count>
 struct Terms {
-  Vector<Real> value[count], main[count], part[count], slope[count];
-
-  void leave_out(int i, Bits<Real> mask) {
-    main[i] = mask ? Vector<Real>{} : main[i];
-    part[i] = mask ? Vector<Real>{} : part[i];
-  }
+  Vector<Real> value[count], main[count], part[count];
 };
 
 // 2^(j / 16), rounded to a float, and the logarithm of what rounding took.
@@ -103,7 +98,7 @@ inline Vector<T> look_up(const T* table, Bits<float> at) {
 
 // exp(x + x_lo) times the power of two in the rounder, of vectors of floats. x = n ln 2 + r, n a multiple of 1/16 or 1/8;
 // with a fused product, or x and n ln 2 on one grid, r is exact but for its last step.
-// exp(r) = 1 + r slope(r), good to 2^-29, relatively.
+// exp(r) = 1 + r slope(r), good to 2^-29, relatively; what rounding took from the table's power is added to r slope(r).
 template <int count>
 inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool has_lo, Floats rounder,
                          Terms<float, count>& terms) {
@@ -114,7 +109,6 @@ inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool h
   for (int i = 0; i < count; ++i) x[i] = multiply_add(n[i], broadcast<float>(0x1.05c610p-29), x[i]);
   if (has_lo)
     for (int i = 0; i < count; ++i) x[i] = x[i] + x_lo[i];
-  for (int i = 0; i < count; ++i) x[i] = x[i] + look_up(power_table.lost, as_bits(m[i]));
   for (int i = 0; i < count; ++i)
     terms.main[i] = as_vector((as_bits(m[i]) << (Format<float>::mantissa - table_bits)) +
                               look_up(power_table.bits, as_bits(m[i])));
@@ -126,10 +120,10 @@ inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool h
       slope = multiply_add(x[i], broadcast<float>(0x1.55567cp-5), broadcast<float>(0x1.555c76p-3));
       slope = multiply_add(slope, x[i], broadcast<float>(0.5));
     }
-    terms.slope[i] = multiply_add(slope, x[i], broadcast<float>(1.0));
+    slope = multiply_add(slope, x[i], broadcast<float>(1.0));
+    terms.part[i] = multiply_add(slope, x[i], look_up(power_table.lost, as_bits(m[i])));
   }
-  for (int i = 0; i < count; ++i) terms.part[i] = x[i] * terms.main[i];
-  for (int i = 0; i < count; ++i) terms.value[i] = multiply_add(terms.part[i], terms.slope[i], terms.main[i]);
+  for (int i = 0; i < count; ++i) terms.value[i] = multiply_add(terms.part[i], terms.main[i], terms.main[i]);
 }
 
 // The same of doubles, as a pair: hi is rounded, hi + lo good to about 2^-62. The higher part of ln 2 has 34 bits, so
@@ -156,7 +150,7 @@ class Reference {
   using V = Vector<Real>;
 
  public:
-  // `at`: a finite score for each lane, which no score of its row exceeds by more than `headroom`.
+  // `at`: a finite score for each lane, which no term of its row exceeds by more than `headroom`.
   Reference(V at, const Temperature<Real, tempered>& temperature) : temperature_(temperature) {
     const V quotient = temperature.quotient(temperature.difference(at, V{})).hi;
     const auto is_near = (quotient < static_cast<Real>(F::near)) & (quotient > static_cast<Real>(-F::near));
@@ -171,13 +165,17 @@ class Reference {
 
   static constexpr double headroom = 9.0;  // in units of the temperature
 
+  // What is to be subtracted from all scores before they are given to `terms`; tempered scores are given as they are.
+  V shift() const { return tempered ? V{} : shift_; }
+
   // exp(score / temperature) 2^(unit - N); NaN where the score is.
   template <int count>
   Terms<Real, count> terms(const V (&scores)[count]) const {
     Terms<Real, count> e;
     V x[count], x_lo[count];
     for (int i = 0; i < count; ++i) {
-      const Sum2<V> q = temperature_.quotient(maximum(floor_, temperature_.difference(scores[i], shift_)));
+      const V difference = tempered ? temperature_.difference(scores[i], shift_) : scores[i];
+      const Sum2<V> q = temperature_.quotient(maximum(floor_, difference));
       x[i] = q.hi;
       x_lo[i] = q.lo;
     }
@@ -188,16 +186,24 @@ class Reference {
         const Pair y = exponential(x[i], x_lo[i], rounder_);
         e.value[i] = e.main[i] = y.hi;
         e.part[i] = y.lo;
-        e.slope[i] = broadcast<Real>(1.0);
       }
     }
     return e;
   }
 
-  // exp(score / temperature) 2^-N in doubles, without the unit.
+  // exp(score / temperature) 2^-N, without the unit.
   Pair exact_term(V score, int group) const {
     const Pair q = temperature_.exact_quotient(score, shift_, group);
     return exponential(q.hi, q.lo, (rounder<double> + Format<double>::bias) - widened(power_, group));
+  }
+  // 2^64 over it, for a score not below the reference: 0 when that is too small.
+  Pair scaled_inverse(V score, int group) const {
+    const Pair q = temperature_.exact_quotient(score, shift_, group);
+    const Doubles power = widened(power_, group);
+    const auto vanishes = q.hi - power * ln_2 > 750.0;
+    const Pair e = exponential(vanishes ? Doubles{} : -q.hi, vanishes ? Doubles{} : -q.lo,
+                               (rounder<double> + (Format<double>::bias + 64)) + (vanishes ? Doubles{} : power));
+    return {vanishes ? Doubles{} : e.hi, vanishes ? Doubles{} : e.lo};
   }
 
  private:
@@ -206,7 +212,8 @@ class Reference {
 };
 
 // A sum of terms, lane by lane, with what rounding takes away kept: the total begins above every term, so that the
-// error of each addition is exact (Dekker). Now and then it is moved on to doubles.
+// error of each addition is exact (Dekker). Now and then it is moved on to doubles. The sum of terms of which one is not
+// far below the unit is good to about 2^-28, relatively, of floats, and 2^-60 of doubles.
 template <class Real>
 class TermSum {
   using V = Vector<Real>;
@@ -217,16 +224,12 @@ class TermSum {
 
   template <int count>
   [[gnu::always_inline]] void add(const Terms<Real, count>& terms) {
-    if constexpr (groups<Real> > 1) {
-      for (int i = 0; i < count; ++i) {
-        add(terms.main[i]);
-        parts_ = multiply_add(terms.part[i], terms.slope[i], parts_);
-      }
-    } else {
-      for (int i = 0; i < count; ++i) {
-        add(terms.main[i]);
-        parts_ += terms.part[i];
-      }
+    for (int i = 0; i < count; ++i) {
+      const V sum = hi_ + terms.main[i];
+      lo_ += terms.main[i] - (sum - hi_);
+      hi_ = sum;
+      if constexpr (groups<Real> > 1) parts_ = multiply_add(terms.part[i], terms.main[i], parts_);
+      else parts_ += terms.part[i];
     }
     if (++additions_ == 64) flush();
   }
@@ -240,11 +243,6 @@ class TermSum {
   }
 
  private:
-  [[gnu::always_inline]] void add(V term) {
-    const V sum = hi_ + term;
-    lo_ += term - (sum - hi_);
-    hi_ = sum;
-  }
   void restart() {
     hi_ = broadcast<Real>(anchor);
     lo_ = V{};
@@ -253,9 +251,10 @@ class TermSum {
   }
   [[gnu::always_inline]] void flush() {
     for (int group = 0; group < groups<Real>; ++group) {
-      const Doubles small = widened(lo_, group) + widened(parts_, group);
-      const Pair part = two_sum(widened(hi_, group) - anchor, small);
-      totals_[group] = plus(totals_[group], part);
+      const Doubles large = widened(hi_, group) - anchor, small = widened(lo_, group) + widened(parts_, group);
+      // Doubles hold the sum of floats as it is.
+      if constexpr (groups<Real> > 1) totals_[group].hi += large + small;
+      else totals_[group] = plus(totals_[group], two_sum(large, small));
     }
     restart();
   }
@@ -263,47 +262,6 @@ class TermSum {
   V hi_, lo_, parts_;
   int additions_;
   Pair totals_[groups<Real>] = {};
-};
-
-// The same for terms that may all be far below the unit: nothing is anchored, and a little slower.
-template <class Real>
-class SmallTermSum {
- public:
-  template <int count>
-  void add(const Terms<Real, count>& terms) {
-    for (int i = 0; i < count; ++i) {
-      for (int group = 0; group < groups<Real>; ++group) {
-        const Doubles term = widened(terms.main[i], group);
-        if constexpr (groups<Real> > 1) {
-          totals_[group].hi += term;
-        } else {
-          const Pair sum = two_sum(totals_[group].hi, term);
-          totals_[group] = {sum.hi, totals_[group].lo + (sum.lo + terms.part[i])};
-        }
-      }
-      if constexpr (groups<Real> > 1) parts_ = multiply_add(terms.part[i], terms.slope[i], parts_);
-    }
-    if (groups<Real> > 1 && ++additions_ == 64) flush();
-  }
-
-  void finish(Pair (&totals)[groups<Real>]) {
-    flush();
-    for (int group = 0; group < groups<Real>; ++group)
-      totals[group] = two_sum(totals_[group].hi * (1 / Format<Real>::unit_size),
-                              totals_[group].lo * (1 / Format<Real>::unit_size));
-  }
-
- private:
-  // The small parts of floats are summed as floats for a while only: the error must not grow with the row.
-  [[gnu::always_inline]] void flush() {
-    for (int group = 0; group < groups<Real>; ++group) totals_[group].lo += widened(parts_, group);
-    parts_ = Vector<Real>{};
-    additions_ = 0;
-  }
-
-  Pair totals_[groups<Real>] = {};
-  Vector<Real> parts_{};
-  int additions_ = 0;
 };
 
 }  // namespace

@@ -82,8 +82,8 @@ struct Kernels {
 
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.
 inline std::size_t workspace_bytes(Index columns, bool are_adjacent) {
-  constexpr Index fixed = 1 << 14, widest_vector = 64;
-  return static_cast<std::size_t>(fixed + columns * (are_adjacent ? 24 : widest_vector + 24));
+  constexpr Index fixed = 1 << 16, widest_vector = 64;
+  return static_cast<std::size_t>(fixed + columns * (are_adjacent ? 24 : 2 * widest_vector + 24));
 }
 
 }  // namespace luce

@@ -1,8 +1,8 @@
 // Runs a kernel over all rows of a matrix, whatever its strides.
 //
-// A kernel is a callable on (block, first row, number of rows). It returns a mask of the lanes whose row needs
-// `exceptional` instead: infinite scores and temperatures, for which the formulas do not hold. On a `Row` it has then
-// written nothing.
+// A kernel is a callable on (block, first row, number of rows). It returns a mask of the rows that need `exceptional`
+// instead: infinite scores and temperatures, for which the formulas do not hold. Of `Rows` it has then written nothing
+// to those.
 #pragma once
 
 #include "blocks.hpp"
@@ -16,95 +16,166 @@ namespace {
 template <class Real>
 constexpr Index short_columns = 4 * lanes<Real>;
 
-// Rows up to this length keep their exponentials in the workspace, which stays in the cache. Longer ones keep them in
-// the output: writing it early spreads the traffic.
-constexpr Index most_columns_kept_apart = 4096;
+// Short rows are computed together, so many scores of them: more would be written in bursts that are slow out of cache.
+constexpr Index most_scores_together = 2048;
+
+// Rows up to this length keep their exponentials in the workspace, which stays in the nearest cache. Longer ones keep
+// them in the output: writing it early spreads the traffic.
+constexpr Index most_columns_kept_apart = 255;
 
 template <class Element>
 Element* row_of(const Matrix<Element>& matrix, Index i) {
   return matrix.data == nullptr ? nullptr : matrix.data + i * matrix.row_stride;
 }
-
-template <class Element, class Kernel>
-void exceptional_row(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out, Index i) {
-  kernel.exceptional(
-      i, [&](Index j) { return static_cast<double>(get(row_of(scores, i) + j * scores.column_stride)); },
-      [&](Index j, double value) { put(row_of(out, i) + j * out.column_stride, value); });
+template <class Element>
+Matrix<Element> rows_of(const Matrix<Element>& matrix, Index i, int count) {
+  return {row_of(matrix, i), count, matrix.columns, matrix.row_stride, matrix.column_stride};
 }
 
+template <class Element, class Kernel>
+void exceptional_row(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out, Index first,
+                     int row) {
+  kernel.exceptional(
+      first + row, [&](Index j) { return static_cast<double>(get(row_of(scores, row) + j * scores.column_stride)); },
+      [&](Index j, double value) { put(row_of(out, row) + j * out.column_stride, value); });
+}
+
+template <class Element>
+bool has_adjacent_classes(const Matrix<const Element>& scores, const Matrix<Element>& out) {
+  return scores.column_stride == 1 && (out.data == nullptr || out.column_stride == 1);
+}
+
+template <class Element, class Real = Computed<Element>>
+void copy_row(const Element* from, Index stride, Index columns, Real* to) {
+  constexpr Index width = lanes<Real>;
+  Index j = 0;
+  if (stride == 1) {
+    for (; j + width <= columns; j += width) store(to + j, load(from + j));
+    if (j < columns) store(to + j, load_first(from + j, static_cast<int>(columns - j), 0.0));
+  } else {
+    for (; j < columns; ++j) to[j] = get(from + j * stride);
+  }
+}
+
+template <class Element, class Real = Computed<Element>>
+void copy_row_back(const Real* from, Index columns, Element* to, Index stride) {
+  constexpr Index width = lanes<Real>;
+  Index j = 0;
+  if (stride == 1) {
+    for (; j + width <= columns; j += width) store(to + j, load(from + j));
+    if (j < columns) store_first(to + j, load(from + j), static_cast<int>(columns - j));
+  } else {
+    for (; j < columns; ++j) put(to + j * stride, from[j]);
+  }
+}
+
+// What a kernel returns where nothing is left to be written.
+template <class Block>
+struct Written {
+  Bits<typename Block::Real> exceptional;
+  template <class Part>
+  void write(Block&, Part) const {}
+};
+
+// Rows that do not lie as they are computed, with adjacent classes of a type that is computed in, go through the
+// workspace.
 template <class Element, class Kernel>
 void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
               const Workspace& workspace) {
   using Real = Computed<Element>;
-  Real* const apart = static_cast<Real*>(workspace.memory);
-  bool in_output = false;
-  if constexpr (sizeof(Element) == sizeof(Real))
-    in_output = scores.columns > most_columns_kept_apart && out.data != nullptr && out.data != scores.data;
-  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); ++i) {
-    Real* kept = apart;
-    if constexpr (sizeof(Element) == sizeof(Real))
-      if (in_output) kept = row_of(out, i);
-    Row<Element> row(row_of(scores, i), kept, row_of(out, i), scores.columns, workspace);
-    if (any(kernel(row, i, 1))) exceptional_row(kernel, scores, out, i);
-  }
-}
-
-// Rows that are neither adjacent in memory nor made of adjacent classes, one at a time through the workspace.
-template <class Element, class Kernel>
-void run_gathered_rows(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
-                       const Workspace& workspace) {
-  using Real = Computed<Element>;
+  const bool is_direct = sizeof(Element) == sizeof(Real) && has_adjacent_classes(scores, out);
+  const bool keeps_in_output =
+      is_direct && scores.columns > most_columns_kept_apart && out.data != nullptr && out.data != scores.data;
+  const Index padded = (scores.columns + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
+  const Index fitting = most_scores_together / scores.columns;
+  const Index together = fitting < 1 ? 1 : fitting > Rows<Real>::most ? Rows<Real>::most : fitting;
   Real* const kept = static_cast<Real*>(workspace.memory);
-  Real* const gathered = kept + scores.columns;
-  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); ++i) {
-    const Element* from = row_of(scores, i);
-    for (Index j = 0; j < scores.columns; ++j) gathered[j] = get(from + j * scores.column_stride);
-    Row<Real> row(gathered, kept, gathered, scores.columns, workspace);
-    if (any(kernel(row, i, 1))) {
-      exceptional_row(kernel, scores, out, i);
-    } else if (Element* to = row_of(out, i)) {
-      for (Index j = 0; j < scores.columns; ++j) put(to + j * out.column_stride, gathered[j]);
+  Real* const gathered = kept + together * padded;
+  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += together) {
+    const int count = static_cast<int>(scores.rows - i < together ? scores.rows - i : together);
+    const Matrix<const Element> from = rows_of(scores, i, count);
+    const Matrix<Element> to = rows_of(out, i, count);
+    const auto run_block = [&](const Matrix<const Real>& from, const Matrix<Real>& to) {
+      Rows<Real> rows(from, keeps_in_output ? to.data : kept, keeps_in_output ? to.row_stride : padded, to, workspace);
+      const auto results = kernel(rows, i, count);
+      rows.each(~results.exceptional, [&](int row) { results.write(rows, row); });
+      return results.exceptional;
+    };
+    Bits<Real> exceptional;
+    if constexpr (sizeof(Element) == sizeof(Real)) {
+      if (is_direct) exceptional = run_block(from, to);
     }
+    if (!is_direct) {
+      for (int row = 0; row < count; ++row)
+        copy_row(row_of(from, row), from.column_stride, from.columns, gathered + row * padded);
+      exceptional = run_block({gathered, count, from.columns, padded, 1}, {gathered, count, from.columns, padded, 1});
+      for (int row = 0; row < count && out.data != nullptr; ++row)
+        if (!exceptional[row]) copy_row_back(gathered + row * padded, to.columns, row_of(to, row), to.column_stride);
+    }
+    if (any(exceptional))
+      for (int row = 0; row < count; ++row)
+        if (exceptional[row]) exceptional_row(kernel, from, to, i, row);
   }
 }
 
-// The rows of one panel, one after another: memory is read and written in order, and transposed in the cache.
+// Vectors of one piece of 16 bytes, `quad` adjacent classes, from each of as many rows: the rows of a piece are `quad`
+// apart.
+template <class Real>
+constexpr int quad = 16 / static_cast<int>(sizeof(Real));
+
+template <class Real>
+inline Vector<Real> load_pieces(const Real* from, Index row_stride) {
+  Vector<Real> x;
+  for (int piece = 0; piece < vector_bytes / 16; ++piece)
+    __builtin_memcpy(reinterpret_cast<char*>(&x) + 16 * piece, from + piece * quad<Real> * row_stride, 16);
+  return x;
+}
+template <class Real>
+inline void store_pieces(Real* to, Index row_stride, Vector<Real> x) {
+  for (int piece = 0; piece < vector_bytes / 16; ++piece)
+    __builtin_memcpy(to + piece * quad<Real> * row_stride, reinterpret_cast<const char*>(&x) + 16 * piece, 16);
+}
+
+// Calls f(first column) for groups of `quad` columns; the last may overlap the one before.
+template <class Real, class F>
+inline void each_quad(Index columns, F f) {
+  Index j = 0;
+  for (; j + quad<Real> <= columns; j += quad<Real>) f(j);
+  if (j < columns) f(columns - quad<Real>);
+}
+
+// Rows of a panel, one after another, where they are too short for pieces or of another type than they are computed in.
 template <class Real>
 struct Stage {
-  alignas(64) Real rows[lanes<Real>][short_columns<Real>];
+  static constexpr Index stride = short_columns<Real>;
+  alignas(64) Real rows[lanes<Real>][stride];
 };
 
 template <class Element, class Real = Computed<Element>>
-void copy_row(const Element* from, Index columns, Real* to) {
-  constexpr Index width = lanes<Real>;
-  Index j = 0;
-  for (; j + width <= columns; j += width) store(to + j, load(from + j));
-  if (j < columns) store(to + j, load_first(from + j, static_cast<int>(columns - j), 0.0));
-}
-
-template <class Element, class Real = Computed<Element>>
-void copy_row_back(const Real* from, Index columns, Element* to) {
-  constexpr Index width = lanes<Real>;
-  Index j = 0;
-  for (; j + width <= columns; j += width) store(to + j, load(from + j));
-  if (j < columns) store_first(to + j, load(from + j), static_cast<int>(columns - j));
-}
+constexpr bool is_staged(Index columns) { return sizeof(Element) != sizeof(Real) || columns < quad<Real>; }
 
 // `count` rows from row i into a buffer of one vector a class.
 template <class Element, class Real = Computed<Element>>
 void pack(const Matrix<const Element>& scores, Index i, int count, Vector<Real>* buffer) {
   constexpr int width = lanes<Real>;
   const Element* const first = row_of(scores, i);
+  const auto transpose_rows = [&](const Real* rows, Index stride, Index columns) {
+    each_quad<Real>(columns, [&](Index j) {
+      Vector<Real> x[quad<Real>];
+      for (int row = 0; row < quad<Real>; ++row) x[row] = load_pieces(rows + row * stride + j, stride);
+      transpose_pieces<Real>(x);
+      for (int column = 0; column < quad<Real>; ++column) buffer[j + column] = x[column];
+    });
+  };
   if (count == width && scores.row_stride == 1) {
     for (Index j = 0; j < scores.columns; ++j) buffer[j] = load(first + j * scores.column_stride);
   } else if (count == width && scores.column_stride == 1 && scores.columns <= short_columns<Real>) {
-    Stage<Real> stage;
-    for (int lane = 0; lane < width; ++lane) copy_row(first + lane * scores.row_stride, scores.columns, stage.rows[lane]);
-    for (Index j = 0; j < scores.columns; j += width) {
-      Vector<Real> x[width];
-      for (int lane = 0; lane < width; ++lane) x[lane] = load(stage.rows[lane] + j);
-      transpose<Real>(x);
-      for (int column = 0; column < width && j + column < scores.columns; ++column) buffer[j + column] = x[column];
+    if (is_staged<Element>(scores.columns)) {
+      Stage<Real> stage;
+      for (int row = 0; row < width; ++row) copy_row(first + row * scores.row_stride, 1, scores.columns, stage.rows[row]);
+      transpose_rows(stage.rows[0], stage.stride, scores.columns < quad<Real> ? quad<Real> : scores.columns);
+    } else if constexpr (sizeof(Element) == sizeof(Real)) {
+      transpose_rows(first, scores.row_stride, scores.columns);
     }
   } else {
     for (Index j = 0; j < scores.columns; ++j) {
@@ -119,18 +190,24 @@ template <class Element, class Real = Computed<Element>>
 void unpack(const Vector<Real>* buffer, Index i, int count, const Matrix<Element>& out) {
   constexpr int width = lanes<Real>;
   Element* const first = row_of(out, i);
+  const auto transpose_back = [&](Real* rows, Index stride, Index columns) {
+    each_quad<Real>(columns, [&](Index j) {
+      Vector<Real> x[quad<Real>];
+      for (int column = 0; column < quad<Real>; ++column) x[column] = buffer[j + column];
+      transpose_pieces<Real>(x);
+      for (int row = 0; row < quad<Real>; ++row) store_pieces(rows + row * stride + j, stride, x[row]);
+    });
+  };
   if (count == width && out.row_stride == 1) {
     for (Index j = 0; j < out.columns; ++j) store(first + j * out.column_stride, buffer[j]);
   } else if (count == width && out.column_stride == 1 && out.columns <= short_columns<Real>) {
-    Stage<Real> stage;
-    for (Index j = 0; j < out.columns; j += width) {
-      Vector<Real> x[width];
-      for (int column = 0; column < width; ++column)
-        x[column] = j + column < out.columns ? buffer[j + column] : Vector<Real>{};
-      transpose<Real>(x);
-      for (int lane = 0; lane < width; ++lane) store(stage.rows[lane] + j, x[lane]);
+    if (is_staged<Element>(out.columns)) {
+      Stage<Real> stage;
+      transpose_back(stage.rows[0], stage.stride, out.columns < quad<Real> ? quad<Real> : out.columns);
+      for (int row = 0; row < width; ++row) copy_row_back(stage.rows[row], out.columns, first + row * out.row_stride, 1);
+    } else if constexpr (sizeof(Element) == sizeof(Real)) {
+      transpose_back(first, out.row_stride, out.columns);
     }
-    for (int lane = 0; lane < width; ++lane) copy_row_back(stage.rows[lane], out.columns, first + lane * out.row_stride);
   } else {
     for (Index j = 0; j < out.columns; ++j)
       for (int lane = 0; lane < count; ++lane) {
@@ -147,11 +224,14 @@ void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const
   using Real = Computed<Element>;
   constexpr int width = lanes<Real>;
   auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
+  auto* const spare = buffer + scores.columns + quad<Real>;
   for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += width) {
     const int count = scores.rows - i < width ? static_cast<int>(scores.rows - i) : width;
     pack(scores, i, count, buffer);
-    Panel<Real> panel(buffer, scores.columns, count);
-    const auto exceptional = kernel(panel, i, count);
+    Panel<Real> panel(buffer, spare, scores.columns, count);
+    const auto results = kernel(panel, i, count);
+    results.write(panel, AllRows{});
+    const auto exceptional = results.exceptional;
     if (any(exceptional))
       for (int lane = 0; lane < count; ++lane)
         if (exceptional[lane])
@@ -165,18 +245,12 @@ void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const
   }
 }
 
-template <class Element>
-bool has_adjacent_classes(const Matrix<const Element>& scores, const Matrix<Element>& out) {
-  return scores.column_stride == 1 && (out.data == nullptr || out.column_stride == 1);
-}
-
 // With the same bits for any strides.
 template <class Element, class Kernel>
 void run_alike(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
                const Workspace& workspace) {
   if (scores.columns <= short_columns<Computed<Element>>) run_panels(kernel, scores, out, workspace);
-  else if (has_adjacent_classes(scores, out)) run_rows(kernel, scores, out, workspace);
-  else run_gathered_rows(kernel, scores, out, workspace);
+  else run_rows(kernel, scores, out, workspace);
 }
 
 // In the quickest way for the strides: the last bits may depend on it.
@@ -214,19 +288,26 @@ RowSummary summary_of(Index columns, Get score) {
 
 constexpr double not_a_number = __builtin_nan("");
 
+// Of `count` rows, one a lane.
+template <class Real, bool tempered>
+Temperature<Real, tempered> temperatures_of(const PerRow& from, Index i, int count) {
+  double per_lane[lanes<Real>];
+  for (int lane = 0; lane < lanes<Real> && tempered; ++lane)
+    per_lane[lane] = lane < count ? from.data[(i + lane) * from.stride] : 1.0;
+  return Temperature<Real, tempered>(per_lane);
+}
+
 template <class V>
 auto is_infinite(V x) { return (x - x) != V{}; }
-
-template <class Block>
-void store_lanes(typename Block::Real* to, typename Block::V x, int count) {
-  for (int lane = 0; lane < count; ++lane) to[lane] = x[lane];
-}
 
 // The factor that turns exponentials with their unit into shares: its error is kept.
 template <class Real>
 struct Factor {
   Vector<Real> hi, lo;
   Vector<Real> after;  // a power of two; 1 where products are fused
+
+  template <class Part>
+  Factor of(Part part) const { return {spread(hi, part), spread(lo, part), spread(after, part)}; }
 
   Vector<Real> times(Vector<Real> kept) const { return times_plus(kept, Vector<Real>{}); }
 
@@ -262,53 +343,129 @@ Factor<typename Block::Real> factor_of(const Pair (&share)[Block::groups]) {
   return factor;
 }
 
-// Sums of exponentials relative to the largest score of each row.
+// The exponentials of every row, kept if asked, and their sum, relative to a score near the largest.
 template <class Block>
-struct Normaliser {
-  Pair rest[Block::groups];   // of all classes but one of the largest: however small, it has all its digits
-  Pair scale[Block::groups];  // what kept exponentials, over their unit, are to be multiplied by
+struct Exponentials {
+  using V = typename Block::V;
+  V at{};       // what they are relative to: a Reference
+  V largest{};  // the largest score, however infinite
+  V peak{};     // the same less the reference's shift
+  Pair total[Block::groups] = {};
 };
 
-// Exponentials at the floor are below: they would not vanish beside a large weight.
-template <class Real>
-constexpr double lowest = sizeof(Real) == sizeof(float) ? 0x1p-123 : 0x1p-1019;
-
-// With `keep`, the exponentials are kept: 0 for a class that cannot happen.
 template <bool keep, class Block, bool tempered, class Real = typename Block::Real>
-Normaliser<Block> normaliser_of(Block& block, typename Block::V largest,
-                                const Temperature<Real, tempered>& temperature) {
+Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Temperature<Real, tempered>& temperature,
+                                    bool zero_where_impossible = false) {
   using V = typename Block::V;
-  const Reference<Real, tempered> reference(largest, temperature);
-  SmallTermSum<Real> sum;
-  Bits<Real> minus_ties{};
-  const auto step = [&](auto& x) {
-    constexpr int count = sizeof x / sizeof x[0];
-    auto terms = reference.terms(x);
-    for (int i = 0; i < count; ++i) {
-      const auto tied = x[i] == largest;
-      const auto left_out = tied | (terms.value[i] < static_cast<Real>(lowest<Real>));
-      const auto impossible = x[i] == static_cast<Real>(-infinity);
-      minus_ties += tied;
-      if constexpr (keep) x[i] = impossible ? V{} : terms.value[i];
-      terms.leave_out(i, left_out);
+  Exponentials<Block> result;
+  block.each(rows, [&](auto part) {
+    const Temperature<Real, tempered> local = temperature.of(part);
+    // Any score near the largest serves as reference: of long rows a sample's is tried first.
+    V at = block.sample(part);
+    if (!Block::is_panel && any(is_infinite(at))) at = block.largest(part);
+    const V infinite_largest = at;
+    const auto infinite = is_infinite(at);
+    at = infinite ? V{} : at;
+    for (;;) {
+      const Reference<Real, tempered> reference(at, local);
+      const bool is_far = any(reference.shift() != V{});
+      if (is_far) block.recentre(part, reference.shift());
+      TermSum<Real> sum;
+      V best = broadcast<Real>(-infinity);
+      const auto step = [&](auto& x) {
+        constexpr int count = sizeof x / sizeof x[0];
+        best = maximum(count == 4 ? maximum(maximum(x[0], x[1]), maximum(x[2], x[count - 1])) : x[0], best);
+        const auto terms = reference.terms(x);
+        sum.add(terms);
+        if constexpr (keep)
+          for (int i = 0; i < count; ++i)
+            x[i] = zero_where_impossible ? (x[i] == static_cast<Real>(-infinity) ? V{} : terms.value[i])
+                                                 : terms.value[i];
+      };
+      if constexpr (keep) block.keep(part, step);
+      else block.visit(part, step);
+      const V peak = block.largest_of(best);
+      const V excess = local.quotient(local.difference(peak, at - reference.shift())).hi;
+      if (!Block::is_panel && any(excess > static_cast<Real>(reference.headroom))) {
+        at = peak + reference.shift();
+        continue;
+      }
+      block.collect(sum, part, result.total);
+      block.collect(at, part, result.at);
+      block.collect(peak, part, result.peak);
+      block.collect(infinite ? infinite_largest : is_far ? block.largest(part) : peak, part, result.largest);
+      break;
     }
-    sum.add(terms);
-  };
-  if constexpr (keep) block.keep(step);
-  else block.visit(step);
-  Pair totals[groups<Real>], others[Block::groups];
-  sum.finish(totals);
-  Block::across(totals, others);
-  Doubles ties[Block::groups];
-  Block::across(-minus_ties, ties);
-  Normaliser<Block> result;
-  for (int group = 0; group < Block::groups; ++group) {
-    result.scale[group] = reciprocal(reference.exact_term(largest, group));
-    const Pair relative = product(result.scale[group], others[group]);
-    const Pair total = two_sum(ties[group] - 1.0, relative.hi);
-    result.rest[group] = {total.hi, total.lo + relative.lo};
-  }
+  });
   return result;
+}
+
+// What a block's rows sum to without one of their largest: relative to that, and however small, it has all its digits.
+template <class Block>
+struct Rest {
+  typename Block::V largest;
+  Pair sum[Block::groups];
+};
+
+template <class Block, bool tempered, class Real = typename Block::Real>
+Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature) {
+  using V = typename Block::V;
+  using Relation = Reference<Real, tempered>;
+  Rest<Block> rest;
+  rest.largest = V{};
+  V all_at{}, alone{};
+  Doubles ties[Block::groups];
+  for (Doubles& part : ties) part = broadcast<double>(1.0);
+  Pair others[Block::groups] = {};
+  block.each(~Bits<Real>{}, [&](auto part) {
+    const Temperature<Real, tempered> local = temperature.of(part);
+    // Relative to the largest but one the sum is at least 1, or nearly: any score not far below it may stand for it.
+    V at = block.sample_second(part);
+    if (!Block::is_panel && any(is_infinite(at))) at = block.second(part);
+    block.collect(is_infinite(at) ? broadcast<Real>(1.0) : V{}, part, alone);
+    at = is_infinite(at) ? V{} : at;
+    for (bool is_second = Block::is_panel;; is_second = true) {
+      const Relation reference(at, local);
+      if (any(reference.shift() != V{})) block.recentre(part, reference.shift());
+      TermSum<Real> sum;
+      V best = broadcast<Real>(-infinity);
+      block.visit_early(part, [&](auto& x) {
+        for (V& score : x) {
+          const V loser = minimum(best, score);
+          best = maximum(score, best);
+          score = loser;
+        }
+        sum.add(reference.terms(x));
+      });
+      const V largest = block.largest_of(best);
+      const V excess = local.quotient(local.difference(largest, at - reference.shift())).hi;
+      if (!is_second && any(excess > static_cast<Real>(Relation::headroom))) {
+        const V second = block.second(part);
+        if (any(local.quotient(local.difference(second, at)).hi > static_cast<Real>(Relation::headroom))) {
+          at = second;
+          continue;
+        }
+      }
+      if constexpr (!Block::is_panel) {
+        const auto tied = best == largest;
+        sum.add(reference.terms({tied ? broadcast<Real>(-infinity) : best}));
+        block.collect(static_cast<double>(lanes_in(tied)), part, ties);
+      }
+      block.collect(sum, part, others);
+      block.collect(any(reference.shift() != V{}) ? block.largest(part) : largest, part, rest.largest);
+      block.collect(at, part, all_at);
+      break;
+    }
+  });
+  const Relation reference(all_at, temperature);
+  for (int group = 0; group < Block::groups; ++group) {
+    const Pair relative = product(reference.scaled_inverse(rest.largest, group), others[group]);
+    const auto is_alone = widened(alone, group) != 0.0;
+    const Doubles hi = is_alone ? others[group].hi - others[group].hi : relative.hi * 0x1p-64;
+    const Pair total = two_sum(ties[group] - 1.0, hi);
+    rest.sum[group] = {total.hi, total.lo + (is_alone ? Doubles{} : relative.lo * 0x1p-64)};
+  }
+  return rest;
 }
 
 }  // namespace

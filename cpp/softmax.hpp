@@ -6,6 +6,45 @@
 namespace luce::LUCE_ISA {
 namespace {
 
+// `largest`: the exponential of the largest score. Its own share is taken from the unrounded one: equal scores alone in a
+// row share it equally, to the last bit.
+template <class Block>
+struct Shares {
+  using Real = typename Block::Real;
+  using V = typename Block::V;
+  Bits<Real> exceptional;
+  Factor<Real> factor;
+  V largest, share_of_largest;
+
+  Shares() = default;
+  Shares(Bits<Real> exceptional, const Pair (&total)[Block::groups], const Terms<Real, 1>& largest)
+      : exceptional(exceptional), largest(largest.value[0]) {
+    constexpr double unit = 1 / Format<Real>::unit_size;
+    Pair share[Block::groups];
+    Doubles of_largest[Block::groups];
+    for (int group = 0; group < Block::groups; ++group) {
+      share[group] = reciprocal(total[group]);
+      const Doubles main = widened(largest.main[0], group) * unit, part = widened(largest.part[0], group);
+      const Pair product_with_own = product(share[group], Pair{main, groups<Real> > 1 ? part * main : part * unit});
+      of_largest[group] = product_with_own.hi + product_with_own.lo;
+    }
+    factor = factor_of<Block>(share);
+    share_of_largest = Block::narrow(of_largest);
+  }
+
+  template <class Part>
+  void write(Block& block, Part part) const {
+    const Factor<Real> local = factor.of(part);
+    const V largest_here = spread(largest, part), share_here = spread(share_of_largest, part);
+    block.rewrite(part, [&](auto& kept) {
+      for (V& x : kept) {
+        const V once = in_register(x);
+        x = once == largest_here ? share_here : local.times(once);
+      }
+    });
+  }
+};
+
 template <class Element, bool tempered>
 struct Softmax {
   using Real = Computed<Element>;
@@ -14,49 +53,11 @@ struct Softmax {
   PerRow temperatures;
 
   template <class Block>
-  Bits<Real> operator()(Block& block, Index i, int) const {
-    double per_lane[lanes<Real>];
-    if constexpr (tempered) block.temperatures(temperatures, i, per_lane);
-    const Temperature<Real, tempered> temperature(per_lane);
-    if (any(temperature.limits()) && !Block::is_panel) return temperature.limits();
-
-    // Any score near the largest serves as reference: of long rows a sample's is tried first.
-    V at = block.sample();
-    for (bool is_largest = Block::is_panel;; is_largest = true) {
-      auto infinite = is_infinite(at);
-      if (any(infinite)) {
-        if (!is_largest) {
-          at = block.largest();
-          continue;
-        }
-        if (!Block::is_panel) return infinite;
-        at = infinite ? V{} : at;
-      }
-      const Reference<Real, tempered> reference(at, temperature);
-      TermSum<Real> sum;
-      V most = at;
-      block.keep([&](auto& x) {
-        constexpr int count = sizeof x / sizeof x[0];
-        if constexpr (!Block::is_panel)
-          most = maximum(count == 4 ? maximum(maximum(x[0], x[1]), maximum(x[2], x[count - 1])) : x[0], most);
-        const auto terms = reference.terms(x);
-        sum.add(terms);
-        for (int i = 0; i < count; ++i) x[i] = terms.value[i];
-      });
-      if (!is_largest) {
-        most = folded<Real>(most, [](V a, V b) { return maximum(a, b); });
-        const V excess = temperature.quotient(temperature.difference(most, at)).hi;
-        if (excess[0] > static_cast<Real>(Reference<Real, tempered>::headroom)) {
-          at = most;
-          continue;
-        }
-      }
-      Pair totals[groups<Real>], total[Block::groups];
-      sum.finish(totals);
-      Block::across(totals, total);
-      normalise(block, total, reference.terms({most}));
-      return infinite | temperature.limits();
-    }
+  Shares<Block> operator()(Block& block, Index i, int count) const {
+    const auto temperature = temperatures_of<Real, tempered>(temperatures, i, count);
+    const auto exponentials = exponentials_of<true>(block, ~temperature.limits(), temperature);
+    return {is_infinite(exponentials.largest) | temperature.limits(), exponentials.total,
+            Reference<Real, tempered>(exponentials.at, temperature).terms({exponentials.peak})};
   }
 
   template <class Get, class Put>
@@ -73,79 +74,37 @@ struct Softmax {
       put(j, p);
     }
   }
-
- private:
-  // `largest`: the exponential of the largest score. Its own share is taken from the unrounded one: equal scores alone
-  // in a row share it equally, to the last bit.
-  template <class Block>
-  static void normalise(Block& block, const Pair (&total)[Block::groups], const Terms<Real, 1>& largest) {
-    Pair share[Block::groups];
-    Doubles of_largest[Block::groups];
-    for (int group = 0; group < Block::groups; ++group) {
-      share[group] = reciprocal(total[group]);
-      const Pair own = {widened(largest.main[0], group) * (1 / Format<Real>::unit_size),
-                        widened(largest.part[0], group) * widened(largest.slope[0], group) *
-                            (1 / Format<Real>::unit_size)};
-      const Pair part = product(share[group], own);
-      of_largest[group] = part.hi + part.lo;
-    }
-    const Factor<Real> factor = factor_of<Block>(share);
-    const V share_of_largest = Block::narrow(of_largest);
-    block.rewrite([&](auto& kept) {
-      for (V& x : kept) x = x == largest.value[0] ? share_of_largest : factor.times(x);
-    });
-  }
 };
 
-template <class Element, bool tempered>
-struct LogSoftmax {
-  using Real = Computed<Element>;
-  using V = Vector<Real>;
-  Index columns;
-  PerRow temperatures;
+template <class Block, bool tempered>
+struct LogShares {
+  using Real = typename Block::Real;
+  using V = typename Block::V;
+  Bits<Real> exceptional;
+  Temperature<Real, tempered> temperature;
+  V largest, log_hi, log_lo;
 
-  template <class Block>
-  Bits<Real> operator()(Block& block, Index i, int) const {
-    double per_lane[lanes<Real>];
-    if constexpr (tempered) block.temperatures(temperatures, i, per_lane);
-    const Temperature<Real, tempered> temperature(per_lane);
-    V largest = block.largest();
-    const Bits<Real> exceptional = is_infinite(largest) | temperature.limits();
-    if (any(exceptional)) {
-      if (!Block::is_panel) return exceptional;
-      largest = exceptional ? V{} : largest;
-    }
-    const Normaliser<Block> normaliser = normaliser_of<false>(block, largest, temperature);
+  LogShares() = default;
+  LogShares(Bits<Real> exceptional, const Temperature<Real, tempered>& temperature, const Rest<Block>& rest)
+      : exceptional(exceptional), temperature(temperature), largest(rest.largest) {
     Doubles hi[Block::groups], lo[Block::groups];
     for (int group = 0; group < Block::groups; ++group) {
-      const Pair log_sum = log1p(normaliser.rest[group]);
+      const Pair log_sum = log1p(rest.sum[group]);
       hi[group] = log_sum.hi;
       lo[group] = log_sum.lo;
     }
-    const V log_hi = Block::narrow(hi);
+    log_hi = Block::narrow(hi);
     for (int group = 0; group < Block::groups; ++group) lo[group] += hi[group] - widened(log_hi, group);
-    const V log_lo = Block::narrow(lo);
-    block.write([&](auto& scores) {
-      for (V& x : scores) x = log_share(x, largest, temperature, log_hi, log_lo);
-    });
-    return exceptional;
+    log_lo = Block::narrow(lo);
   }
 
-  template <class Get, class Put>
-  void exceptional(Index i, Get score, Put put) const {
-    const double temperature = temperatures.data[i * temperatures.stride];
-    const RowSummary row = summary_of(columns, score);
-    const double log_uniform = -__builtin_log(static_cast<double>(row.possible));
-    for (Index j = 0; j < columns; ++j) {
-      const double x = score(j);
-      double log_p = not_a_number;
-      if (row.has_nan) log_p = not_a_number;
-      else if (row.possible == 0) log_p = -infinity;
-      else if (temperature == 0) log_p = j == row.position ? 0.0 : -infinity;
-      else if (row.largest == infinity) log_p = x == infinity ? not_a_number : -infinity;
-      else log_p = x > -infinity ? log_uniform : -infinity;
-      put(j, log_p);
-    }
+  template <class Part>
+  void write(Block& block, Part part) const {
+    const Temperature<Real, tempered> local = temperature.of(part);
+    const V largest_here = spread(largest, part), hi = spread(log_hi, part), lo = spread(log_lo, part);
+    block.write(part, [&](auto& scores) {
+      for (V& x : scores) x = log_share(x, largest_here, local, hi, lo);
+    });
   }
 
  private:
@@ -165,6 +124,38 @@ struct LogSoftmax {
   }
 };
 
+template <class Element, bool tempered>
+struct LogSoftmax {
+  using Real = Computed<Element>;
+  using V = Vector<Real>;
+  Index columns;
+  PerRow temperatures;
+
+  template <class Block>
+  LogShares<Block, tempered> operator()(Block& block, Index i, int count) const {
+    const auto temperature = temperatures_of<Real, tempered>(temperatures, i, count);
+    const Rest<Block> rest = rest_of(block, temperature);
+    return {is_infinite(rest.largest) | temperature.limits(), temperature, rest};
+  }
+
+  template <class Get, class Put>
+  void exceptional(Index i, Get score, Put put) const {
+    const double temperature = temperatures.data[i * temperatures.stride];
+    const RowSummary row = summary_of(columns, score);
+    const double log_uniform = -__builtin_log(static_cast<double>(row.possible));
+    for (Index j = 0; j < columns; ++j) {
+      const double x = score(j);
+      double log_p = not_a_number;
+      if (row.has_nan) log_p = not_a_number;
+      else if (row.possible == 0) log_p = -infinity;
+      else if (temperature == 0) log_p = j == row.position ? 0.0 : -infinity;
+      else if (row.largest == infinity) log_p = x == infinity ? not_a_number : -infinity;
+      else log_p = x > -infinity ? log_uniform : -infinity;
+      put(j, log_p);
+    }
+  }
+};
+
 template <class Element>
 struct LogSumExp {
   using Real = Computed<Element>;
@@ -173,23 +164,17 @@ struct LogSumExp {
   Element* out;
 
   template <class Block>
-  Bits<Real> operator()(Block& block, Index i, int count) const {
-    V largest = block.largest();
-    const Bits<Real> exceptional = is_infinite(largest);
-    if (any(exceptional)) {
-      if (!Block::is_panel) return exceptional;
-      largest = exceptional ? V{} : largest;
-    }
-    const Normaliser<Block> normaliser = normaliser_of<false>(block, largest, Temperature<Real, false>(nullptr));
+  Written<Block> operator()(Block& block, Index i, int count) const {
+    const Rest<Block> rest = rest_of(block, temperatures_of<Real, false>({}, i, count));
     Doubles result[Block::groups];
     for (int group = 0; group < Block::groups; ++group) {
-      const Pair sum = plus(log1p(normaliser.rest[group]), Pair{widened(largest, group), Doubles{}});
+      const Pair sum = plus(log1p(rest.sum[group]), Pair{widened(rest.largest, group), Doubles{}});
       result[group] = sum.hi + sum.lo;
     }
     const V narrow = Block::narrow(result);
     if (count == lanes<Real>) store(out + i, narrow);
     else store_first(out + i, narrow, count);
-    return exceptional;
+    return {is_infinite(rest.largest)};
   }
 
   template <class Get, class Put>

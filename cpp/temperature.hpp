@@ -26,6 +26,7 @@ class Temperature {
   using Range = TemperatureRange<Real>;
 
  public:
+  Temperature() = default;
   explicit Temperature(const double* per_lane) {
     if constexpr (!tempered) return;
     Doubles before[groups<Real>], after[groups<Real>], scaled[groups<Real>], hi[groups<Real>], lo[groups<Real>];
@@ -52,6 +53,19 @@ class Temperature {
     if constexpr (groups<Real> > 1)
       for (int group = 0; group < groups<Real>; ++group) lo[group] += hi[group] - widened(inverse_hi_, group);
     inverse_lo_ = narrowed<Real>(lo);
+  }
+
+  template <class Part>
+  Temperature of(Part part) const {
+    Temperature local;
+    if constexpr (!tempered) return local;
+    local.before_ = spread(before_, part);
+    local.after_ = spread(after_, part);
+    local.scaled_ = spread(scaled_, part);
+    spread(value_, part, local.value_);
+    local.inverse_hi_ = spread(inverse_hi_, part);
+    local.inverse_lo_ = spread(inverse_lo_, part);
+    return local;
   }
 
   // The rows with a temperature of 0 or infinity, for which the formulas do not hold.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cfloat>
+#include <type_traits>
 #include <utility>
 
 #include "kernels.hpp"
@@ -51,13 +52,15 @@ inline Floats as_vector(Bits<float> x) { return reinterpret_cast<Floats>(x); }
 inline Doubles as_vector(Bits<double> x) { return reinterpret_cast<Doubles>(x); }
 
 // multiply_add(a, b, c) = a * b + c, rounded once where has_fma<Real>.
-// maximum(x, otherwise): the larger one, and `otherwise` where either is NaN.
+// maximum(x, otherwise): the larger one, and `otherwise` where either is NaN; minimum likewise.
 #if defined(__AVX512F__)
 template <class Real> constexpr bool has_fma = true;
 inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return _mm512_fmadd_pd(a, b, c); }
 inline Floats maximum(Floats x, Floats otherwise) { return _mm512_maskz_max_ps(0xffff, x, otherwise); }
 inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm512_maskz_max_pd(0xff, x, otherwise); }
+inline Floats minimum(Floats x, Floats otherwise) { return _mm512_maskz_min_ps(0xffff, x, otherwise); }
+inline Doubles minimum(Doubles x, Doubles otherwise) { return _mm512_maskz_min_pd(0xff, x, otherwise); }
 inline bool any_lane(Bits<float> mask) { return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)) != 0; }
 inline bool any_lane(Bits<double> mask) { return _mm512_movepi64_mask(reinterpret_cast<__m512i>(mask)) != 0; }
 #elif defined(__AVX2__)
@@ -66,6 +69,8 @@ inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_p
 inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return _mm256_fmadd_pd(a, b, c); }
 inline Floats maximum(Floats x, Floats otherwise) { return _mm256_max_ps(x, otherwise); }
 inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm256_max_pd(x, otherwise); }
+inline Floats minimum(Floats x, Floats otherwise) { return _mm256_min_ps(x, otherwise); }
+inline Doubles minimum(Doubles x, Doubles otherwise) { return _mm256_min_pd(x, otherwise); }
 inline bool any_lane(Bits<float> mask) { return _mm256_movemask_ps(reinterpret_cast<__m256>(mask)) != 0; }
 inline bool any_lane(Bits<double> mask) { return _mm256_movemask_pd(reinterpret_cast<__m256d>(mask)) != 0; }
 #else
@@ -74,9 +79,13 @@ inline bool any_lane(Bits<double> mask) { return (mask[0] | mask[1]) != 0; }
 #if defined(__x86_64__)
 inline Floats maximum(Floats x, Floats otherwise) { return _mm_max_ps(x, otherwise); }
 inline Doubles maximum(Doubles x, Doubles otherwise) { return _mm_max_pd(x, otherwise); }
+inline Floats minimum(Floats x, Floats otherwise) { return _mm_min_ps(x, otherwise); }
+inline Doubles minimum(Doubles x, Doubles otherwise) { return _mm_min_pd(x, otherwise); }
 #else
 inline Floats maximum(Floats x, Floats otherwise) { return x > otherwise ? x : otherwise; }
 inline Doubles maximum(Doubles x, Doubles otherwise) { return x > otherwise ? x : otherwise; }
+inline Floats minimum(Floats x, Floats otherwise) { return x < otherwise ? x : otherwise; }
+inline Doubles minimum(Doubles x, Doubles otherwise) { return x < otherwise ? x : otherwise; }
 #endif
 #if defined(__aarch64__)
 template <class Real> constexpr bool has_fma = true;
@@ -101,6 +110,19 @@ inline bool any(Mask mask) {
   else return any_lane(reinterpret_cast<Bits<double>>(mask));
 }
 
+template <class Mask>
+inline int lanes_in(Mask mask) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(mask[0]) == sizeof(float))
+    return __builtin_popcount(_mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)));
+  else return __builtin_popcount(_mm512_movepi64_mask(reinterpret_cast<__m512i>(mask)));
+#else
+  int count = 0;
+  for (int lane = 0; lane < static_cast<int>(sizeof mask / sizeof mask[0]); ++lane) count -= static_cast<int>(mask[lane]);
+  return count;
+#endif
+}
+
 inline Floats load(const float* from) {
   Floats x;
   __builtin_memcpy(&x, from, sizeof x);
@@ -113,6 +135,15 @@ inline Doubles load(const double* from) {
 }
 inline void store(float* to, Floats x) { __builtin_memcpy(to, &x, sizeof x); }
 inline void store(double* to, Doubles x) { __builtin_memcpy(to, &x, sizeof x); }
+
+// Compilers would rather load a vector again from memory for every use.
+template <class V>
+inline V in_register(V x) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(x));
+#endif
+  return x;
+}
 
 // 16-bit floats. Rounding is to nearest, ties to even.
 typedef std::uint16_t Shorts __attribute__((vector_size(vector_bytes / 2)));
@@ -308,21 +339,43 @@ inline Vector<Real> folded(Vector<Real> x, Combine combine) {
   return x;
 }
 
-template <class V, int... i>
-inline void interleave(V a, V b, V& low, V& high, std::integer_sequence<int, i...>) {
-  constexpr int n = sizeof...(i);
-  low = __builtin_shufflevector(a, b, (i / 2 + (i % 2) * n)...);
-  high = __builtin_shufflevector(a, b, (n / 2 + i / 2 + (i % 2) * n)...);
+// Numbers of rows stand in the lanes of vectors, one a row. A part of a block is all its rows, each in its lane, or one
+// row in all lanes (blocks.hpp); `spread` gives a part its numbers.
+struct AllRows {};
+template <class V>
+inline V spread(V x, AllRows) { return x; }
+template <class V>
+inline V spread(V x, int row) { return x[row] - V{}; }
+template <int n>
+inline void spread(const Doubles (&x)[n], AllRows, Doubles (&result)[n]) {
+  for (int group = 0; group < n; ++group) result[group] = x[group];
+}
+template <int n>
+inline void spread(const Doubles (&x)[n], int row, Doubles (&result)[n]) {
+  for (Doubles& part : result) part = x[row / lanes<double>][row % lanes<double>] - Doubles{};
 }
 
-// Rows become columns: log2(lanes) rounds of a perfect shuffle.
 template <class Real>
-inline void transpose(Vector<Real> (&x)[lanes<Real>]) {
-  constexpr int n = lanes<Real>;
+inline Bits<Real> lane_is(int lane) {
+  Bits<Real> numbers{};
+  for (int i = 0; i < lanes<Real>; ++i) numbers[i] = i;
+  return numbers == lane;
+}
+
+// A transposition within every 16 bytes: element i of piece p of vector j becomes element j of piece p of vector i.
+template <class V, int... i>
+inline void interleave_pieces(V a, V b, V& low, V& high, std::integer_sequence<int, i...>) {
+  constexpr int n = sizeof...(i), per_piece = 16 / static_cast<int>(sizeof(a[0]));
+  low = __builtin_shufflevector(a, b, (i / per_piece * per_piece + i % per_piece / 2 + (i % 2) * n)...);
+  high = __builtin_shufflevector(a, b, (i / per_piece * per_piece + i % per_piece / 2 + per_piece / 2 + (i % 2) * n)...);
+}
+template <class Real>
+inline void transpose_pieces(Vector<Real> (&x)[16 / sizeof(Real)]) {
+  constexpr int n = 16 / static_cast<int>(sizeof(Real));
   for (int round = 1; round < n; round *= 2) {
     Vector<Real> y[n];
     for (int i = 0; i < n / 2; ++i)
-      interleave(x[i], x[i + n / 2], y[2 * i], y[2 * i + 1], std::make_integer_sequence<int, n>{});
+      interleave_pieces(x[i], x[i + n / 2], y[2 * i], y[2 * i + 1], std::make_integer_sequence<int, lanes<Real>>{});
     for (int i = 0; i < n; ++i) x[i] = y[i];
   }
 }
