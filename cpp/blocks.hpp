@@ -9,7 +9,7 @@
 //   keep(part, f)        f(x), and what x has become is kept
 //   write(part, f)       f(x), and what x has become is the result
 //   rewrite(part, f)     the same of what was kept
-//   recentre(part, by)   from now on visit and keep see scores less `by`
+//   recentre(part, by)   from now on visit and keep see scores less `by`; until restore(part)
 //   hide(columns)        from now on visit and keep see -inf at one class of each row
 //   collect(...)         a total or the largest over a part, into the lanes of its rows
 #pragma once
@@ -103,6 +103,7 @@ class Rows {
     });
     source_[row] = kept_[row];
   }
+  void restore(int row) { source_[row] = scores_[row]; }
   void hide(const Index* columns) {
     for (int row = 0; row < count_; ++row) hidden_[row] = columns[row];
   }
@@ -290,6 +291,7 @@ class Panel {
     for (Index j = 0; j < columns_; ++j) spare_[j] = buffer_[j] - by;
     source_ = spare_;
   }
+  void restore(AllRows) { source_ = buffer_; }
   void hide(const Index* columns) {
     for (int row = 0; row < count_; ++row) buffer_[columns[row]][row] = static_cast<Real>(-infinity);
   }

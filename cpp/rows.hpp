@@ -360,15 +360,17 @@ Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Tempera
   Exponentials<Block> result;
   block.each(rows, [&](auto part) {
     const Temperature<Real, tempered> local = temperature.of(part);
+    block.restore(part);
     // Any score near the largest serves as reference: of long rows a sample's is tried first.
     V at = block.sample(part);
     if (!Block::is_panel && any(is_infinite(at))) at = block.largest(part);
     const V infinite_largest = at;
     const auto infinite = is_infinite(at);
     at = infinite ? V{} : at;
+    bool is_far = false;
     for (;;) {
       const Reference<Real, tempered> reference(at, local);
-      const bool is_far = any(reference.shift() != V{});
+      is_far = is_far || any(reference.shift() != V{});
       if (is_far) block.recentre(part, reference.shift());
       TermSum<Real> sum;
       V best = broadcast<Real>(-infinity);
@@ -387,7 +389,7 @@ Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Tempera
       const V peak = block.largest_of(best);
       const V excess = local.quotient(local.difference(peak, at - reference.shift())).hi;
       if (!Block::is_panel && any(excess > static_cast<Real>(reference.headroom))) {
-        at = peak + reference.shift();
+        at = is_far ? block.largest(part) : peak;
         continue;
       }
       block.collect(sum, part, result.total);
@@ -424,9 +426,11 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
     if (!Block::is_panel && any(is_infinite(at))) at = block.second(part);
     block.collect(is_infinite(at) ? broadcast<Real>(1.0) : V{}, part, alone);
     at = is_infinite(at) ? V{} : at;
+    bool is_far = false;
     for (bool is_second = Block::is_panel;; is_second = true) {
       const Relation reference(at, local);
-      if (any(reference.shift() != V{})) block.recentre(part, reference.shift());
+      is_far = is_far || any(reference.shift() != V{});
+      if (is_far) block.recentre(part, reference.shift());
       TermSum<Real> sum;
       V best = broadcast<Real>(-infinity);
       block.visit_early(part, [&](auto& x) {
@@ -452,7 +456,7 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
         block.collect(static_cast<double>(lanes_in(tied)), part, ties);
       }
       block.collect(sum, part, others);
-      block.collect(any(reference.shift() != V{}) ? block.largest(part) : largest, part, rest.largest);
+      block.collect(is_far ? block.largest(part) : largest, part, rest.largest);
       block.collect(at, part, all_at);
       break;
     }
