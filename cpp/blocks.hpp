@@ -34,8 +34,8 @@ inline void store(Nowhere, V) {}
 template <class V>
 inline void store_first(Nowhere, V, int) {}
 
-inline double total_of(Doubles x) {
-  return folded<double>(x, [](Doubles a, Doubles b) { return a + b; })[0];
+inline Single total_of(Single x) {
+  return {folded<double>(x.hi, [](Doubles a, Doubles b) { return a + b; })};
 }
 inline Pair total_of(Pair x) {
   for (int shift = lanes<double> / 2; shift > 0; shift /= 2) {
@@ -108,9 +108,9 @@ class Rows {
     for (int row = 0; row < count_; ++row) hidden_[row] = columns[row];
   }
 
-  V score_at(const Index* columns) const {
+  V hidden_scores() const {
     V x{};
-    for (int row = 0; row < count_; ++row) x[row] = scores_[row][columns[row]];
+    for (int row = 0; row < count_; ++row) x[row] = scores_[row][hidden_[row]];
     return x;
   }
   void put_at(int row, const Index* columns, V x) { out_[row][columns[row]] = x[row]; }
@@ -118,37 +118,20 @@ class Rows {
   // The largest number, -inf when there is none, and the largest but one.
   V largest(int row) const { return largest_of_first(row, columns_); }
   V second(int row) const { return second_of_first(row, columns_); }
-  // The same of those that are looked at first, `sample_second` or less.
-  V sample(int row) const {
-    if (columns_ < 4 * width || hidden_[row] >= 0) return largest_of_first(row, columns_ < 4 * width ? columns_ : 4 * width);
-    const Real* x = scores_[row];
-    const V first = maximum(load(x), load(x + width)), other = maximum(load(x + 2 * width), load(x + 3 * width));
-    return largest_lane<Real>(maximum(maximum(first, other), broadcast<Real>(-infinity)));
-  }
-  V sample_second(int row) const {
-    if (columns_ < 4 * width || hidden_[row] >= 0) return second_of_first(row, columns_ < 4 * width ? columns_ : 4 * width);
-    const Real* x = scores_[row];
-    const V less = minimum(load(x), load(x + width)), other = minimum(load(x + 2 * width), load(x + 3 * width));
-    return largest_lane<Real>(maximum(maximum(less, other), broadcast<Real>(-infinity)));
-  }
+  // The same of those that are looked at first: the more, the longer the row.
+  V sample(int row) const { return largest_of_first(row, sample_columns()); }
+  V sample_second(int row) const { return second_of_first(row, sample_columns()); }
 
   static void collect(V x, int row, V& to) { to = lane_is<Real>(row) ? x : to; }
-  static void collect(TermSum<Real>& sum, int row, Pair (&totals)[groups]) {
-    Pair parts[luce::LUCE_ISA::groups<Real>];
+  [[gnu::always_inline]] static void collect(TermSum<Real>& sum, int row, Exact<Real> (&totals)[groups]) {
+    Exact<Real> parts[luce::LUCE_ISA::groups<Real>];
     sum.finish(parts);
-    const auto lane = lane_is<double>(row);
-    if constexpr (luce::LUCE_ISA::groups<Real> > 1) {
-      totals[0].hi = lane ? broadcast<double>(total_of(parts[0].hi + parts[1].hi)) : totals[0].hi;
-    } else {
-      const Pair total = total_of(parts[0]);
-      totals[0] = {lane ? total.hi : totals[0].hi, lane ? total.lo : totals[0].lo};
-    }
+    collect(parts, row, totals);
   }
-  static void collect(const Pair (&parts)[luce::LUCE_ISA::groups<Real>], int row, Pair (&totals)[groups]) {
-    Pair total = total_of(parts[0]);
-    if constexpr (luce::LUCE_ISA::groups<Real> > 1) total = plus(total, total_of(parts[1]));
-    const auto lane = lane_is<double>(row);
-    totals[0] = {lane ? total.hi : totals[0].hi, lane ? total.lo : totals[0].lo};
+  static void collect(const Exact<Real> (&parts)[luce::LUCE_ISA::groups<Real>], int row, Exact<Real> (&totals)[groups]) {
+    Exact<Real> total = parts[0];
+    if constexpr (luce::LUCE_ISA::groups<Real> > 1) total = plus(total, parts[1]);
+    totals[0] = chosen(lane_is<double>(row), total_of(total), totals[0]);
   }
   static void collect(Bits<Real> counts, int row, Doubles (&totals)[groups]) {
     double total = 0;
@@ -170,22 +153,20 @@ class Rows {
 
   // What is stored is what f leaves, or, with `unchanged`, what it is given.
   template <bool unchanged = false, class To, class F>
-  void pass(const Real* from, To to, Index columns, Index hidden, F f) const {
+  [[gnu::always_inline]] void pass(const Real* from, To to, Index columns, Index hidden, F f) const {
     constexpr Index segment = Index{1} << 20, step = 4 * width;
-    Real patched[step];
-    Index patched_at = -1;
-    if (hidden >= 0 && hidden < columns / step * step) {
-      patched_at = hidden / step * step;
-      for (int i = 0; i < 4; ++i) store(patched + i * width, load(from + patched_at + i * width));
-      patched[hidden - patched_at] = static_cast<Real>(-infinity);
-    }
+    const Index hidden_step = hidden < 0 ? -1 : hidden / step * step;
+    const auto without_hidden = [&](V x, Index at) {
+      return lane_is<Real>(static_cast<int>(hidden - at)) ? broadcast<Real>(-infinity) : x;
+    };
     Index j = 0;
     while (j + step <= columns) {
       const Index end = columns - j < segment ? columns : j + segment;
       for (; j + step <= end; j += step) {
-        const Real* at = j == patched_at ? patched : from + j;
         V x[4];
-        for (int i = 0; i < 4; ++i) x[i] = load(at + i * width);
+        for (int i = 0; i < 4; ++i) x[i] = load(from + j + i * width);
+        if (__builtin_expect(j == hidden_step, 0))
+          for (int i = 0; i < 4; ++i) x[i] = without_hidden(x[i], j + i * width);
         if constexpr (unchanged)
           for (int i = 0; i < 4; ++i) store(to + (j + i * width), x[i]);
         f(x);
@@ -194,19 +175,14 @@ class Rows {
       }
       if (j >= segment && is_given_up(*workspace_)) return;
     }
-    const auto without_hidden = [&](V x) {
-      return hidden >= j ? (lane_is<Real>(static_cast<int>(hidden - j)) ? broadcast<Real>(-infinity) : x) : x;
-    };
-    for (; j + width <= columns; j += width) {
-      V x[1] = {without_hidden(load(from + j))};
+    for (; j < columns; j += width) {
+      const int count = columns - j < width ? static_cast<int>(columns - j) : static_cast<int>(width);
+      V x[1] = {count == width ? load(from + j) : load_first(from + j, count, -infinity)};
+      if (j <= hidden && hidden < j + width) x[0] = without_hidden(x[0], j);
+      const V given = x[0];
       f(x);
-      store(to + j, x[0]);
-    }
-    if (j < columns) {
-      const int count = static_cast<int>(columns - j);
-      V x[1] = {without_hidden(load_first(from + j, count, -infinity))};
-      f(x);
-      store_first(to + j, x[0], count);
+      if (count == width) store(to + j, unchanged ? given : x[0]);
+      else store_first(to + j, unchanged ? given : x[0], count);
     }
   }
 
@@ -224,6 +200,11 @@ class Rows {
       f(x, load_first(targets + j, count, 0.0));
       store_first(to + j, x, count);
     }
+  }
+
+  Index sample_columns() const {
+    const Index part = columns_ / 32 / (4 * width) * (4 * width), least = columns_ < 4 * width ? columns_ : 4 * width;
+    return part > least ? part : least;
   }
 
   V largest_of_first(int row, Index columns) const {
@@ -293,15 +274,12 @@ class Panel {
   }
   void restore(AllRows) { source_ = buffer_; }
   void hide(const Index* columns) {
-    for (int row = 0; row < count_; ++row) buffer_[columns[row]][row] = static_cast<Real>(-infinity);
+    for (int row = 0; row < count_; ++row) {
+      hidden_scores_[row] = buffer_[columns[row]][row];
+      buffer_[columns[row]][row] = static_cast<Real>(-infinity);
+    }
   }
-
-  // At one column for each row.
-  V score_at(const Index* columns) const {
-    V x{};
-    for (int row = 0; row < count_; ++row) x[row] = buffer_[columns[row]][row];
-    return x;
-  }
+  V hidden_scores() const { return hidden_scores_; }
   void put_at(AllRows, const Index* columns, V x) {
     for (int row = 0; row < count_; ++row) buffer_[columns[row]][row] = x[row];
   }
@@ -323,8 +301,8 @@ class Panel {
   V sample_second(AllRows part) const { return second(part); }
 
   static void collect(V x, AllRows, V& to) { to = x; }
-  static void collect(TermSum<Real>& sum, AllRows, Pair (&totals)[groups]) { sum.finish(totals); }
-  static void collect(const Pair (&parts)[groups], AllRows, Pair (&totals)[groups]) {
+  static void collect(TermSum<Real>& sum, AllRows, Exact<Real> (&totals)[groups]) { sum.finish(totals); }
+  static void collect(const Exact<Real> (&parts)[groups], AllRows, Exact<Real> (&totals)[groups]) {
     for (int group = 0; group < groups; ++group) totals[group] = parts[group];
   }
   static void collect(Bits<Real> counts, AllRows, Doubles (&totals)[groups]) {
@@ -356,6 +334,7 @@ class Panel {
   V* buffer_;
   V* source_;
   V* spare_;
+  V hidden_scores_{};
   Index columns_;
   int count_;
 };

@@ -41,19 +41,17 @@ struct Reach {
     down = is_huge ? down * static_cast<Real>(0x1p-8) : down;
     up = is_huge ? up * static_cast<Real>(0x1p8) : up;
   }
-  Pair restored(Pair distance, int group) const {
-    const Doubles power = widened(up, group);
-    return without_stray_error({distance.hi * power, distance.lo * power});
+  Exact<Real> restored(Exact<Real> distance, int group) const {
+    return without_stray_error(scaled(distance, widened(up, group)));
   }
 };
 
 // exp of a quotient that is not positive.
-inline Pair exponential_of(Pair quotient) {
+template <class E>
+E exponential_of(E quotient) {
   const auto vanishes = quotient.hi <= -700.0;
-  const Doubles x = vanishes ? Doubles{} : quotient.hi;
-  const Pair e = exponential(x, vanishes ? Doubles{} : quotient.lo,
-                             broadcast<double>(rounder<double> + Format<double>::bias));
-  return {vanishes ? Doubles{} : e.hi, vanishes ? Doubles{} : e.lo};
+  const Doubles to_bits = broadcast<double>(rounder<double> + Format<double>::bias);
+  return chosen(vanishes, E{}, exponential(chosen(vanishes, E{}, quotient), to_bits));
 }
 
 template <class Real>
@@ -73,11 +71,13 @@ struct LossOptions {
     return __builtin_ldexp(1.0, -exponent);
   }
   // The z-loss of a row and twice its slope, without 0 times infinity.
-  Pair z_value(Pair logsumexp) const {
-    return z_loss == 0 ? Pair{} : without_stray_error(product(product(logsumexp, logsumexp), broadcast<double>(z_loss)));
+  Exact<Real> z_value(Exact<Real> logsumexp) const {
+    if (z_loss == 0) return Exact<Real>{};
+    return without_stray_error(product(product(logsumexp, logsumexp), broadcast<double>(z_loss)));
   }
-  Pair z_slope(Pair logsumexp) const {
-    return z_loss == 0 ? Pair{} : without_stray_error(product(logsumexp, broadcast<double>(2.0 * z_loss)));
+  Exact<Real> z_slope(Exact<Real> logsumexp) const {
+    if (z_loss == 0) return Exact<Real>{};
+    return without_stray_error(product(logsumexp, broadcast<double>(2.0 * z_loss)));
   }
 
   template <bool tempered>
@@ -155,11 +155,11 @@ struct LabelCrossEntropy {
     const bool smooths = options.label_smoothing != 0;
     LabelSlopes<Block, with_gradient> result;
     for (int row = 0; row < count; ++row) result.labels[row] = label_of(i + row);
-    const V label_score = block.score_at(result.labels);
     Smoothing<Block> smoothing;
     if (smooths) smoothing = smoothing_of(block, ~left_out, temperature);
     block.hide(result.labels);
     const Exponentials<Block> others = exponentials_of<with_gradient>(block, ~left_out, temperature, smooths);
+    const V label_score = block.hidden_scores();
     V largest = maximum(others.largest, label_score);
     result.exceptional = is_infinite(largest) | left_out;
     largest = is_infinite(largest) ? V{} : largest;
@@ -168,56 +168,48 @@ struct LabelCrossEntropy {
 
     Doubles weight[Block::groups], loss[Block::groups], each_less[Block::groups], label_entry[Block::groups],
         after[Block::groups];
-    Pair share[Block::groups];
+    Exact<Real> share[Block::groups];
     options.template weights_of<Block>(i, count, weight);
     const Reach<Real> reach(largest);
     for (int group = 0; group < Block::groups; ++group) {
-      const Pair distance = temperature.exact_quotient(label_score * reach.down, largest * reach.down, group);
-      const Pair label_quotient = reach.restored(distance, group);
+      using E = Exact<Real>;
+      const Doubles one = broadcast<double>(1.0);
+      const E distance = temperature.exact_quotient(label_score * reach.down, largest * reach.down, group);
+      const E label_quotient = reach.restored(distance, group);
       const auto is_largest = label_quotient.hi == 0.0;
-      const Pair label_term = exponential_of(label_quotient);
-      // Relative to the largest score.
-      const auto alone = widened(is_alone, group) != 0.0;
-      const Pair scale = reference.scaled_inverse(largest, group);
-      const Pair total = others.total[group];
-      Pair rest = product(scale, total);
-      rest = {alone ? total.hi - total.hi : rest.hi * 0x1p-64, alone ? Doubles{} : rest.lo * 0x1p-64};
-      const Pair all = plus(rest, {is_largest ? broadcast<double>(1.0) : label_term.hi, is_largest ? Doubles{} : label_term.lo});
-      const Pair but_one = {is_largest ? rest.hi : all.hi - 1.0, is_largest ? rest.lo : all.lo};
-      const Pair log_sum = log1p(but_one);
-      const Pair logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, group), log_sum));
+      const E label_term = exponential_of(label_quotient);
+      // Relative to the largest score; alone, or NaN.
+      const Doubles nothing = others.total[group].hi - others.total[group].hi;
+      const E scale = scaled(reference.scaled_inverse(largest, group), 0x1p-64 * one);
+      const E rest = chosen(widened(is_alone, group) != 0.0, exact<E>(nothing), product(scale, others.total[group]));
+      const E all = plus(rest, chosen(is_largest, exact<E>(one), label_term));
+      const E log_sum = log1p(chosen(is_largest, rest, plus(all, exact<E>(-one))));
+      const E logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, group), log_sum));
 
       const Doubles smooth = broadcast<double>(options.label_smoothing);
-      Pair value = log_sum;
+      E value = log_sum;
       if (options.label_smoothing != 1) value = plus(value, negative(reach.restored(product(distance, 1.0 - smooth), group)));
       if (smooths) value = plus(value, negative(smoothing.mean_quotient[group]));
-      value = without_stray_error(value);
-      value = without_stray_error(plus(value, options.z_value(logsumexp)));
-      const Pair weighted = without_stray_error(product(value, weight[group]));
-      loss[group] = weighted.hi + weighted.lo;
+      value = without_stray_error(plus(without_stray_error(value), options.z_value(logsumexp)));
+      loss[group] = rounded(without_stray_error(product(value, weight[group])));
       if constexpr (!with_gradient) continue;
 
-      const Pair inverse = reciprocal(all), z_slope = options.z_slope(logsumexp);
-      const Pair step = product(reciprocal(Pair{broadcast<double>(options.near_temperature()), Doubles{}}), weight[group]);
-      Pair each{};  // what smoothing gives to every class
-      if (smooths) each = product(reciprocal(Pair{smoothing.possible[group], Doubles{}}), smooth);
+      const E inverse = reciprocal(all), z_slope = options.z_slope(logsumexp);
+      const E step = product(reciprocal(exact<E>(options.near_temperature() * one)), weight[group]);
+      E each{};  // what smoothing gives to every class
+      if (smooths) each = product(reciprocal(exact<E>(smoothing.possible[group])), smooth);
       // p - t, with 1 - p as the share of the others.
-      Pair entry = negative(product(product(inverse, rest), 1.0 - smooth));
-      entry = plus(entry, product(product(inverse, label_term), plus(z_slope, Pair{smooth, Doubles{}})));
-      const auto is_possible = label_quotient.hi > -infinity;
-      entry = plus(entry, Pair{is_possible ? -each.hi : Doubles{}, is_possible ? -each.lo : Doubles{}});
-      entry = without_stray_error(product(entry, step));
-      label_entry[group] = (entry.hi + entry.lo) * options.power_left();
-      each = product(each, step);
-      each_less[group] = each.hi + each.lo;
-      const Pair of_others = product(inverse, {scale.hi * 0x1p-64, scale.lo * 0x1p-64});
-      share[group] = product(product(of_others, one_plus(z_slope)), step);
+      E entry = negative(product(product(inverse, rest), 1.0 - smooth));
+      entry = plus(entry, product(product(inverse, label_term), plus(z_slope, exact<E>(smooth))));
+      entry = plus(entry, chosen(label_quotient.hi > -infinity, negative(each), E{}));
+      label_entry[group] = rounded(without_stray_error(product(entry, step))) * options.power_left();
+      each_less[group] = rounded(product(each, step));
+      share[group] = product(product(product(inverse, scale), one_plus(z_slope)), step);
       // Shares too small for a factor of full precision are brought in range.
-      constexpr double small = sizeof(Real) == sizeof(float) ? 0x1p-80 : 0x1p-800, raise = 1 / small;
-      const auto is_small = (smooths ? broadcast<double>(1.0) : share[group].hi) < small;
-      const Doubles up = is_small ? broadcast<double>(raise) : broadcast<double>(1.0);
-      share[group] = {share[group].hi * up, share[group].lo * up};
-      after[group] = (is_small ? broadcast<double>(small) : broadcast<double>(1.0)) * options.power_left();
+      constexpr double small = sizeof(Real) == sizeof(float) ? 0x1p-80 : 0x1p-800;
+      const auto is_small = (smooths ? one : share[group].hi) < small;
+      share[group] = scaled(share[group], is_small ? one * (1 / small) : one);
+      after[group] = (is_small ? one * small : one) * options.power_left();
     }
     options.template store_losses<Block>(loss, i, count);
     if constexpr (with_gradient) {
@@ -247,7 +239,7 @@ struct LabelCrossEntropy {
   template <class Block>
   struct Smoothing {
     Doubles possible[Block::groups] = {};
-    Pair mean_quotient[Block::groups] = {};
+    Exact<Real> mean_quotient[Block::groups] = {};
   };
 
   template <class Block>
@@ -258,7 +250,7 @@ struct LabelCrossEntropy {
       V largest = block.largest(part);
       largest = is_infinite(largest) ? V{} : largest;
       const Reach<Real> reach(largest);
-      Pair sums[groups<Real>] = {};
+      Exact<Real> sums[groups<Real>] = {};
       Bits<Real> minus_possible{};
       block.visit(part, [&](auto& scores) {
         for (V& x : scores) {
@@ -324,41 +316,42 @@ struct TargetCrossEntropy {
     const Rest<Block> rest = rest_of(block, temperature);
     const V largest = is_infinite(rest.largest) ? V{} : rest.largest;
     TargetSlopes<Real, with_gradient> result{is_infinite(rest.largest) | left_out, targets, i, gathered, {}, {}, {}};
-    Pair mass[1] = {}, mean_quotient[1] = {};
+    using E = Exact<Real>;
+    E mass[1] = {}, mean_quotient[1] = {};
     block.each(~result.exceptional, [&](int row) {
       const V from = spread(largest, row);
       const Reach<Real> reach(from);
-      Pair sums[groups<Real>] = {}, products[groups<Real>] = {};
+      E sums[groups<Real>] = {}, products[groups<Real>] = {};
       block.visit_with(row, targets_of(targets, i + row, gathered), [&](V score, V t) {
         const V counted = t == V{} ? from : score;
         for (int group = 0; group < groups<Real>; ++group) {
-          sums[group] = plus(sums[group], Pair{widened(t, group), Doubles{}});
-          const Pair part = product(
-              temperature.exact_quotient(counted * reach.down, from * reach.down, group), widened(t, group));
+          sums[group] = plus(sums[group], exact<E>(widened(t, group)));
+          const E part = product(temperature.exact_quotient(counted * reach.down, from * reach.down, group),
+                                 widened(t, group));
           products[group] = plus(products[group], without_stray_error(part));
         }
       });
-      for (Pair& part : products) part = without_stray_error(part);
+      for (E& part : products) part = without_stray_error(part);
       block.collect(sums, row, mass);
       block.collect(products, row, mean_quotient);
     });
     mean_quotient[0] = Reach<Real>(largest).restored(mean_quotient[0], 0);
     const auto is_impossible = mean_quotient[0].hi == -infinity;
 
-    const Pair log_sum = log1p(rest.sum[0]);
-    const Pair logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, 0), log_sum));
+    const E log_sum = log1p(rest.sum[0]);
+    const E logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, 0), log_sum));
     Doubles weight[1];
     options.template weights_of<Block>(i, count, weight);
-    Pair total = plus(product(log_sum, mass[0]), negative(mean_quotient[0]));
+    E total = plus(product(log_sum, mass[0]), negative(mean_quotient[0]));
     total = without_stray_error(plus(total, options.z_value(logsumexp)));
-    const Pair weighted = without_stray_error(product(total, weight[0]));
-    const Doubles loss[1] = {is_impossible ? broadcast<double>(infinity) : weighted.hi + weighted.lo};
+    const Doubles weighted = rounded(without_stray_error(product(total, weight[0])));
+    const Doubles loss[1] = {is_impossible ? broadcast<double>(infinity) : weighted};
     options.template store_losses<Block>(loss, i, count);
     if constexpr (with_gradient) {
       const Exponentials<Block> all = exponentials_of<true>(block, ~result.exceptional, temperature);
       const Doubles step[1] = {weight[0] / options.near_temperature()};
-      const Pair slope = plus(mass[0], options.z_slope(logsumexp));
-      const Pair share[1] = {product(product(reciprocal(all.total[0]), slope), step[0])};
+      const E slope = plus(mass[0], options.z_slope(logsumexp));
+      const E share[1] = {product(product(reciprocal(all.total[0]), slope), step[0])};
       result.factor = factor_of<Block>(share);
       result.step = Block::narrow(step);
       result.after = broadcast<Real>(options.power_left());

@@ -42,6 +42,42 @@ inline Sum2<V> two_product(V a, V b) {
   }
 }
 
+// Numbers of rows are computed so finely that only the last rounding counts: pairs of doubles for rows of doubles, single
+// doubles for rows of floats. The functions below take both.
+struct Single {
+  Doubles hi;
+};
+template <class Real>
+using Exact = std::conditional_t<(groups<Real> > 1), Single, Pair>;
+
+template <class E>
+inline E exact(Doubles x) {
+  if constexpr (std::is_same_v<E, Pair>) return {x, Doubles{}};
+  else return {x};
+}
+template <class E>
+inline E exact_sum(Doubles a, Doubles b) {
+  if constexpr (std::is_same_v<E, Pair>) return two_sum(a, b);
+  else return {a + b};
+}
+inline Doubles rounded(Single x) { return x.hi; }
+inline Doubles rounded(Pair x) { return x.hi + x.lo; }
+template <class Mask>
+inline Single chosen(Mask mask, Single a, Single b) { return {mask ? a.hi : b.hi}; }
+template <class Mask>
+inline Pair chosen(Mask mask, Pair a, Pair b) { return {mask ? a.hi : b.hi, mask ? a.lo : b.lo}; }
+// Times a power of two.
+inline Single scaled(Single x, Doubles power) { return {x.hi * power}; }
+inline Pair scaled(Pair x, Doubles power) { return {x.hi * power, x.lo * power}; }
+
+inline Single product(Single a, Doubles b) { return {a.hi * b}; }
+inline Single product(Single a, Single b) { return {a.hi * b.hi}; }
+inline Single plus(Single a, Single b) { return {a.hi + b.hi}; }
+inline Single negative(Single a) { return {-a.hi}; }
+inline Single reciprocal(Single a) { return {1.0 / a.hi}; }
+inline Single without_stray_error(Single a) { return a; }
+inline Single one_plus(Single x) { return {1.0 + x.hi}; }
+
 inline Pair product(Pair a, Doubles b) {
   const Pair main = two_product(a.hi, b);
   return {main.hi, main.lo + a.lo * b};

@@ -100,7 +100,7 @@ inline Vector<T> look_up(const T* table, Bits<float> at) {
 // with a fused product, or x and n ln 2 on one grid, r is exact but for its last step.
 // exp(r) = 1 + r slope(r), good to 2^-29, relatively; what rounding took from the table's power is added to r slope(r).
 template <int count>
-inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool has_lo, Floats rounder,
+[[gnu::always_inline]] inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool has_lo, Floats rounder,
                          Terms<float, count>& terms) {
   Floats m[count], n[count];
   for (int i = 0; i < count; ++i) m[i] = multiply_add(x[i], broadcast<float>(log2_e), rounder);
@@ -144,6 +144,20 @@ inline Pair exponential(Doubles x, Doubles x_lo, Doubles rounder) {
   return {y.hi * power, y.lo * power};
 }
 
+inline Pair exponential(Pair x, Doubles rounder) { return exponential(x.hi, x.lo, rounder); }
+
+// Good to about 2^-37.
+inline Single exponential(Single x, Doubles rounder) {
+  const Doubles m = multiply_add(x.hi, broadcast<double>(log2_e), rounder);
+  const Doubles n = m - rounder;
+  Doubles r = multiply_add(n, broadcast<double>(-0x1.62e42fef8p-1), x.hi);
+  r = multiply_add(n, broadcast<double>(-0x1.1cf79abc9e3b4p-36), r);
+  constexpr double inverse_factorials[] = {1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0};
+  Doubles p = broadcast<double>(1.0 / 362880);
+  for (double coefficient : inverse_factorials) p = multiply_add(p, r, broadcast<double>(coefficient));
+  return {p * as_vector(as_bits(m) << Format<double>::mantissa)};
+}
+
 template <class Real, bool tempered>
 class Reference {
   using F = Format<Real>;
@@ -170,7 +184,7 @@ class Reference {
 
   // exp(score / temperature) 2^(unit - N); NaN where the score is.
   template <int count>
-  Terms<Real, count> terms(const V (&scores)[count]) const {
+  [[gnu::always_inline]] Terms<Real, count> terms(const V (&scores)[count]) const {
     Terms<Real, count> e;
     V x[count], x_lo[count];
     for (int i = 0; i < count; ++i) {
@@ -191,19 +205,14 @@ class Reference {
     return e;
   }
 
-  // exp(score / temperature) 2^-N, without the unit.
-  Pair exact_term(V score, int group) const {
-    const Pair q = temperature_.exact_quotient(score, shift_, group);
-    return exponential(q.hi, q.lo, (rounder<double> + Format<double>::bias) - widened(power_, group));
-  }
-  // 2^64 over it, for a score not below the reference: 0 when that is too small.
-  Pair scaled_inverse(V score, int group) const {
-    const Pair q = temperature_.exact_quotient(score, shift_, group);
+  // 2^64 2^N exp(-score / temperature), for a score not below the reference: 0 when that is too small.
+  Exact<Real> scaled_inverse(V score, int group) const {
+    const Exact<Real> q = temperature_.exact_quotient(score, shift_, group);
     const Doubles power = widened(power_, group);
     const auto vanishes = q.hi - power * ln_2 > 750.0;
-    const Pair e = exponential(vanishes ? Doubles{} : -q.hi, vanishes ? Doubles{} : -q.lo,
-                               (rounder<double> + (Format<double>::bias + 64)) + (vanishes ? Doubles{} : power));
-    return {vanishes ? Doubles{} : e.hi, vanishes ? Doubles{} : e.lo};
+    const Exact<Real> e = exponential(chosen(vanishes, Exact<Real>{}, negative(q)),
+                                      (rounder<double> + (Format<double>::bias + 64)) + (vanishes ? Doubles{} : power));
+    return chosen(vanishes, Exact<Real>{}, e);
   }
 
  private:
@@ -235,11 +244,10 @@ class TermSum {
   }
 
   // The totals, over the unit, by groups of lanes.
-  void finish(Pair (&totals)[groups<Real>]) {
+  [[gnu::always_inline]] void finish(Exact<Real> (&totals)[groups<Real>]) {
     flush();
     for (int group = 0; group < groups<Real>; ++group)
-      totals[group] = {totals_[group].hi * (1 / Format<Real>::unit_size),
-                       totals_[group].lo * (1 / Format<Real>::unit_size)};
+      totals[group] = scaled(totals_[group], broadcast<double>(1 / Format<Real>::unit_size));
   }
 
  private:
@@ -252,16 +260,14 @@ class TermSum {
   [[gnu::always_inline]] void flush() {
     for (int group = 0; group < groups<Real>; ++group) {
       const Doubles large = widened(hi_, group) - anchor, small = widened(lo_, group) + widened(parts_, group);
-      // Doubles hold the sum of floats as it is.
-      if constexpr (groups<Real> > 1) totals_[group].hi += large + small;
-      else totals_[group] = plus(totals_[group], two_sum(large, small));
+      totals_[group] = plus(totals_[group], exact_sum<Exact<Real>>(large, small));
     }
     restart();
   }
 
   V hi_, lo_, parts_;
   int additions_;
-  Pair totals_[groups<Real>] = {};
+  Exact<Real> totals_[groups<Real>] = {};
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "blocks.hpp"
+
 #include "logarithm.hpp"
 
 namespace luce::LUCE_ISA {
@@ -118,24 +119,6 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
   }
 }
 
-// Vectors of one piece of 16 bytes, `quad` adjacent classes, from each of as many rows: the rows of a piece are `quad`
-// apart.
-template <class Real>
-constexpr int quad = 16 / static_cast<int>(sizeof(Real));
-
-template <class Real>
-inline Vector<Real> load_pieces(const Real* from, Index row_stride) {
-  Vector<Real> x;
-  for (int piece = 0; piece < vector_bytes / 16; ++piece)
-    __builtin_memcpy(reinterpret_cast<char*>(&x) + 16 * piece, from + piece * quad<Real> * row_stride, 16);
-  return x;
-}
-template <class Real>
-inline void store_pieces(Real* to, Index row_stride, Vector<Real> x) {
-  for (int piece = 0; piece < vector_bytes / 16; ++piece)
-    __builtin_memcpy(to + piece * quad<Real> * row_stride, reinterpret_cast<const char*>(&x) + 16 * piece, 16);
-}
-
 // Calls f(first column) for groups of `quad` columns; the last may overlap the one before.
 template <class Real, class F>
 inline void each_quad(Index columns, F f) {
@@ -152,7 +135,7 @@ struct Stage {
 };
 
 template <class Element, class Real = Computed<Element>>
-constexpr bool is_staged(Index columns) { return sizeof(Element) != sizeof(Real) || columns < quad<Real>; }
+constexpr bool is_staged(Index columns) { return sizeof(Element) != sizeof(Real) || columns < quad<Real> || columns > 24; }
 
 // `count` rows from row i into a buffer of one vector a class.
 template <class Element, class Real = Computed<Element>>
@@ -162,7 +145,7 @@ void pack(const Matrix<const Element>& scores, Index i, int count, Vector<Real>*
   const auto transpose_rows = [&](const Real* rows, Index stride, Index columns) {
     each_quad<Real>(columns, [&](Index j) {
       Vector<Real> x[quad<Real>];
-      for (int row = 0; row < quad<Real>; ++row) x[row] = load_pieces(rows + row * stride + j, stride);
+      for (int row = 0; row < quad<Real>; ++row) x[row] = load_pieces(rows + row * stride + j, quad<Real> * stride);
       transpose_pieces<Real>(x);
       for (int column = 0; column < quad<Real>; ++column) buffer[j + column] = x[column];
     });
@@ -195,7 +178,7 @@ void unpack(const Vector<Real>* buffer, Index i, int count, const Matrix<Element
       Vector<Real> x[quad<Real>];
       for (int column = 0; column < quad<Real>; ++column) x[column] = buffer[j + column];
       transpose_pieces<Real>(x);
-      for (int row = 0; row < quad<Real>; ++row) store_pieces(rows + row * stride + j, stride, x[row]);
+      for (int row = 0; row < quad<Real>; ++row) store_pieces(rows + row * stride + j, quad<Real> * stride, x[row]);
     });
   };
   if (count == width && out.row_stride == 1) {
@@ -321,7 +304,7 @@ struct Factor {
 };
 
 template <class Block>
-Factor<typename Block::Real> factor_of(const Pair (&share)[Block::groups]) {
+Factor<typename Block::Real> factor_of(const Exact<typename Block::Real> (&share)[Block::groups]) {
   using Real = typename Block::Real;
   // An infinite factor would turn what is 0 into NaN.
   constexpr double most = sizeof(Real) == sizeof(float) ? FLT_MAX : DBL_MAX;
@@ -333,7 +316,9 @@ Factor<typename Block::Real> factor_of(const Pair (&share)[Block::groups]) {
     if constexpr (!has_fma<Real>) spare = share[group].hi < 0x1p256 ? spare * 0x1p256 : spare;
     after[group] = 1.0 / spare;
     hi[group] = share[group].hi * (spare / Format<Real>::unit_size);
-    lo[group] = hi[group] > most ? Doubles{} : share[group].lo * (spare / Format<Real>::unit_size);
+    lo[group] = Doubles{};
+    if constexpr (std::is_same_v<Exact<Real>, Pair>)
+      lo[group] = hi[group] > most ? Doubles{} : share[group].lo * (spare / Format<Real>::unit_size);
     hi[group] = hi[group] > most ? broadcast<double>(most) : hi[group];
   }
   factor.hi = Block::narrow(hi);
@@ -350,7 +335,7 @@ struct Exponentials {
   V at{};       // what they are relative to: a Reference
   V largest{};  // the largest score, however infinite
   V peak{};     // the same less the reference's shift
-  Pair total[Block::groups] = {};
+  Exact<typename Block::Real> total[Block::groups] = {};
 };
 
 template <bool keep, class Block, bool tempered, class Real = typename Block::Real>
@@ -406,7 +391,7 @@ Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Tempera
 template <class Block>
 struct Rest {
   typename Block::V largest;
-  Pair sum[Block::groups];
+  Exact<typename Block::Real> sum[Block::groups];
 };
 
 template <class Block, bool tempered, class Real = typename Block::Real>
@@ -418,7 +403,7 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
   V all_at{}, alone{};
   Doubles ties[Block::groups];
   for (Doubles& part : ties) part = broadcast<double>(1.0);
-  Pair others[Block::groups] = {};
+  Exact<Real> others[Block::groups] = {};
   block.each(~Bits<Real>{}, [&](auto part) {
     const Temperature<Real, tempered> local = temperature.of(part);
     // Relative to the largest but one the sum is at least 1, or nearly: any score not far below it may stand for it.
@@ -463,11 +448,12 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
   });
   const Relation reference(all_at, temperature);
   for (int group = 0; group < Block::groups; ++group) {
-    const Pair relative = product(reference.scaled_inverse(rest.largest, group), others[group]);
-    const auto is_alone = widened(alone, group) != 0.0;
-    const Doubles hi = is_alone ? others[group].hi - others[group].hi : relative.hi * 0x1p-64;
-    const Pair total = two_sum(ties[group] - 1.0, hi);
-    rest.sum[group] = {total.hi, total.lo + (is_alone ? Doubles{} : relative.lo * 0x1p-64)};
+    const Exact<Real> relative = scaled(product(reference.scaled_inverse(rest.largest, group), others[group]),
+                                        broadcast<double>(0x1p-64));
+    // Alone, or NaN.
+    const Exact<Real> nothing = exact<Exact<Real>>(others[group].hi - others[group].hi);
+    rest.sum[group] = plus(exact<Exact<Real>>(ties[group] - 1.0),
+                           chosen(widened(alone, group) != 0.0, nothing, relative));
   }
   return rest;
 }

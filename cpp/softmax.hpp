@@ -17,16 +17,16 @@ struct Shares {
   V largest, share_of_largest;
 
   Shares() = default;
-  Shares(Bits<Real> exceptional, const Pair (&total)[Block::groups], const Terms<Real, 1>& largest)
+  Shares(Bits<Real> exceptional, const Exact<Real> (&total)[Block::groups], const Terms<Real, 1>& largest)
       : exceptional(exceptional), largest(largest.value[0]) {
     constexpr double unit = 1 / Format<Real>::unit_size;
-    Pair share[Block::groups];
+    Exact<Real> share[Block::groups];
     Doubles of_largest[Block::groups];
     for (int group = 0; group < Block::groups; ++group) {
       share[group] = reciprocal(total[group]);
       const Doubles main = widened(largest.main[0], group) * unit, part = widened(largest.part[0], group);
-      const Pair product_with_own = product(share[group], Pair{main, groups<Real> > 1 ? part * main : part * unit});
-      of_largest[group] = product_with_own.hi + product_with_own.lo;
+      const Exact<Real> own = exact_sum<Exact<Real>>(main, groups<Real> > 1 ? part * main : part * unit);
+      of_largest[group] = rounded(product(share[group], own));
     }
     factor = factor_of<Block>(share);
     share_of_largest = Block::narrow(of_largest);
@@ -89,9 +89,10 @@ struct LogShares {
       : exceptional(exceptional), temperature(temperature), largest(rest.largest) {
     Doubles hi[Block::groups], lo[Block::groups];
     for (int group = 0; group < Block::groups; ++group) {
-      const Pair log_sum = log1p(rest.sum[group]);
+      const Exact<Real> log_sum = log1p(rest.sum[group]);
       hi[group] = log_sum.hi;
-      lo[group] = log_sum.lo;
+      lo[group] = Doubles{};
+      if constexpr (std::is_same_v<Exact<Real>, Pair>) lo[group] = log_sum.lo;
     }
     log_hi = Block::narrow(hi);
     for (int group = 0; group < Block::groups; ++group) lo[group] += hi[group] - widened(log_hi, group);
@@ -168,8 +169,7 @@ struct LogSumExp {
     const Rest<Block> rest = rest_of(block, temperatures_of<Real, false>({}, i, count));
     Doubles result[Block::groups];
     for (int group = 0; group < Block::groups; ++group) {
-      const Pair sum = plus(log1p(rest.sum[group]), Pair{widened(rest.largest, group), Doubles{}});
-      result[group] = sum.hi + sum.lo;
+      result[group] = rounded(plus(log1p(rest.sum[group]), exact<Exact<Real>>(widened(rest.largest, group))));
     }
     const V narrow = Block::narrow(result);
     if (count == lanes<Real>) store(out + i, narrow);

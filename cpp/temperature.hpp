@@ -83,20 +83,18 @@ class Temperature {
     const Sum2<V> q = two_product(difference, inverse_hi_);
     return {q.hi, multiply_add(difference, inverse_lo_, q.lo)};
   }
-  // (score - from) / temperature in doubles, as a pair; -inf where the score is.
-  Pair exact_quotient(V score, V from, int group) const {
-    if constexpr (!tempered) return without_stray_error(two_sum(widened(score, group), -widened(from, group)));
+  // (score - from) / temperature; -inf where the score is.
+  Exact<Real> exact_quotient(V score, V from, int group) const {
     if constexpr (groups<Real> > 1) {
-      const Doubles difference = widened(score, group) - widened(from, group), t = value_[group];
-      const Doubles hi = difference / t;
-      const Pair whole = two_product(hi, t);
-      return without_stray_error({hi, ((difference - whole.hi) - whole.lo) / t});
+      const Doubles difference = widened(score, group) - widened(from, group);
+      return {tempered ? difference / value_[group] : difference};
+    } else {
+      if constexpr (!tempered) return without_stray_error(two_sum(score, -from));
+      const Pair difference = two_sum(score * before_, -from * before_);
+      const Pair inverse = two_sum(inverse_hi_, inverse_lo_);
+      return without_stray_error(
+          product(inverse, without_stray_error({difference.hi * after_, difference.lo * after_})));
     }
-    const Doubles before = widened(before_, group), after = widened(after_, group);
-    const Pair difference = two_sum(widened(score, group) * before, -widened(from, group) * before);
-    const Pair inverse = two_sum(widened(inverse_hi_, group), widened(inverse_lo_, group));
-    return without_stray_error(
-        product(inverse, without_stray_error({difference.hi * after, difference.lo * after})));
   }
   Doubles value(int group) const { return value_[group]; }
   V times(V quotient) const { return tempered ? quotient * scaled_ : quotient; }
