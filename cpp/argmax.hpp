@@ -80,6 +80,7 @@ void argmax_of_lanes(const Element* scores, Index columns, Index class_distance,
   for (auto& x : most) x = broadcast<Real>(-infinity);
   for (Index j = 0; j < columns; ++j, column += 1)
     for (int panel = 0; panel < panels; ++panel) {
+      __builtin_prefetch(scores + (j + 8) * class_distance + panel * width);
       const Vector<Real> x = load(scores + j * class_distance + panel * width);
       const auto better = (x > most[panel]) | ((x != x) & (most[panel] == most[panel]));
       most[panel] = better ? x : most[panel];
@@ -99,9 +100,12 @@ void argmax(Matrix<const Element> scores, std::int64_t* out, Workspace workspace
     return;
   }
   Index i = 0;
-  if (scores.row_stride == 1)
+  if (scores.row_stride == 1) {  // long stretches of memory at a time, for its sake
+    for (; i + 32 * width <= scores.rows && !is_cancelled(workspace); i += 32 * width)
+      argmax_of_lanes<32>(row_of(scores, i), scores.columns, scores.column_stride, out + i, 32 * width);
     for (; i + 4 * width <= scores.rows && !is_cancelled(workspace); i += 4 * width)
       argmax_of_lanes<4>(row_of(scores, i), scores.columns, scores.column_stride, out + i, 4 * width);
+  }
   if (is_short || scores.row_stride == 1) {
     auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
     for (; i < scores.rows && !is_cancelled(workspace); i += width) {

@@ -123,12 +123,18 @@ struct LabelSlopes {
     if constexpr (with_gradient) {
       const Factor<Real> local = factor.of(part);
       const V less = spread(spread_evenly, part), last = spread(after, part);
-      block.rewrite(part, [&](auto& kept) {
-        for (V& once : kept) {
-          const V x = in_register(once);
-          once = without_subnormals<Real>(share_plus<Real>(x, local, x == V{} ? x : -less) * last);
-        }
-      });
+      // What is at the floor then vanishes without being looked for.
+      constexpr Real modest = static_cast<Real>(0.5);
+      if (any((less != V{}) | (last != static_cast<Real>(1.0)) | !(local.hi < modest))) {
+        block.rewrite(part, [&](auto& kept) {
+          for (V& x : kept)
+            x = without_subnormals<Real>(share_plus<Real>(x, local, x == V{} ? x : -less) * last);
+        });
+      } else {
+        block.rewrite(part, [&](auto& kept) {
+          for (V& x : kept) x = without_subnormals<Real>(local.times(in_register(x)));
+        });
+      }
       block.put_at(part, labels, at_label);
     }
   }

@@ -33,12 +33,14 @@ struct PerRow {
 
 // What a kernel may use beside its arguments: memory for intermediate results, aligned to 64 bytes, and word that nobody
 // waits any more (then it may stop wherever it is). The word is written by another thread: read it atomically.
-// `poll`, which may be null, is asked once in a million elements or so: true means the same.
+// `poll`, which may be null, is asked once in a million elements or so: true means the same. `exceeds_caches` says how the
+// arrays of the whole call compare with them: results do not depend on it.
 struct Workspace {
   void* memory;
   const bool* cancelled;
   bool (*poll)(void* context);
   void* poll_context;
+  bool exceeds_caches = false;
 };
 
 // `values` and `weights` may be null (all 1); `gradient.data` may be null (not wanted).
@@ -80,10 +82,14 @@ struct Kernels {
   LossKernels<double> loss_float64;
 };
 
+// Room for several rows at a time whose classes are far apart.
+constexpr Index wide_buffer_bytes = Index{1} << 19;
+
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.
 inline std::size_t workspace_bytes(Index columns, bool are_adjacent) {
   constexpr Index fixed = 1 << 16, widest_vector = 64;
-  return static_cast<std::size_t>(fixed + columns * (are_adjacent ? 24 : 2 * widest_vector + 24));
+  return static_cast<std::size_t>(fixed + columns * 24 +
+                                  (are_adjacent ? 0 : wide_buffer_bytes + 2 * widest_vector * (columns + 64)));
 }
 
 }  // namespace luce

@@ -15,10 +15,11 @@ namespace {
 // Rows up to this length are computed in panels, however they lie in memory: a row's result does not depend on how many
 // others there are.
 template <class Real>
-constexpr Index short_columns = 4 * lanes<Real>;
+constexpr Index short_columns = 8 * lanes<Real>;
 
-// Short rows are computed together, so many scores of them: more would be written in bursts that are slow out of cache.
-constexpr Index most_scores_together = 2048;
+// Rows are computed several together, so many scores of them. Out of cache fewer: what is written must not come in bursts
+// that memory cannot keep up with.
+constexpr Index most_scores_together = 4096, most_scores_together_out_of_cache = 1024;
 
 // Rows up to this length keep their exponentials in the workspace, which stays in the nearest cache. Longer ones keep
 // them in the output: writing it early spreads the traffic.
@@ -51,7 +52,7 @@ void copy_row(const Element* from, Index stride, Index columns, Real* to) {
   constexpr Index width = lanes<Real>;
   Index j = 0;
   if (stride == 1) {
-    for (; j + width <= columns; j += width) store(to + j, load(from + j));
+    for (; j + width <= columns; j += width) store(to + j, in_register(load(from + j)));
     if (j < columns) store(to + j, load_first(from + j, static_cast<int>(columns - j), 0.0));
   } else {
     for (; j < columns; ++j) to[j] = get(from + j * stride);
@@ -63,7 +64,7 @@ void copy_row_back(const Real* from, Index columns, Element* to, Index stride) {
   constexpr Index width = lanes<Real>;
   Index j = 0;
   if (stride == 1) {
-    for (; j + width <= columns; j += width) store(to + j, load(from + j));
+    for (; j + width <= columns; j += width) store(to + j, in_register(load(from + j)));
     if (j < columns) store_first(to + j, load(from + j), static_cast<int>(columns - j));
   } else {
     for (; j < columns; ++j) put(to + j * stride, from[j]);
@@ -88,7 +89,8 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
   const bool keeps_in_output =
       is_direct && scores.columns > most_columns_kept_apart && out.data != nullptr && out.data != scores.data;
   const Index padded = (scores.columns + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
-  const Index fitting = most_scores_together / scores.columns;
+  const Index fitting =
+      (workspace.exceeds_caches ? most_scores_together_out_of_cache : most_scores_together) / scores.columns;
   const Index together = fitting < 1 ? 1 : fitting > Rows<Real>::most ? Rows<Real>::most : fitting;
   Real* const kept = static_cast<Real*>(workspace.memory);
   Real* const gathered = kept + together * padded;
@@ -201,30 +203,57 @@ void unpack(const Vector<Real>* buffer, Index i, int count, const Matrix<Element
   }
 }
 
+// Neighbouring rows, classes far apart: several panels at a time, so that memory is read in longer stretches.
+template <class Element>
+Index panels_together(const Matrix<const Element>& scores, const Matrix<Element>& out) {
+  if (scores.row_stride != 1 || (out.data != nullptr && out.row_stride != 1)) return 1;
+  const Index fitting = wide_buffer_bytes / (scores.columns * vector_bytes);
+  return fitting < 1 ? 1 : fitting > 8 ? 8 : fitting;
+}
+
 template <class Element, class Kernel>
 void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
                 const Workspace& workspace) {
   using Real = Computed<Element>;
   constexpr int width = lanes<Real>;
-  auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
-  auto* const spare = buffer + scores.columns + quad<Real>;
-  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += width) {
-    const int count = scores.rows - i < width ? static_cast<int>(scores.rows - i) : width;
-    pack(scores, i, count, buffer);
+  const Index together = panels_together(scores, out), size = scores.columns + quad<Real>;
+  auto* const buffers = static_cast<Vector<Real>*>(workspace.memory);
+  auto* const spare = buffers + together * size;
+  const auto compute = [&](Index i, int count, Vector<Real>* buffer) {
     Panel<Real> panel(buffer, spare, scores.columns, count);
     const auto results = kernel(panel, i, count);
     results.write(panel, AllRows{});
-    const auto exceptional = results.exceptional;
-    if (any(exceptional))
+    if (any(results.exceptional))
       for (int lane = 0; lane < count; ++lane)
-        if (exceptional[lane])
+        if (results.exceptional[lane])
           kernel.exceptional(
               i + lane,
               [&](Index j) {
                 return static_cast<double>(get(row_of(scores, i + lane) + j * scores.column_stride));
               },
               [&](Index j, double value) { buffer[j][lane] = static_cast<Real>(value); });
-    if (out.data != nullptr) unpack(buffer, i, count, out);
+  };
+  Index i = 0;
+  for (; together > 1 && i + together * width <= scores.rows && !is_cancelled(workspace); i += together * width) {
+    for (Index j = 0; j < scores.columns; ++j)
+      for (Index panel = 0; panel < together; ++panel) {
+        const Element* from = row_of(scores, i + panel * width) + j * scores.column_stride;
+        __builtin_prefetch(from + 16 * scores.column_stride);
+        buffers[panel * size + j] = load(from);
+      }
+    for (Index panel = 0; panel < together; ++panel) compute(i + panel * width, width, buffers + panel * size);
+    for (Index j = 0; j < scores.columns && out.data != nullptr; ++j)
+      for (Index panel = 0; panel < together; ++panel) {
+        Element* to = row_of(out, i + panel * width) + j * out.column_stride;
+        __builtin_prefetch(to + 16 * out.column_stride, 1);
+        store(to, buffers[panel * size + j]);
+      }
+  }
+  for (; i < scores.rows && !is_cancelled(workspace); i += width) {
+    const int count = scores.rows - i < width ? static_cast<int>(scores.rows - i) : width;
+    pack(scores, i, count, buffers);
+    compute(i, count, buffers);
+    if (out.data != nullptr) unpack(buffers, i, count, out);
   }
 }
 

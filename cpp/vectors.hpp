@@ -136,11 +136,15 @@ inline Doubles load(const double* from) {
 inline void store(float* to, Floats x) { __builtin_memcpy(to, &x, sizeof x); }
 inline void store(double* to, Doubles x) { __builtin_memcpy(to, &x, sizeof x); }
 
-// Compilers would rather load a vector again from memory for every use.
+// Compilers would rather load a vector again from memory for every use, or call a function to copy a few of them.
 template <class V>
-inline V in_register(V x) {
+[[gnu::always_inline]] inline V in_register(V x) {
 #if defined(__AVX512F__)
   asm("" : "+v"(x));
+#elif defined(__x86_64__)
+  asm("" : "+x"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
 #endif
   return x;
 }

@@ -10,6 +10,10 @@ constexpr Index task_elements = Index{1} << 17;
 // A call of fewer numbers keeps the interpreter: letting it go costs more.
 constexpr Index most_elements_held = Index{1} << 13;
 
+// Arrays of more bytes are taken not to stay in the caches from one pass to the next. (What systems say of their last
+// cache is often the size of all of them together.)
+constexpr Index cached_bytes = Index{1} << 24;
+
 // Where an output goes: a matrix beside the scores, or one element a row by number.
 template <class Element, class Reduced>
 struct Target {
@@ -27,7 +31,11 @@ class Call {
     rows_per_task_ = std::max<Index>(64, (task_elements / columns + 63) / 64 * 64);
     // Long rows go one by one, but for those that are computed side by side.
     if (columns > 4096) rows_per_task_ = std::max<Index>(classes_are_adjacent() ? 1 : 16, task_elements / columns / 16 * 16);
+    // Neighbouring rows are computed side by side, in long stretches of memory.
+    if (layout_.rows.scores == 1 && columns > 1) rows_per_task_ = std::max<Index>(rows_per_task_, 512);
     tasks_per_matrix_ = (rows + rows_per_task_ - 1) / rows_per_task_;
+    const Index bytes = layout_.matrices * rows * columns * Index{sizeof(Element)};
+    exceeds_caches_ = (target.matrix == nullptr ? bytes : 2 * bytes) > cached_bytes;
     if (!layout_.has_one_class_axis()) gathered_rows_ = std::max<Index>(1, std::min<Index>(64, task_elements / columns));
   }
 
@@ -51,6 +59,7 @@ class Call {
   }
 
   void run_task(Index task, Workspace workspace) const {
+    workspace.exceeds_caches = exceeds_caches_;
     const Span at = layout_.span(task / tasks_per_matrix_);
     const Index first = task % tasks_per_matrix_ * rows_per_task_;
     const Index count = std::min(rows_per_task_, layout_.rows.size - first);
@@ -108,6 +117,7 @@ class Call {
   Layout layout_;
   const Kernel& kernel_;
   Index rows_per_task_, tasks_per_matrix_, gathered_rows_ = 0;
+  bool exceeds_caches_;
 };
 
 // The axes of a call; the last `class_ndim` axes of the scores are the classes. `out`, if any, has the scores' shape.
