@@ -24,8 +24,10 @@ from luce.maps._rows import (
     result_dtype,
 )
 
-# Calls up to this size are NumPy's: it has less to set up.
+# Calls up to these sizes are NumPy's: it has less to set up, and is quick on long rows.
 QUICK_SIZE = 1024
+QUICK_SIZE_OF_LONG_ROWS = 16384
+LONG_ROW = 64
 
 
 def argmax(
@@ -71,8 +73,11 @@ def argmax(
         type(scores) is np.ndarray
         and where is None
         and axis == -1
-        and 0 < scores.size <= QUICK_SIZE
         and scores.dtype.char in "fd"
+        and scores.ndim
+        and 0
+        < scores.size
+        <= (QUICK_SIZE_OF_LONG_ROWS if scores.shape[-1] >= LONG_ROW else QUICK_SIZE)
     ):
         return scores.argmax(-1, keepdims=keepdims)
     array = real_array(scores, "scores")
