@@ -8,7 +8,7 @@
 
 #include <type_traits>
 
-#include "rows.hpp"
+#include "sums.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {

@@ -1,7 +1,7 @@
 // softmax, log_softmax and logsumexp of every row.
 #pragma once
 
-#include "rows.hpp"
+#include "sums.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {

@@ -135,9 +135,34 @@ def hard_rows(dtype):
         "huge": np.array([[1e30, 1e30, -1e30], [1e38, -1e38, 0], [1e-30, 1e-38, 0]]),
         "tiny": 1e-30 * normal((2, 60)),
     }
+    cases |= long_rows(normal, deepest)
     if not float32:
         cases["largest"] = np.array([[1.7e308, -1.7e308, 0], [1.7e308, 1.7e308, 1.6e308]])
     return {name: np.ascontiguousarray(rows, dtype) for name, rows in cases.items()}
+
+
+def long_rows(normal, deepest):
+    """Rows that no panel takes; kernels look at their first scores to find a reference."""
+
+    def with_last(first, *last):
+        return np.r_[first + 2 * normal(300), last][None]
+
+    return {
+        "long": 5 * normal((5, 301)),
+        "long, some together": 3 * normal((9, 150)),
+        "long, spread of thousands": 2000 * normal((2, 300)),
+        "long, shifted by 1e8": 1e8 + np.round(40 * normal((1, 300))),
+        "long, equal": np.full((1, 300), -0.7),
+        "long, down to the smallest float": np.linspace(0, deepest, 400)[None],
+        "long, the others negligible": np.r_[0, deepest / 4 + 0.1 * normal(300)][None],
+        "long, largest last": with_last(0, 40),
+        "long, largest two last": with_last(0, 60, 25),
+        "long, largest two last, tied": with_last(0, 60, 60),
+        "long, far first, near last": with_last(-5000, 3, 1),
+        "long, near first, far last": with_last(0, 5000, 4999),
+        "long, near first, very far last": with_last(0, 1e30, 5000),
+        "long, far first, far last": with_last(-9000, -2000, -2500),
+    }
 
 
 @pytest.fixture

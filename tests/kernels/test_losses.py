@@ -205,7 +205,7 @@ def among_others(rows, length, dtype, filler=-INF):
     return matrix
 
 
-@pytest.mark.parametrize("length", [3, 17, 60])
+@pytest.mark.parametrize("length", [3, 17, 60, 300])
 @pytest.mark.parametrize(
     ("row", "label", "options", "loss", "gradient"),
     [
@@ -234,7 +234,7 @@ def test_infinite_rows_of_labels(
     np.testing.assert_array_equal(out[::2], 0)
 
 
-@pytest.mark.parametrize("length", [3, 17, 60])
+@pytest.mark.parametrize("length", [3, 17, 60, 300])
 @pytest.mark.parametrize(
     ("row", "targets", "z_loss", "loss", "gradient"),
     [
@@ -266,7 +266,7 @@ def test_infinite_rows_of_targets(
 
 
 @pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("length", [2, 17, 60])
+@pytest.mark.parametrize("length", [2, 17, 60, 300])
 def test_a_row_of_weight_zero_is_left_out(implementation, dtype, length, soft):
     scores = np.zeros((5, length), dtype)
     scores[0, 0], scores[1, 1], scores[2], scores[3] = NAN, INF, -INF, np.finfo(dtype).max
@@ -280,7 +280,7 @@ def test_a_row_of_weight_zero_is_left_out(implementation, dtype, length, soft):
 
 
 @pytest.mark.parametrize("soft", [False, True])
-@pytest.mark.parametrize("length", [5, 16, 67])
+@pytest.mark.parametrize("length", [5, 16, 67, 200])
 def test_any_strides_and_in_place(implementation, dtype, length, soft):
     """Strided, transposed, reversed and broadcast scores give the bits of contiguous ones."""
     rng = np.random.default_rng(15)

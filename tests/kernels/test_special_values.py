@@ -27,7 +27,7 @@ def among_others(row, length, dtype):
     return matrix
 
 
-@pytest.mark.parametrize("length", [3, 12, 60, 131])
+@pytest.mark.parametrize("length", [3, 12, 60, 131, 300])
 @pytest.mark.parametrize("name", ROWS)
 def test_infinite_rows(implementation, dtype, name, length):
     row, probabilities, logs, total = ROWS[name]
@@ -45,7 +45,7 @@ def test_infinite_rows(implementation, dtype, name, length):
         np.testing.assert_array_equal(sums, np.array([0, total, 0], dtype))
 
 
-@pytest.mark.parametrize("length", [3, 60])
+@pytest.mark.parametrize("length", [3, 60, 300])
 @pytest.mark.parametrize(
     ("row", "label", "loss", "gradient"),
     [
@@ -67,7 +67,7 @@ def test_cross_entropy_of_infinite_rows(implementation, dtype, row, label, loss,
     np.testing.assert_array_equal(out[[0, 2]], 0)
 
 
-@pytest.mark.parametrize("length", [2, 60])
+@pytest.mark.parametrize("length", [2, 60, 300])
 def test_a_row_of_weight_zero_is_left_out(implementation, dtype, length):
     scores = np.zeros((4, length), dtype)
     scores[0, 0], scores[1, 1], scores[2] = NAN, INF, -INF

@@ -70,13 +70,23 @@ def in_the_middle(function, rows, **options):
 
 def among_impossible(function, rows, **options):
     """The scores as the 3rd, 20th and 37th of 70 classes that else cannot happen."""
-    wide = np.full((len(rows), 70), -INF, rows.dtype)
-    wide[:, [2, 19, 36][: rows.shape[1]]] = rows
+    return placed([2, 19, 36], 70, function, rows, **options)
+
+
+def last_of_many(function, rows, **options):
+    """The same as the last of 300."""
+    return placed([297, 298, 299], 300, function, rows, **options)
+
+
+def placed(places, classes, function, rows, **options):
+    places = places[: rows.shape[1]]
+    wide = np.full((len(rows), classes), -INF, rows.dtype)
+    wide[:, places] = rows
     result = function(wide, -1, **options)
-    return result if result.ndim == 1 else result[:, [2, 19, 36][: rows.shape[1]]]
+    return result if result.ndim == 1 else result[:, places]
 
 
-LAYOUTS = [in_rows, in_columns, in_the_middle, among_impossible]
+LAYOUTS = [in_rows, in_columns, in_the_middle, among_impossible, last_of_many]
 each_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
