@@ -159,6 +159,7 @@ def long_rows(normal, deepest):
         "long, largest two last": with_last(0, 60, 25),
         "long, largest two last, tied": with_last(0, 60, 60),
         "long, far first, near last": with_last(-5000, 3, 1),
+        "long, far but for the first": np.r_[3, -5000 + 2 * normal(300)][None],
         "long, near first, far last": with_last(0, 5000, 4999),
         "long, near first, very far last": with_last(0, 1e30, 5000),
         "long, far first, far last": with_last(-9000, -2000, -2500),
