@@ -53,15 +53,17 @@ Index first_of(const Element* row, Index begin, Index columns, Real wanted) {
   return j + lane;
 }
 
-// Only the block that holds the answer is read again, while it is in cache. A row has at least one vector.
+// Only the block that holds the answer is read again, while it is in cache. A row has at least two vectors; the first
+// block is one that leaves the others aligned.
 template <class Element>
 Index argmax_of_row(const Element* row, Index columns) {
   using Real = Computed<Element>;
-  constexpr Index block = 32 * lanes<Real>;
+  constexpr Index width = lanes<Real>, block = 16 * width;
+  const auto misaligned = static_cast<Index>(reinterpret_cast<std::uintptr_t>(row) / sizeof(Element) % width);
   Real most = -static_cast<Real>(infinity);
   Index begin = 0;
-  for (Index j = 0; j < columns; j += block) {
-    const Real here = largest_or_nan(row, j, columns - j < block ? columns : j + block);
+  for (Index j = 0, end = misaligned == 0 ? block : 2 * width - misaligned; j < columns; j = end, end += block) {
+    const Real here = largest_or_nan(row, j, end < columns ? end : columns);
     if (here > most || here != here) {
       most = here;
       begin = j;
