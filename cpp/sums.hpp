@@ -35,8 +35,7 @@ struct Factor {
     if constexpr (has_fma<Real>) return multiply_add(kept, hi, multiply_add(kept, lo, more));
     const auto main = two_product(kept, hi);
     const auto sum = two_sum(main.hi, more * (1 / after));
-    const Vector<Real> error = sum.lo + (main.lo + kept * lo);
-    return (sum.hi + (error - error == Vector<Real>{} ? error : Vector<Real>{})) * after;  // none of an infinite sum
+    return (sum.hi + (sum.lo + (main.lo + kept * lo))) * after;
   }
 };
 

@@ -135,9 +135,9 @@ def hard_rows(dtype):
         "huge": np.array([[1e30, 1e30, -1e30], [1e38, -1e38, 0], [1e-30, 1e-38, 0]]),
         "tiny": 1e-30 * normal((2, 60)),
     }
-    cases |= long_rows(normal, deepest)
     if not float32:
         cases["largest"] = np.array([[1.7e308, -1.7e308, 0], [1.7e308, 1.7e308, 1.6e308]])
+    cases |= long_rows(normal, deepest)
     return {name: np.ascontiguousarray(rows, dtype) for name, rows in cases.items()}
 
 
