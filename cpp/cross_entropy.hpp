@@ -16,7 +16,7 @@ namespace {
 template <class Real>
 Vector<Real> without_subnormals(Vector<Real> x) {
   constexpr Real smallest = sizeof(Real) == sizeof(float) ? static_cast<Real>(FLT_MIN) : static_cast<Real>(DBL_MIN);
-  return (x < 0 ? -x : x) < smallest ? Vector<Real>{} : x;
+  return magnitude(x) < smallest ? Vector<Real>{} : x;
 }
 
 // Exponentials at the floor are below: they would not vanish beside a large weight.
@@ -79,6 +79,8 @@ struct LossOptions {
     if (z_loss == 0) return Exact<Real>{};
     return without_stray_error(product(logsumexp, broadcast<double>(2.0 * z_loss)));
   }
+  // Its part in the gradient of a class: the slope alone may overflow.
+  Exact<Real> z_slope(Exact<Real> logsumexp, Exact<Real> probability) const { return z_slope(product(probability, logsumexp)); }
 
   template <bool tempered>
   Temperature<Real, tempered> for_all_rows() const {
@@ -125,7 +127,7 @@ struct LabelSlopes {
       const V less = spread(spread_evenly, part), last = spread(after, part);
       // What is at the floor then vanishes without being looked for.
       constexpr Real modest = static_cast<Real>(0.5);
-      if (any((less != V{}) | (last != static_cast<Real>(1.0)) | !(local.hi < modest))) {
+      if (any((less != V{}) | (last != static_cast<Real>(1.0)) | !(magnitude(local.hi) < modest))) {
         block.rewrite(part, [&](auto& kept) {
           for (V& x : kept)
             x = without_subnormals<Real>(share_plus<Real>(x, local, x == V{} ? x : -less) * last);
@@ -206,14 +208,15 @@ struct LabelCrossEntropy {
       if (smooths) each = product(reciprocal(exact<E>(smoothing.possible[group])), smooth);
       // p - t, with 1 - p as the share of the others.
       E entry = negative(product(product(inverse, rest), 1.0 - smooth));
-      entry = plus(entry, product(product(inverse, label_term), plus(z_slope, exact<E>(smooth))));
+      const E probability = product(inverse, label_term);
+      entry = plus(entry, plus(options.z_slope(logsumexp, probability), product(probability, smooth)));
       entry = plus(entry, chosen(label_quotient.hi > -infinity, negative(each), E{}));
       label_entry[group] = rounded(without_stray_error(product(entry, step))) * options.power_left();
       each_less[group] = rounded(product(each, step));
       share[group] = product(product(product(inverse, scale), one_plus(z_slope)), step);
       // Shares too small for a factor of full precision are brought in range.
       constexpr double small = sizeof(Real) == sizeof(float) ? 0x1p-80 : 0x1p-800;
-      const auto is_small = (smooths ? one : share[group].hi) < small;
+      const auto is_small = (smooths ? one : magnitude(share[group].hi)) < small;
       share[group] = scaled(share[group], is_small ? one * (1 / small) : one);
       after[group] = (is_small ? one * small : one) * options.power_left();
     }

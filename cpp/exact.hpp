@@ -60,6 +60,8 @@ inline E exact_sum(Doubles a, Doubles b) {
   if constexpr (std::is_same_v<E, Pair>) return two_sum(a, b);
   else return {a + b};
 }
+inline Doubles error_of(Single) { return Doubles{}; }
+inline Doubles error_of(Pair x) { return x.lo; }
 inline Doubles rounded(Single x) { return x.hi; }
 inline Doubles rounded(Pair x) { return x.hi + x.lo; }
 template <class Mask>

@@ -1,12 +1,11 @@
 // Runs a kernel over all rows of a matrix, whatever its strides.
 //
-// A kernel is a callable on (block, first row, number of rows). It returns a mask of the rows that need `exceptional`
-// instead: infinite scores and temperatures, for which the formulas do not hold. Of `Rows` it has then written nothing
-// to those.
+// A kernel is a callable on (block, first row, number of rows). It returns what it has found of these rows: a mask
+// `exceptional` of those that need the kernel's `exceptional` instead (infinite scores and temperatures, for which the
+// formulas do not hold), and `write(block, part)` for the others. Scores that are computed in place are not changed before.
 #pragma once
 
 #include "packing.hpp"
-
 
 namespace luce::LUCE_ISA {
 namespace {
@@ -50,8 +49,8 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
   const bool keeps_in_output =
       is_direct && scores.columns > most_columns_kept_apart && out.data != nullptr && out.data != scores.data;
   const Index padded = (scores.columns + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
-  const Index fitting =
-      (workspace.exceeds_caches ? most_scores_together_out_of_cache : most_scores_together) / scores.columns;
+  const Index most = workspace.exceeds_caches ? most_scores_together_out_of_cache : most_scores_together;
+  const Index fitting = scores.columns == 0 ? 1 : most / scores.columns;
   const Index together = fitting < 1 ? 1 : fitting > Rows<Real>::most ? Rows<Real>::most : fitting;
   Real* const kept = static_cast<Real*>(workspace.memory);
   Real* const gathered = kept + together * padded;

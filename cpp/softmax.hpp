@@ -16,7 +16,6 @@ struct Shares {
   Factor<Real> factor;
   V largest, share_of_largest;
 
-  Shares() = default;
   Shares(Bits<Real> exceptional, const Exact<Real> (&total)[Block::groups], const Terms<Real, 1>& largest)
       : exceptional(exceptional), largest(largest.value[0]) {
     constexpr double unit = 1 / Format<Real>::unit_size;
@@ -84,15 +83,13 @@ struct LogShares {
   Temperature<Real, tempered> temperature;
   V largest, log_hi, log_lo;
 
-  LogShares() = default;
   LogShares(Bits<Real> exceptional, const Temperature<Real, tempered>& temperature, const Rest<Block>& rest)
       : exceptional(exceptional), temperature(temperature), largest(rest.largest) {
     Doubles hi[Block::groups], lo[Block::groups];
     for (int group = 0; group < Block::groups; ++group) {
       const Exact<Real> log_sum = log1p(rest.sum[group]);
       hi[group] = log_sum.hi;
-      lo[group] = Doubles{};
-      if constexpr (std::is_same_v<Exact<Real>, Pair>) lo[group] = log_sum.lo;
+      lo[group] = error_of(log_sum);
     }
     log_hi = Block::narrow(hi);
     for (int group = 0; group < Block::groups; ++group) lo[group] += hi[group] - widened(log_hi, group);
@@ -168,9 +165,8 @@ struct LogSumExp {
   Written<Block> operator()(Block& block, Index i, int count) const {
     const Rest<Block> rest = rest_of(block, temperatures_of<Real, false>({}, i, count));
     Doubles result[Block::groups];
-    for (int group = 0; group < Block::groups; ++group) {
+    for (int group = 0; group < Block::groups; ++group)
       result[group] = rounded(plus(log1p(rest.sum[group]), exact<Exact<Real>>(widened(rest.largest, group))));
-    }
     const V narrow = Block::narrow(result);
     if (count == lanes<Real>) store(out + i, narrow);
     else store_first(out + i, narrow, count);

@@ -35,7 +35,8 @@ struct Factor {
     if constexpr (has_fma<Real>) return multiply_add(kept, hi, multiply_add(kept, lo, more));
     const auto main = two_product(kept, hi);
     const auto sum = two_sum(main.hi, more * (1 / after));
-    return (sum.hi + (sum.lo + (main.lo + kept * lo))) * after;
+    const Vector<Real> whole = sum.hi + (sum.lo + (main.lo + kept * lo));
+    return (is_infinite(sum.hi) ? sum.hi : whole) * after;
   }
 };
 
@@ -49,13 +50,12 @@ Factor<typename Block::Real> factor_of(const Exact<typename Block::Real> (&share
   for (int group = 0; group < Block::groups; ++group) {
     // Parts of a product that is not fused are kept out of the subnormal range.
     Doubles spare = broadcast<double>(1.0);
-    if constexpr (!has_fma<Real>) spare = share[group].hi < 0x1p256 ? spare * 0x1p256 : spare;
+    if constexpr (!has_fma<Real>) spare = magnitude(share[group].hi) < 0x1p256 ? spare * 0x1p256 : spare;
     after[group] = 1.0 / spare;
-    hi[group] = share[group].hi * (spare / Format<Real>::unit_size);
-    lo[group] = Doubles{};
-    if constexpr (std::is_same_v<Exact<Real>, Pair>)
-      lo[group] = hi[group] > most ? Doubles{} : share[group].lo * (spare / Format<Real>::unit_size);
-    hi[group] = hi[group] > most ? broadcast<double>(most) : hi[group];
+    const Exact<Real> all = scaled(share[group], spare / Format<Real>::unit_size);
+    const auto too_large = magnitude(all.hi) > most;
+    hi[group] = too_large ? (all.hi < 0 ? broadcast<double>(-most) : broadcast<double>(most)) : all.hi;
+    lo[group] = too_large ? Doubles{} : error_of(all);
   }
   factor.hi = Block::narrow(hi);
   for (int group = 0; group < Block::groups; ++group) lo[group] += hi[group] - widened(factor.hi, group);
@@ -101,9 +101,10 @@ Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Tempera
         const auto terms = reference.terms(x);
         sum.add(terms);
         if constexpr (keep)
-          for (int i = 0; i < count; ++i)
-            x[i] = zero_where_impossible ? (x[i] == static_cast<Real>(-infinity) ? V{} : terms.value[i])
-                                                 : terms.value[i];
+          for (int i = 0; i < count; ++i) {
+            const auto impossible = x[i] == static_cast<Real>(-infinity);
+            x[i] = zero_where_impossible ? (impossible ? V{} : terms.value[i]) : terms.value[i];
+          }
       };
       if constexpr (keep) block.keep(part, step);
       else block.visit(part, step);

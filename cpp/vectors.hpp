@@ -110,6 +110,9 @@ inline bool any(Mask mask) {
   else return any_lane(reinterpret_cast<Bits<double>>(mask));
 }
 
+template <class V>
+inline V magnitude(V x) { return x < 0 ? -x : x; }
+
 template <class Mask>
 inline int lanes_in(Mask mask) {
 #if defined(__AVX512F__)

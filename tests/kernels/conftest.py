@@ -4,6 +4,7 @@ A double's whole range is there with room to spare: `rest`, the sum of all expon
 largest one, is summed by itself, so that log(1 + rest) keeps its digits however small.
 """
 
+import math
 from types import SimpleNamespace
 
 import mpmath
@@ -77,7 +78,9 @@ class Worst:
             return
         unit = unit_in_last_place(exact if scale is None else scale, dtype)
         error = float(abs(EXACT.mpf(float(got)) - exact) / unit)
-        if not error <= self.error:
+        if math.isnan(error):
+            error = math.inf
+        if error > self.error:
             self.error, self.place = error, f"{place}: got {got!r}, exact {EXACT.nstr(exact, 20)}"
 
     def report(self, name, bound):

@@ -365,6 +365,38 @@ def test_no_rows(implementation, dtype, shape):
         assert kernel(scores, labels, None, losses, np.empty_like(scores), **options) in (-1, None)
 
 
+def test_no_classes(implementation, dtype):
+    scores, losses = np.empty((3, 0), dtype), np.full(3, 8.0)
+    implementation.cross_entropy_soft(scores, scores.copy(), None, losses, scores.copy())
+    np.testing.assert_array_equal(losses, 0)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("length", [3, 300])
+def test_a_gradient_that_overflows_is_infinite(implementation, soft, length):
+    """The slope of the z-loss is 3.4e308 at each of two equal largest scores."""
+    scores = np.full((2, length), -1e308)
+    scores[:, 1:3] = 1.7e308
+    labels = np.zeros(2, np.int64)
+    targets = np.eye(length)[labels]
+    weights = np.full(2, 2.0)
+    losses, gradient = run(
+        implementation, scores, targets if soft else labels, weights, z_loss=1.0
+    )
+    np.testing.assert_array_equal(losses, np.inf)
+    np.testing.assert_array_equal(gradient[:, 1:3], np.inf)
+    np.testing.assert_array_equal(gradient[:, 0], -2.0)
+    np.testing.assert_array_equal(gradient[:, 3:], 0.0)
+
+
+def test_the_judge_does_not_forget_nan(oracle):
+    worst = oracle.Worst()
+    for got in (1.0, np.nan, 1.0):
+        worst.see(np.float64(got), EXACT.mpf(1), np.float64, "here")
+    with pytest.raises(AssertionError, match="nan"):
+        worst.report("NaN", 2)
+
+
 @pytest.mark.parametrize("bad", [-1, 3, -(2**62)])
 def test_a_label_out_of_range_is_named_and_nothing_written(implementation, dtype, bad):
     """Also in a row of weight 0."""
