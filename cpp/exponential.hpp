@@ -110,8 +110,9 @@ template <int count>
   if (has_lo)
     for (int i = 0; i < count; ++i) x[i] = x[i] + x_lo[i];
   for (int i = 0; i < count; ++i)
-    terms.main[i] = as_vector((as_bits(m[i]) << (Format<float>::mantissa - table_bits)) +
-                              look_up(power_table.bits, as_bits(m[i])));
+    terms.main[i] = reinterpret_cast<Floats>(
+        (reinterpret_cast<Words>(m[i]) << (Format<float>::mantissa - table_bits)) +
+        reinterpret_cast<Words>(look_up(power_table.bits, as_bits(m[i]))));
   for (int i = 0; i < count; ++i) {
     Floats slope;
     if constexpr (table_bits == 4) {

@@ -68,7 +68,10 @@ struct Share {
   void work(bool (*poll)(void*), void* poll_context) {
     void* memory = nullptr;
     for (Index task = next++; task < job.tasks; task = next++) {
-      if (!is_cancelled()) {
+      Index dealt_with = 1;
+      if (is_cancelled()) {
+        dealt_with += std::max<Index>(0, job.tasks - next.exchange(job.tasks));  // all that nobody has begun
+      } else {
         try {
           if (memory == nullptr) memory = thread_memory().get(job.workspace_bytes);
           job.run(job.context, task, Workspace{memory, &cancelled, poll, poll_context});
@@ -77,7 +80,7 @@ struct Share {
           cancel();
         }
       }
-      if (++finished == job.tasks) {
+      if ((finished += dealt_with) == job.tasks) {
         const std::lock_guard<std::mutex> lock(mutex);
         done.notify_all();
       }

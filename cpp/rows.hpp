@@ -84,6 +84,7 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
 // Neighbouring rows, classes far apart: several panels at a time, so that memory is read in longer stretches.
 template <class Element>
 Index panels_together(const Matrix<const Element>& scores, const Matrix<Element>& out) {
+  if (has_adjacent_classes(scores, out)) return 1;  // overlapping windows have both
   if (scores.row_stride != 1 || (out.data != nullptr && out.row_stride != 1)) return 1;
   const Index fitting = wide_buffer_bytes / (scores.columns * vector_bytes);
   return fitting < 1 ? 1 : fitting > 8 ? 8 : fitting;

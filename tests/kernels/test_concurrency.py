@@ -173,7 +173,7 @@ def test_an_interrupt_is_heard_at_once(call, threads):
     assert process.returncode == 0, err
     delay = float(out) - sent
     print(f"{call}, {threads} threads: heard after {delay:.3f} s")
-    assert 0 <= delay < 1
+    assert 0 <= delay < 0.2
 
 
 def resident():
@@ -206,6 +206,6 @@ def test_memory_over_many_small_calls():
 
     call(500)
     before = resident()
-    call(10_000)
+    call(50_000)  # a million calls
     print(f"RSS grew by {resident() - before}")
     assert resident() - before < 2e6

@@ -209,6 +209,18 @@ def test_indices_over_several_axes_are_for_unravel_index():
         np.testing.assert_array_equal(values[tuple(at)], values.max(axis=axes, keepdims=True))
 
 
+@each_float
+@pytest.mark.parametrize("length", [3, 60, 128, 700])
+def test_windows_that_overlap(length, dtype):
+    """Rows and classes are both adjacent in memory."""
+    rng = np.random.default_rng(8)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        rng.standard_normal(1000).astype(dtype), length
+    )
+    for function in (luce.softmax, luce.log_softmax, luce.logsumexp, luce.argmax):
+        np.testing.assert_array_equal(function(windows), function(windows.copy()))
+
+
 @pytest.mark.parametrize("length", [1, 2, 7, 33, 500])
 @each_dtype
 def test_the_first_of_equals_and_of_nan(length, dtype):
