@@ -380,9 +380,7 @@ def test_a_gradient_that_overflows_is_infinite(implementation, soft, length):
     labels = np.zeros(2, np.int64)
     targets = np.eye(length)[labels]
     weights = np.full(2, 2.0)
-    losses, gradient = run(
-        implementation, scores, targets if soft else labels, weights, z_loss=1.0
-    )
+    losses, gradient = run(implementation, scores, targets if soft else labels, weights, z_loss=1.0)
     np.testing.assert_array_equal(losses, np.inf)
     np.testing.assert_array_equal(gradient[:, 1:3], np.inf)
     np.testing.assert_array_equal(gradient[:, 0], -2.0)
