@@ -5,16 +5,20 @@
 // for all rows of a block at once.
 //
 //   each(rows, f)        f(part) for every part of the block with rows in the mask
-//   visit(part, f)       f(x), x being several vectors of scores that f may change
-//   keep(part, f)        f(x), and what x has become is kept
-//   write(part, f)       f(x), and what x has become is the result
-//   rewrite(part, f)     the same of what was kept
+//   visit(part, gather)  gather.step(x) for several vectors of scores at a time, which it may change
+//   keep(part, gather)   the same, and what x has become is kept
+//   write(part, f)       f(scores) is the result
+//   rewrite(part, f)     the same of what was kept; rewrite_but: but for one class of each row
 //   recentre(part, by)   from now on visit and keep see scores less `by`; until restore(part)
 //   hide(columns)        from now on visit and keep see -inf at one class of each row
 //   collect(...)         a total or the largest over a part, into the lanes of its rows
+//
+// What gathers is handed on by value, and returned: so its numbers stay in registers. It is told to settle() when it has
+// taken most_steps steps, and at the end.
 #pragma once
 
 #include "exponential.hpp"
+#include "whole_lines.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
@@ -26,6 +30,12 @@ inline bool is_cancelled(const Workspace& workspace) {
 inline bool is_given_up(const Workspace& workspace) {
   return is_cancelled(workspace) || (workspace.poll != nullptr && workspace.poll(workspace.poll_context));
 }
+
+// After so many steps a gatherer settles.
+constexpr Index most_steps = 64;
+
+// Scores are asked for so far ahead of their use: the hardware looks ahead no further than a page.
+constexpr Index prefetch_bytes = 8192;
 
 struct Nowhere {};
 inline Nowhere operator+(Nowhere, Index) { return {}; }
@@ -50,6 +60,50 @@ inline Vector<Real> largest_lane(Vector<Real> x) {
   return folded<Real>(x, [](Vector<Real> a, Vector<Real> b) { return maximum(a, b); });
 }
 
+// The first place of the room that stands in its page where `other` does. A load is taken to depend on stores under way to
+// the same place of any page, and those past the caches are long under way.
+constexpr Index page_bytes = 4096;
+template <class Real>
+Real* at_page_offset_of(const Real* other, Real* room) {
+  const auto distance = reinterpret_cast<std::uintptr_t>(other) - reinterpret_cast<std::uintptr_t>(room);
+  return room + distance % page_bytes / sizeof(Real);
+}
+
+template <class Real>
+struct Recentred {
+  Vector<Real> by;
+  template <int count>
+  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
+    for (Vector<Real>& part : x) part -= by;
+  }
+  void settle() {}
+};
+
+// Gathers the largest scores of every fourth vector, lane by lane.
+template <class Real>
+struct FourLargest {
+  Vector<Real> best[4];
+  template <int count>
+  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
+    for (int i = 0; i < count; ++i) best[i] = maximum(x[i], best[i]);
+  }
+  void settle() {}
+};
+
+// Gathers, lane by lane, the largest score and the largest but one.
+template <class Real>
+struct TwoLargest {
+  Vector<Real> best, second;
+  template <int count>
+  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
+    for (const Vector<Real>& part : x) {
+      second = maximum(minimum(best, part), second);
+      best = maximum(part, best);
+    }
+  }
+  void settle() {}
+};
+
 template <class Scalar>
 class Rows {
  public:
@@ -59,13 +113,15 @@ class Rows {
   static constexpr int most = lanes<double>;
   static constexpr int groups = 1;
 
-  // `kept` may be `out`, if neither is `scores`; it has rows of whole vectors otherwise.
-  Rows(const Matrix<const Real>& scores, Real* kept, Index kept_stride, const Matrix<Real>& out,
+  // `kept` may be `out`, if neither is `scores`; it has rows of whole vectors otherwise. With `lines`
+  // (or null) results go through them; rows of `kept` then have a page to spare.
+  Rows(const Matrix<const Real>& scores, Real* kept, Index kept_stride, const Matrix<Real>& out, WholeLines<Real>* lines,
        const Workspace& workspace)
-      : count_(static_cast<int>(scores.rows)), columns_(scores.columns), workspace_(&workspace) {
+      : count_(static_cast<int>(scores.rows)), columns_(scores.columns), lines_(lines), workspace_(&workspace) {
     for (int row = 0; row < count_; ++row) {
       scores_[row] = source_[row] = scores.data + row * scores.row_stride;
-      kept_[row] = kept + row * kept_stride;
+      Real* const room = kept + row * kept_stride;
+      kept_[row] = lines == nullptr ? room : at_page_offset_of(out.data + row * out.row_stride, room);
       out_[row] = out.data + row * out.row_stride;
       hidden_[row] = -1;
     }
@@ -77,20 +133,22 @@ class Rows {
       if (rows[row]) f(row);
   }
 
-  template <class F>
-  void visit(int row, F f) const { pass(source_[row], Nowhere{}, columns_, hidden_[row], f); }
-  // The same, writing the scores as they are into the output already.
-  template <class F>
-  void visit_early(int row, F f) {
-    if (kept_[row] == out_[row]) pass<true>(source_[row], out_[row], columns_, hidden_[row], f);
-    else visit(row, f);
+  template <class Gather>
+  [[gnu::always_inline]] Gather visit(int row, Gather gather) const {
+    return pass(source_[row], Nowhere{}, columns_, hidden_[row], gather);
+  }
+  template <class Gather>
+  [[gnu::always_inline]] Gather keep(int row, Gather gather) {
+    return pass(source_[row], kept_[row], columns_, hidden_[row], gather);
   }
   template <class F>
-  void keep(int row, F f) { pass(source_[row], kept_[row], columns_, hidden_[row], f); }
+  [[gnu::always_inline]] void write(int row, F f) { produce(scores_[row], out_[row], -1, V{}, f); }
   template <class F>
-  void write(int row, F f) { pass(scores_[row], out_[row], columns_, -1, f); }
+  [[gnu::always_inline]] void rewrite(int row, F f) { produce(kept_[row], out_[row], -1, V{}, f); }
   template <class F>
-  void rewrite(int row, F f) { pass(kept_[row], out_[row], columns_, -1, f); }
+  [[gnu::always_inline]] void rewrite_but(int row, const Index* columns, V values, F f) {
+    produce(kept_[row], out_[row], columns[row], spread(values, row), f);
+  }
   // The same with targets beside the scores, or beside what was kept: f(x, target).
   template <class F>
   void visit_with(int row, const Real* targets, F f) const { pass_with(scores_[row], targets, Nowhere{}, f); }
@@ -98,9 +156,7 @@ class Rows {
   void rewrite_with(int row, const Real* targets, F f) { pass_with(kept_[row], targets, out_[row], f); }
 
   void recentre(int row, V by) {
-    pass(scores_[row], kept_[row], columns_, -1, [&](auto& x) {
-      for (V& part : x) part -= by;
-    });
+    pass(scores_[row], kept_[row], columns_, -1, Recentred<Real>{by});
     source_[row] = kept_[row];
   }
   void restore(int row) { source_[row] = scores_[row]; }
@@ -113,7 +169,6 @@ class Rows {
     for (int row = 0; row < count_; ++row) x[row] = scores_[row][hidden_[row]];
     return x;
   }
-  void put_at(int row, const Index* columns, V x) { out_[row][columns[row]] = x[row]; }
 
   // The largest number, -inf when there is none, and the largest but one.
   V largest(int row) const { return largest_of_first(row, columns_); }
@@ -123,9 +178,9 @@ class Rows {
   V sample_second(int row) const { return second_of_first(row, sample_columns()); }
 
   static void collect(V x, int row, V& to) { to = lane_is<Real>(row) ? x : to; }
-  [[gnu::always_inline]] static void collect(TermSum<Real>& sum, int row, Exact<Real> (&totals)[groups]) {
+  static void collect(const TermSum<Real>& sum, int row, Exact<Real> (&totals)[groups]) {
     Exact<Real> parts[luce::LUCE_ISA::groups<Real>];
-    sum.finish(parts);
+    sum.totals(parts);
     collect(parts, row, totals);
   }
   static void collect(const Exact<Real> (&parts)[luce::LUCE_ISA::groups<Real>], int row, Exact<Real> (&totals)[groups]) {
@@ -151,39 +206,49 @@ class Rows {
  private:
   static constexpr Index width = lanes<Real>;
 
-  // What is stored is what f leaves, or, with `unchanged`, what it is given.
-  template <bool unchanged = false, class To, class F>
-  [[gnu::always_inline]] void pass(const Real* from, To to, Index columns, Index hidden, F f) const {
-    constexpr Index segment = Index{1} << 20, step = 4 * width;
+  // What is stored is what `gather` leaves.
+  template <class To, class Gather>
+  [[gnu::always_inline]] Gather pass(const Real* from, To to, Index columns, Index hidden, Gather gather) const {
+    constexpr Index step = 4 * width, stretch = most_steps * step, patience = Index{1} << 20;
+    static_assert(patience % stretch == 0);
     const Index hidden_step = hidden < 0 ? -1 : hidden / step * step;
     const auto without_hidden = [&](V x, Index at) {
       return lane_is<Real>(static_cast<int>(hidden - at)) ? broadcast<Real>(-infinity) : x;
     };
     Index j = 0;
     while (j + step <= columns) {
-      const Index end = columns - j < segment ? columns : j + segment;
+      const Index end = columns - j < stretch ? columns : j + stretch;
       for (; j + step <= end; j += step) {
         V x[4];
         for (int i = 0; i < 4; ++i) x[i] = load(from + j + i * width);
+        for (int i = 0; i < 4; ++i) __builtin_prefetch(from + j + i * width + prefetch_bytes / sizeof(Real));
         if (__builtin_expect(j == hidden_step, 0))
           for (int i = 0; i < 4; ++i) x[i] = without_hidden(x[i], j + i * width);
-        if constexpr (unchanged)
-          for (int i = 0; i < 4; ++i) store(to + (j + i * width), x[i]);
-        f(x);
-        if constexpr (!unchanged)
-          for (int i = 0; i < 4; ++i) store(to + (j + i * width), x[i]);
+        gather.step(x);
+        for (int i = 0; i < 4; ++i) store(to + (j + i * width), x[i]);
       }
-      if (j >= segment && is_given_up(*workspace_)) return;
+      gather.settle();
+      if (j % patience == 0 && is_given_up(*workspace_)) return gather;
     }
     for (; j < columns; j += width) {
       const int count = columns - j < width ? static_cast<int>(columns - j) : static_cast<int>(width);
       V x[1] = {count == width ? load(from + j) : load_first(from + j, count, -infinity)};
       if (j <= hidden && hidden < j + width) x[0] = without_hidden(x[0], j);
-      const V given = x[0];
-      f(x);
-      if (count == width) store(to + j, unchanged ? given : x[0]);
-      else store_first(to + j, unchanged ? given : x[0], count);
+      gather.step(x);
+      if (count == width) store(to + j, x[0]);
+      else store_first(to + j, x[0], count);
     }
+    gather.settle();
+    return gather;
+  }
+
+  template <class F>
+  [[gnu::always_inline]] void produce(const Real* from, Real* to, Index but, V value, F f) const {
+    if (lines_ != nullptr) lines_->write(from, to, columns_, but, value, f);
+    else
+      each_result(
+          from, 0, columns_, but, value, f, [&](Index j, V x, int count) { store_first(to + j, x, count); },
+          [&](Index j, V x) { store(to + j, x); });
   }
 
   template <class To, class F>
@@ -208,32 +273,24 @@ class Rows {
   }
 
   V largest_of_first(int row, Index columns) const {
-    V best[4];
-    for (V& part : best) part = broadcast<Real>(-infinity);
-    pass(scores_[row], Nowhere{}, columns, hidden_[row], [&](auto& x) {
-      constexpr int count = sizeof x / sizeof x[0];
-      for (int i = 0; i < count; ++i) best[i] = maximum(x[i], best[i]);
-    });
+    const V none = broadcast<Real>(-infinity);
+    const auto [best] = pass(scores_[row], Nowhere{}, columns, hidden_[row], FourLargest<Real>{{none, none, none, none}});
     return largest_lane<Real>(maximum(maximum(best[0], best[1]), maximum(best[2], best[3])));
   }
 
   V second_of_first(int row, Index columns) const {
-    V best = broadcast<Real>(-infinity), second = best;
-    pass(scores_[row], Nowhere{}, columns, hidden_[row], [&](auto& scores) {
-      for (V x : scores) {
-        second = maximum(minimum(best, x), second);
-        best = maximum(x, best);
-      }
-    });
+    const V none = broadcast<Real>(-infinity);
+    const auto [best, second] = pass(scores_[row], Nowhere{}, columns, hidden_[row], TwoLargest<Real>{none, none});
     // Of the lanes' best only one is the best.
     const V largest = largest_lane<Real>(best);
     const auto tied = best == largest;
-    const V others = lanes_in(tied) > 1 ? largest : tied ? broadcast<Real>(-infinity) : best;
+    const V others = lanes_in(tied) > 1 ? largest : tied ? none : best;
     return largest_lane<Real>(maximum(others, second));
   }
 
   int count_;
   Index columns_;
+  WholeLines<Real>* lines_;
   const Workspace* workspace_;
   const Real* scores_[most];
   const Real* source_[most];
@@ -257,16 +314,19 @@ class Panel {
   template <class F>
   void each(Bits<Real>, F f) { f(AllRows{}); }
 
+  template <class Gather>
+  [[gnu::always_inline]] Gather visit(AllRows, Gather gather) const { return pass<false>(source_, nullptr, gather); }
+  template <class Gather>
+  [[gnu::always_inline]] Gather keep(AllRows, Gather gather) { return pass<true>(source_, source_, gather); }
   template <class F>
-  void visit(AllRows, F f) const { pass<false>(source_, nullptr, f); }
+  [[gnu::always_inline]] void write(AllRows, F f) { produce(buffer_, f); }
   template <class F>
-  void visit_early(AllRows, F f) const { pass<false>(source_, nullptr, f); }
+  [[gnu::always_inline]] void rewrite(AllRows, F f) { produce(source_, f); }
   template <class F>
-  void keep(AllRows, F f) { pass<true>(source_, source_, f); }
-  template <class F>
-  void write(AllRows, F f) { pass<true>(buffer_, buffer_, f); }
-  template <class F>
-  void rewrite(AllRows, F f) { pass<true>(source_, buffer_, f); }
+  [[gnu::always_inline]] void rewrite_but(AllRows, const Index* columns, V values, F f) {
+    produce(source_, f);
+    for (int row = 0; row < count_; ++row) buffer_[columns[row]][row] = values[row];
+  }
 
   void recentre(AllRows, V by) {
     for (Index j = 0; j < columns_; ++j) spare_[j] = buffer_[j] - by;
@@ -280,28 +340,25 @@ class Panel {
     }
   }
   V hidden_scores() const { return hidden_scores_; }
-  void put_at(AllRows, const Index* columns, V x) {
-    for (int row = 0; row < count_; ++row) buffer_[columns[row]][row] = x[row];
-  }
-
   V largest(AllRows) const {
     V best = broadcast<Real>(-infinity);
     for (Index j = 0; j < columns_; ++j) best = maximum(buffer_[j], best);
     return best;
   }
   V second(AllRows) const {
-    V best = broadcast<Real>(-infinity), second = best;
+    const V none = broadcast<Real>(-infinity);
+    TwoLargest<Real> all{none, none};
     for (Index j = 0; j < columns_; ++j) {
-      second = maximum(minimum(best, buffer_[j]), second);
-      best = maximum(buffer_[j], best);
+      V x[1] = {buffer_[j]};
+      all.step(x);
     }
-    return second;
+    return all.second;
   }
   V sample(AllRows part) const { return largest(part); }
   V sample_second(AllRows part) const { return second(part); }
 
   static void collect(V x, AllRows, V& to) { to = x; }
-  static void collect(TermSum<Real>& sum, AllRows, Exact<Real> (&totals)[groups]) { sum.finish(totals); }
+  static void collect(const TermSum<Real>& sum, AllRows, Exact<Real> (&totals)[groups]) { sum.totals(totals); }
   static void collect(const Exact<Real> (&parts)[groups], AllRows, Exact<Real> (&totals)[groups]) {
     for (int group = 0; group < groups; ++group) totals[group] = parts[group];
   }
@@ -314,21 +371,32 @@ class Panel {
   static V narrow(const Doubles (&x)[groups]) { return narrowed<Real>(x); }
 
  private:
-  template <bool write_back, class F>
-  void pass(const V* from, V* to, F f) const {
+  template <bool keeps, class Gather>
+  [[gnu::always_inline]] Gather pass(const V* from, V* to, Gather gather) const {
     Index j = 0;
-    for (; j + 4 <= columns_; j += 4) {
-      V x[4];
-      for (int i = 0; i < 4; ++i) x[i] = from[j + i];
-      f(x);
-      if constexpr (write_back)
-        for (int i = 0; i < 4; ++i) to[j + i] = x[i];
+    while (j + 4 <= columns_) {
+      const Index end = columns_ - j < 4 * most_steps ? columns_ : j + 4 * most_steps;
+      for (; j + 4 <= end; j += 4) {
+        V x[4];
+        for (int i = 0; i < 4; ++i) x[i] = from[j + i];
+        gather.step(x);
+        if constexpr (keeps)
+          for (int i = 0; i < 4; ++i) to[j + i] = x[i];
+      }
+      gather.settle();
     }
     for (; j < columns_; ++j) {
       V x[1] = {from[j]};
-      f(x);
-      if constexpr (write_back) to[j] = x[0];
+      gather.step(x);
+      if constexpr (keeps) to[j] = x[0];
     }
+    gather.settle();
+    return gather;
+  }
+
+  template <class F>
+  [[gnu::always_inline]] void produce(const V* from, F f) {
+    for (Index j = 0; j < columns_; ++j) buffer_[j] = f(from[j]);
   }
 
   V* buffer_;

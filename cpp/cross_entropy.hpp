@@ -128,18 +128,36 @@ struct LabelSlopes {
       // What is at the floor then vanishes without being looked for.
       constexpr Real modest = static_cast<Real>(0.5);
       if (any((less != V{}) | (last != static_cast<Real>(1.0)) | !(magnitude(local.hi) < modest))) {
-        block.rewrite(part, [&](auto& kept) {
-          for (V& x : kept)
-            x = without_subnormals<Real>(share_plus<Real>(x, local, x == V{} ? x : -less) * last);
+        block.rewrite_but(part, labels, at_label, [&](V x) {
+          return without_subnormals<Real>(share_plus<Real>(x, local, x == V{} ? x : -less) * last);
         });
       } else {
-        block.rewrite(part, [&](auto& kept) {
-          for (V& x : kept) x = without_subnormals<Real>(local.times(in_register(x)));
-        });
+        block.rewrite_but(part, labels, at_label,
+                          [&](V x) { return without_subnormals<Real>(local.times(in_register(x))); });
       }
-      block.put_at(part, labels, at_label);
     }
   }
+};
+
+// Counts the classes that can happen, and adds up how far below the largest score they are, in temperatures.
+template <class Real, bool tempered>
+struct Counting {
+  const Temperature<Real, tempered>& temperature;
+  Vector<Real> largest, down;
+  Bits<Real> minus_possible{};
+  Exact<Real> sums[groups<Real>] = {};
+
+  template <int count>
+  [[gnu::always_inline]] void step(Vector<Real> (&scores)[count]) {
+    for (const Vector<Real>& x : scores) {
+      const auto possible = x != static_cast<Real>(-infinity);
+      minus_possible += possible;
+      const Vector<Real> counted = possible ? x : largest;
+      for (int group = 0; group < groups<Real>; ++group)
+        sums[group] = plus(sums[group], temperature.exact_quotient(counted * down, largest * down, group));
+    }
+  }
+  void settle() {}
 };
 
 template <class Real, bool tempered, bool with_gradient>
@@ -259,19 +277,9 @@ struct LabelCrossEntropy {
       V largest = block.largest(part);
       largest = is_infinite(largest) ? V{} : largest;
       const Reach<Real> reach(largest);
-      Exact<Real> sums[groups<Real>] = {};
-      Bits<Real> minus_possible{};
-      block.visit(part, [&](auto& scores) {
-        for (V& x : scores) {
-          const auto possible = x != static_cast<Real>(-infinity);
-          minus_possible += possible;
-          const V counted = possible ? x : largest;
-          for (int group = 0; group < groups<Real>; ++group)
-            sums[group] = plus(sums[group], temperature.exact_quotient(counted * reach.down, largest * reach.down, group));
-        }
-      });
-      block.collect(-minus_possible, part, result.possible);
-      block.collect(sums, part, result.mean_quotient);
+      const auto all = block.visit(part, Counting<Real, tempered>{temperature, largest, reach.down});
+      block.collect(-all.minus_possible, part, result.possible);
+      block.collect(all.sums, part, result.mean_quotient);
       block.collect(largest, part, all_largest);
     });
     const Reach<Real> reach(all_largest);

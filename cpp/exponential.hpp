@@ -230,8 +230,6 @@ class TermSum {
   static constexpr double anchor = Format<Real>::unit_size * 0x1p14;  // exp(headroom) < 2^14
 
  public:
-  TermSum() { restart(); }
-
   template <int count>
   [[gnu::always_inline]] void add(const Terms<Real, count>& terms) {
     for (int i = 0; i < count; ++i) {
@@ -241,33 +239,27 @@ class TermSum {
       if constexpr (groups<Real> > 1) parts_ = multiply_add(terms.part[i], terms.main[i], parts_);
       else parts_ += terms.part[i];
     }
-    if (++additions_ == 64) flush();
   }
 
-  // The totals, over the unit, by groups of lanes.
-  [[gnu::always_inline]] void finish(Exact<Real> (&totals)[groups<Real>]) {
-    flush();
-    for (int group = 0; group < groups<Real>; ++group)
-      totals[group] = scaled(totals_[group], broadcast<double>(1 / Format<Real>::unit_size));
-  }
-
- private:
-  void restart() {
-    hi_ = broadcast<Real>(anchor);
-    lo_ = V{};
-    parts_ = V{};
-    additions_ = 0;
-  }
-  [[gnu::always_inline]] void flush() {
+  // To be called after at most 256 terms in each lane, and before the totals are asked for.
+  [[gnu::always_inline]] void settle() {
     for (int group = 0; group < groups<Real>; ++group) {
       const Doubles large = widened(hi_, group) - anchor, small = widened(lo_, group) + widened(parts_, group);
       totals_[group] = plus(totals_[group], exact_sum<Exact<Real>>(large, small));
     }
-    restart();
+    hi_ = broadcast<Real>(anchor);
+    lo_ = V{};
+    parts_ = V{};
   }
 
-  V hi_, lo_, parts_;
-  int additions_;
+  // The totals, over the unit, by groups of lanes.
+  [[gnu::always_inline]] void totals(Exact<Real> (&result)[groups<Real>]) const {
+    for (int group = 0; group < groups<Real>; ++group)
+      result[group] = scaled(totals_[group], broadcast<double>(1 / Format<Real>::unit_size));
+  }
+
+ private:
+  V hi_ = broadcast<Real>(anchor), lo_{}, parts_{};
   Exact<Real> totals_[groups<Real>] = {};
 };
 

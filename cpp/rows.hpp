@@ -10,13 +10,14 @@
 namespace luce::LUCE_ISA {
 namespace {
 
-// Rows are computed several together, so many scores of them. Out of cache fewer: what is written must not come in bursts
-// that memory cannot keep up with.
-constexpr Index most_scores_together = 4096, most_scores_together_out_of_cache = 1024;
+// Rows are computed several together, so many scores of them.
+constexpr Index most_scores_together = 4096;
 
-// Rows up to this length keep their exponentials in the workspace, which stays in the nearest cache. Longer ones keep
-// them in the output: writing it early spreads the traffic.
-constexpr Index most_columns_kept_apart = 255;
+// Rows up to this length keep their exponentials in the workspace, longer ones in the output if they can.
+constexpr Index most_columns_kept_apart = 8192;
+
+// Results of calls that exceed the caches are written past them, unless what is kept of a row would itself.
+constexpr Index most_columns_streamed = Index{1} << 17;
 
 template <class Element, class Kernel>
 void exceptional_row(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out, Index first,
@@ -46,20 +47,23 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
               const Workspace& workspace) {
   using Real = Computed<Element>;
   const bool is_direct = sizeof(Element) == sizeof(Real) && has_adjacent_classes(scores, out);
-  const bool keeps_in_output =
-      is_direct && scores.columns > most_columns_kept_apart && out.data != nullptr && out.data != scores.data;
+  const bool is_apart = is_direct && out.data != nullptr && out.data != scores.data;
+  const bool streams = is_apart && workspace.exceeds_caches && scores.columns <= most_columns_streamed;
+  const bool keeps_in_output = is_apart && !streams && scores.columns > most_columns_kept_apart;
   const Index padded = (scores.columns + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
-  const Index most = workspace.exceeds_caches ? most_scores_together_out_of_cache : most_scores_together;
-  const Index fitting = scores.columns == 0 ? 1 : most / scores.columns;
+  const Index fitting = scores.columns == 0 ? 1 : most_scores_together / scores.columns;
   const Index together = fitting < 1 ? 1 : fitting > Rows<Real>::most ? Rows<Real>::most : fitting;
+  WholeLines<Real> lines;
   Real* const kept = static_cast<Real*>(workspace.memory);
+  const Index kept_stride = padded + (streams ? page_bytes / Index{sizeof(Real)} : 0);
   Real* const gathered = kept + together * padded;
   for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += together) {
     const int count = static_cast<int>(scores.rows - i < together ? scores.rows - i : together);
     const Matrix<const Element> from = rows_of(scores, i, count);
     const Matrix<Element> to = rows_of(out, i, count);
     const auto run_block = [&](const Matrix<const Real>& from, const Matrix<Real>& to) {
-      Rows<Real> rows(from, keeps_in_output ? to.data : kept, keeps_in_output ? to.row_stride : padded, to, workspace);
+      Rows<Real> rows(from, keeps_in_output ? to.data : kept, keeps_in_output ? to.row_stride : kept_stride, to,
+                      streams ? &lines : nullptr, workspace);
       const auto results = kernel(rows, i, count);
       rows.each(~results.exceptional, [&](int row) { results.write(rows, row); });
       return results.exceptional;

@@ -35,11 +35,9 @@ struct Shares {
   void write(Block& block, Part part) const {
     const Factor<Real> local = factor.of(part);
     const V largest_here = spread(largest, part), share_here = spread(share_of_largest, part);
-    block.rewrite(part, [&](auto& kept) {
-      for (V& x : kept) {
-        const V once = in_register(x);
-        x = once == largest_here ? share_here : local.times(once);
-      }
+    block.rewrite(part, [&](V kept) {
+      const V once = in_register(kept);
+      return once == largest_here ? share_here : local.times(once);
     });
   }
 };
@@ -100,9 +98,7 @@ struct LogShares {
   void write(Block& block, Part part) const {
     const Temperature<Real, tempered> local = temperature.of(part);
     const V largest_here = spread(largest, part), hi = spread(log_hi, part), lo = spread(log_lo, part);
-    block.write(part, [&](auto& scores) {
-      for (V& x : scores) x = log_share(x, largest_here, local, hi, lo);
-    });
+    block.write(part, [&](V score) { return log_share(score, largest_here, local, hi, lo); });
   }
 
  private:

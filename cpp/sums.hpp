@@ -74,6 +74,27 @@ struct Exponentials {
   Exact<typename Block::Real> total[Block::groups] = {};
 };
 
+// Adds exponentials up, and leaves them in place of the scores.
+template <class Real, bool tempered>
+struct Adding {
+  Reference<Real, tempered> reference;
+  bool zero_where_impossible;
+  Vector<Real> best = broadcast<Real>(-infinity);
+  TermSum<Real> sum{};
+
+  template <int count>
+  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
+    best = maximum(count == 4 ? maximum(maximum(x[0], x[1]), maximum(x[2], x[count - 1])) : x[0], best);
+    const auto terms = reference.terms(x);
+    sum.add(terms);
+    for (int i = 0; i < count; ++i) {
+      const auto impossible = x[i] == static_cast<Real>(-infinity);
+      x[i] = zero_where_impossible ? (impossible ? Vector<Real>{} : terms.value[i]) : terms.value[i];
+    }
+  }
+  [[gnu::always_inline]] void settle() { sum.settle(); }
+};
+
 template <bool keep, class Block, bool tempered, class Real = typename Block::Real>
 Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Temperature<Real, tempered>& temperature,
                                     bool zero_where_impossible = false) {
@@ -93,28 +114,18 @@ Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Tempera
       const Reference<Real, tempered> reference(at, local);
       is_far = is_far || any(reference.shift() != V{});
       if (is_far) block.recentre(part, reference.shift());
-      TermSum<Real> sum;
-      V best = broadcast<Real>(-infinity);
-      const auto step = [&](auto& x) {
-        constexpr int count = sizeof x / sizeof x[0];
-        best = maximum(count == 4 ? maximum(maximum(x[0], x[1]), maximum(x[2], x[count - 1])) : x[0], best);
-        const auto terms = reference.terms(x);
-        sum.add(terms);
-        if constexpr (keep)
-          for (int i = 0; i < count; ++i) {
-            const auto impossible = x[i] == static_cast<Real>(-infinity);
-            x[i] = zero_where_impossible ? (impossible ? V{} : terms.value[i]) : terms.value[i];
-          }
-      };
-      if constexpr (keep) block.keep(part, step);
-      else block.visit(part, step);
-      const V peak = block.largest_of(best);
+      const auto adding = [&] {
+        const Adding<Real, tempered> nothing{reference, zero_where_impossible};
+        if constexpr (keep) return block.keep(part, nothing);
+        else return block.visit(part, nothing);
+      }();
+      const V peak = block.largest_of(adding.best);
       const V excess = local.quotient(local.difference(peak, at - reference.shift())).hi;
       if (!Block::is_panel && any(excess > static_cast<Real>(reference.headroom))) {
         at = is_far ? block.largest(part) : peak;
         continue;
       }
-      block.collect(sum, part, result.total);
+      block.collect(adding.sum, part, result.total);
       block.collect(at, part, result.at);
       block.collect(peak, part, result.peak);
       block.collect(infinite ? infinite_largest : is_far ? block.largest(part) : peak, part, result.largest);
@@ -129,6 +140,25 @@ template <class Block>
 struct Rest {
   typename Block::V largest;
   Exact<typename Block::Real> sum[Block::groups];
+};
+
+// Adds the exponentials of all scores up but of the largest in each lane.
+template <class Real, bool tempered>
+struct AddingLosers {
+  Reference<Real, tempered> reference;
+  Vector<Real> best = broadcast<Real>(-infinity);
+  TermSum<Real> sum{};
+
+  template <int count>
+  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
+    for (Vector<Real>& score : x) {
+      const Vector<Real> loser = minimum(best, score);
+      best = maximum(score, best);
+      score = loser;
+    }
+    sum.add(reference.terms(x));
+  }
+  [[gnu::always_inline]] void settle() { sum.settle(); }
 };
 
 template <class Block, bool tempered, class Real = typename Block::Real>
@@ -153,17 +183,8 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
       const Relation reference(at, local);
       is_far = is_far || any(reference.shift() != V{});
       if (is_far) block.recentre(part, reference.shift());
-      TermSum<Real> sum;
-      V best = broadcast<Real>(-infinity);
-      block.visit_early(part, [&](auto& x) {
-        for (V& score : x) {
-          const V loser = minimum(best, score);
-          best = maximum(score, best);
-          score = loser;
-        }
-        sum.add(reference.terms(x));
-      });
-      const V largest = block.largest_of(best);
+      auto adding = block.visit(part, AddingLosers<Real, tempered>{reference});
+      const V largest = block.largest_of(adding.best);
       const V excess = local.quotient(local.difference(largest, at - reference.shift())).hi;
       if (!is_second && any(excess > static_cast<Real>(Relation::headroom))) {
         const V second = block.second(part);
@@ -173,11 +194,12 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
         }
       }
       if constexpr (!Block::is_panel) {
-        const auto tied = best == largest;
-        sum.add(reference.terms({tied ? broadcast<Real>(-infinity) : best}));
+        const auto tied = adding.best == largest;
+        adding.sum.add(reference.terms({tied ? broadcast<Real>(-infinity) : adding.best}));
+        adding.settle();
         block.collect(static_cast<double>(lanes_in(tied)), part, ties);
       }
-      block.collect(sum, part, others);
+      block.collect(adding.sum, part, others);
       block.collect(is_far ? block.largest(part) : largest, part, rest.largest);
       block.collect(at, part, all_at);
       break;

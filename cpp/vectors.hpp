@@ -139,6 +139,26 @@ inline Doubles load(const double* from) {
 inline void store(float* to, Floats x) { __builtin_memcpy(to, &x, sizeof x); }
 inline void store(double* to, Doubles x) { __builtin_memcpy(to, &x, sizeof x); }
 
+// Past the caches, to aligned memory; `publish` makes what was streamed seen by other threads.
+#if defined(__AVX512F__)
+inline void stream(float* to, Floats x) { _mm512_stream_ps(to, x); }
+inline void stream(double* to, Doubles x) { _mm512_stream_pd(to, x); }
+#elif defined(__AVX2__)
+inline void stream(float* to, Floats x) { _mm256_stream_ps(to, x); }
+inline void stream(double* to, Doubles x) { _mm256_stream_pd(to, x); }
+#elif defined(__x86_64__)
+inline void stream(float* to, Floats x) { _mm_stream_ps(to, x); }
+inline void stream(double* to, Doubles x) { _mm_stream_pd(to, x); }
+#else
+inline void stream(float* to, Floats x) { store(to, x); }
+inline void stream(double* to, Doubles x) { store(to, x); }
+#endif
+inline void publish() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+
 // Compilers would rather load a vector again from memory for every use, or call a function to copy a few of them.
 template <class V>
 [[gnu::always_inline]] inline V in_register(V x) {

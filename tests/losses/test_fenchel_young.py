@@ -25,6 +25,9 @@ class Sparsemax:
 
     temperature = 0.5
 
+    def __repr__(self):
+        return "Sparsemax()"
+
     def __call__(self, scores):
         scores = np.asarray(scores) / self.temperature
         order = -np.sort(-scores, axis=-1)
