@@ -308,8 +308,8 @@ class Panel {
   static constexpr bool is_panel = true;
   static constexpr int groups = luce::LUCE_ISA::groups<Real>;
 
-  Panel(V* buffer, V* spare, Index columns, int count)
-      : buffer_(buffer), source_(buffer), spare_(spare), columns_(columns), count_(count) {}
+  Panel(V* buffer, V* spare, Index columns, int count, const char* ahead)
+      : buffer_(buffer), source_(buffer), spare_(spare), ahead_(ahead), columns_(columns), count_(count) {}
 
   template <class F>
   void each(Bits<Real>, F f) { f(AllRows{}); }
@@ -341,18 +341,13 @@ class Panel {
   }
   V hidden_scores() const { return hidden_scores_; }
   V largest(AllRows) const {
-    V best = broadcast<Real>(-infinity);
-    for (Index j = 0; j < columns_; ++j) best = maximum(buffer_[j], best);
-    return best;
+    const V none = broadcast<Real>(-infinity);
+    const auto [best] = pass<false>(buffer_, nullptr, FourLargest<Real>{{none, none, none, none}});
+    return maximum(maximum(best[0], best[1]), maximum(best[2], best[3]));
   }
   V second(AllRows) const {
     const V none = broadcast<Real>(-infinity);
-    TwoLargest<Real> all{none, none};
-    for (Index j = 0; j < columns_; ++j) {
-      V x[1] = {buffer_[j]};
-      all.step(x);
-    }
-    return all.second;
+    return pass<false>(buffer_, nullptr, TwoLargest<Real>{none, none}).second;
   }
   V sample(AllRows part) const { return largest(part); }
   V sample_second(AllRows part) const { return second(part); }
@@ -379,6 +374,7 @@ class Panel {
       for (; j + 4 <= end; j += 4) {
         V x[4];
         for (int i = 0; i < 4; ++i) x[i] = from[j + i];
+        for (int i = 0; i < 4; ++i) __builtin_prefetch(ahead_ + (j + i) * vector_bytes);
         gather.step(x);
         if constexpr (keeps)
           for (int i = 0; i < 4; ++i) to[j + i] = x[i];
@@ -402,6 +398,7 @@ class Panel {
   V* buffer_;
   V* source_;
   V* spare_;
+  const char* ahead_;
   V hidden_scores_{};
   Index columns_;
   int count_;

@@ -52,20 +52,15 @@ inline void each_quad(Index columns, F f) {
   if (j < columns) f(columns - quad<Real>);
 }
 
-// Rows of a panel, one after another: where they are too short for pieces, of another type than they are computed in, or
-// so long that pieces of all of them would be far apart in memory.
+// Rows of a panel, one after another: where they are too short for pieces, or of another type than they are computed in.
 template <class Real>
 struct Stage {
   static constexpr Index stride = short_columns<Real>;
   alignas(64) Real rows[lanes<Real>][stride];
 };
 
-constexpr Index most_columns_in_pieces = 24;
-
 template <class Element, class Real = Computed<Element>>
-constexpr bool is_staged(Index columns) {
-  return sizeof(Element) != sizeof(Real) || columns < quad<Real> || columns > most_columns_in_pieces;
-}
+constexpr bool is_staged(Index columns) { return sizeof(Element) != sizeof(Real) || columns < quad<Real>; }
 
 // `count` rows from row i into a buffer of one vector a class.
 template <class Element, class Real = Computed<Element>>

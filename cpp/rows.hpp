@@ -61,7 +61,7 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
     const int count = static_cast<int>(scores.rows - i < together ? scores.rows - i : together);
     const Matrix<const Element> from = rows_of(scores, i, count);
     const Matrix<Element> to = rows_of(out, i, count);
-    const auto run_block = [&](const Matrix<const Real>& from, const Matrix<Real>& to) {
+    const auto run_block = [&](const Matrix<const Real>& from, const Matrix<Real>& to) __attribute__((flatten)) {
       Rows<Real> rows(from, keeps_in_output ? to.data : kept, keeps_in_output ? to.row_stride : kept_stride, to,
                       streams ? &lines : nullptr, workspace);
       const auto results = kernel(rows, i, count);
@@ -102,8 +102,12 @@ void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const
   const Index together = panels_together(scores, out), size = scores.columns + quad<Real>;
   auto* const buffers = static_cast<Vector<Real>*>(workspace.memory);
   auto* const spare = buffers + together * size;
-  const auto compute = [&](Index i, int count, Vector<Real>* buffer) {
-    Panel<Real> panel(buffer, spare, scores.columns, count);
+  const bool is_dense = scores.row_stride == scores.columns && scores.column_stride == 1;
+  const auto ahead_of = [&](Index i) {
+    return is_dense ? reinterpret_cast<const char*>(row_of(scores, i)) + prefetch_bytes : static_cast<char*>(workspace.memory);
+  };
+  const auto compute = [&](Index i, int count, Vector<Real>* buffer) __attribute__((flatten)) {
+    Panel<Real> panel(buffer, spare, scores.columns, count, ahead_of(i));
     const auto results = kernel(panel, i, count);
     results.write(panel, AllRows{});
     if (any(results.exceptional))
@@ -116,6 +120,10 @@ void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const
               },
               [&](Index j, double value) { buffer[j][lane] = static_cast<Real>(value); });
   };
+  const bool streams = out.row_stride == out.columns && out.column_stride == 1 && out.data != nullptr &&
+                       static_cast<const void*>(out.data) != scores.data && workspace.exceeds_caches;
+  WholeLines<Real> lines;
+  Real* const stage = reinterpret_cast<Real*>(spare + size);
   Index i = 0;
   for (; together > 1 && i + together * width <= scores.rows && !is_cancelled(workspace); i += together * width) {
     for (Index j = 0; j < scores.columns; ++j)
@@ -136,7 +144,16 @@ void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const
     const int count = scores.rows - i < width ? static_cast<int>(scores.rows - i) : width;
     pack(scores, i, count, buffers);
     compute(i, count, buffers);
-    if (out.data != nullptr) unpack(buffers, i, count, out);
+    if (out.data == nullptr) continue;
+    if constexpr (sizeof(Element) == sizeof(Real)) {
+      if (streams && count == width) {
+        Real* const rows = at_page_offset_of(row_of(out, i), stage);
+        unpack(buffers, 0, count, Matrix<Real>{rows, width, out.columns, out.columns, 1});
+        lines.write(rows, row_of(out, i), width * out.columns, -1, Vector<Real>{}, [](Vector<Real> x) { return x; });
+        continue;
+      }
+    }
+    unpack(buffers, i, count, out);
   }
 }
 

@@ -43,9 +43,9 @@ class WholeLines {
   template <class F>
   [[gnu::always_inline]] void write(const Real* from, Real* to, Index count, Index but, V value, F f) {
     const auto first = static_cast<Index>((-reinterpret_cast<std::uintptr_t>(to)) % vector_bytes / sizeof(Real));
-    if (first == 0 || line_ != to + first - width) {
+    if (line_ + end_ != to) {
       flush();
-      line_ = first == 0 ? nullptr : to + first - width;
+      line_ = to + first - width;
       begin_ = static_cast<int>(width - first);
     }
     each_result(
@@ -67,11 +67,10 @@ class WholeLines {
 
  private:
   void flush() {
-    if (line_ == nullptr) return;
     if (begin_ == 0 && end_ == width) stream(line_, load(held_));
     else
       for (int lane = begin_; lane < end_; ++lane) line_[lane] = held_[lane];
-    line_ = nullptr;
+    begin_ = end_ = 0;
   }
 
   alignas(64) Real held_[lanes<Real>];
