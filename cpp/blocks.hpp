@@ -178,10 +178,21 @@ class Rows {
   V sample_second(int row) const { return second_of_first(row, sample_columns()); }
 
   static void collect(V x, int row, V& to) { to = lane_is<Real>(row) ? x : to; }
-  static void collect(const TermSum<Real>& sum, int row, Exact<Real> (&totals)[groups]) {
-    Exact<Real> parts[luce::LUCE_ISA::groups<Real>];
-    sum.totals(parts);
-    collect(parts, row, totals);
+  static void collect(const TermSum<Real>& sum, int row, Sum2<V>& totals) {
+    Sum2<V> all;
+    if constexpr (luce::LUCE_ISA::groups<Real> > 1) {
+      Doubles total{}, rest[luce::LUCE_ISA::groups<Real>];
+      for (int group = 0; group < luce::LUCE_ISA::groups<Real>; ++group)
+        total += widened(sum.total().hi, group) + widened(sum.total().lo, group);
+      total = total_of(Single{total}).hi;
+      all.hi = narrowed<Real>({total, total});
+      for (int group = 0; group < luce::LUCE_ISA::groups<Real>; ++group) rest[group] = total - widened(all.hi, group);
+      all.lo = narrowed<Real>(rest);
+    } else {
+      all = total_of(sum.total());
+    }
+    collect(all.hi, row, totals.hi);
+    collect(all.lo, row, totals.lo);
   }
   static void collect(const Exact<Real> (&parts)[luce::LUCE_ISA::groups<Real>], int row, Exact<Real> (&totals)[groups]) {
     Exact<Real> total = parts[0];
@@ -353,7 +364,7 @@ class Panel {
   V sample_second(AllRows part) const { return second(part); }
 
   static void collect(V x, AllRows, V& to) { to = x; }
-  static void collect(const TermSum<Real>& sum, AllRows, Exact<Real> (&totals)[groups]) { sum.totals(totals); }
+  static void collect(const TermSum<Real>& sum, AllRows, Sum2<V>& totals) { totals = sum.total(); }
   static void collect(const Exact<Real> (&parts)[groups], AllRows, Exact<Real> (&totals)[groups]) {
     for (int group = 0; group < groups; ++group) totals[group] = parts[group];
   }

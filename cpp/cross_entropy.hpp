@@ -47,11 +47,11 @@ struct Reach {
 };
 
 // exp of a quotient that is not positive.
-template <class E>
-E exponential_of(E quotient) {
-  const auto vanishes = quotient.hi <= -700.0;
-  const Doubles to_bits = broadcast<double>(rounder<double> + Format<double>::bias);
-  return chosen(vanishes, E{}, exponential(chosen(vanishes, E{}, quotient), to_bits));
+template <class Real>
+Sum2<Vector<Real>> exponential_of(Sum2<Vector<Real>> quotient) {
+  using V = Vector<Real>;
+  const auto vanishes = quotient.hi <= static_cast<Real>(-(sizeof(Real) == sizeof(float) ? 87 : 700));
+  return chosen(vanishes, Sum2<V>{}, exponential(chosen(vanishes, Sum2<V>{}, quotient), broadcast<Real>(plain_rounder<Real>)));
 }
 
 template <class Real>
@@ -189,8 +189,16 @@ struct LabelCrossEntropy {
     V largest = maximum(others.largest, label_score);
     result.exceptional = is_infinite(largest) | left_out;
     largest = is_infinite(largest) ? V{} : largest;
-    const V is_alone = is_infinite(others.largest) ? broadcast<Real>(1.0) : V{};
-    const Reference<Real, tempered> reference(others.at, temperature);
+    // Relative to the largest score; alone, or NaN.
+    const Sum2<V> nothing{others.total.hi - others.total.hi, V{}}, one{broadcast<Real>(1.0), V{}};
+    const Sum2<V> scale = Reference<Real, tempered>(others.at, temperature).inverse(largest);
+    const Sum2<V> rest = chosen(is_infinite(others.largest), nothing, relative<Real>(others.total, scale));
+    const auto is_largest = label_score == largest;
+    const Sum2<V> label_term =
+        chosen(is_largest, one, exponential_of<Real>(temperature.exact_quotient(label_score, largest)));
+    const Sum2<V> all = plus(rest, label_term);
+    const Sum2<V> log_of_sum = log1p(chosen(is_largest, rest, plus(all, {-one.hi, V{}})));
+    const Sum2<V> inverse_sum = reciprocal(all);
 
     Doubles weight[Block::groups], loss[Block::groups], each_less[Block::groups], label_entry[Block::groups],
         after[Block::groups];
@@ -201,15 +209,7 @@ struct LabelCrossEntropy {
       using E = Exact<Real>;
       const Doubles one = broadcast<double>(1.0);
       const E distance = temperature.exact_quotient(label_score * reach.down, largest * reach.down, group);
-      const E label_quotient = reach.restored(distance, group);
-      const auto is_largest = label_quotient.hi == 0.0;
-      const E label_term = exponential_of(label_quotient);
-      // Relative to the largest score; alone, or NaN.
-      const Doubles nothing = others.total[group].hi - others.total[group].hi;
-      const E scale = scaled(reference.scaled_inverse(largest, group), 0x1p-64 * one);
-      const E rest = chosen(widened(is_alone, group) != 0.0, exact<E>(nothing), product(scale, others.total[group]));
-      const E all = plus(rest, chosen(is_largest, exact<E>(one), label_term));
-      const E log_sum = log1p(chosen(is_largest, rest, plus(all, exact<E>(-one))));
+      const E log_sum = exactly(log_of_sum, group);
       const E logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, group), log_sum));
 
       const Doubles smooth = broadcast<double>(options.label_smoothing);
@@ -220,18 +220,19 @@ struct LabelCrossEntropy {
       loss[group] = rounded(without_stray_error(product(value, weight[group])));
       if constexpr (!with_gradient) continue;
 
-      const E inverse = reciprocal(all), z_slope = options.z_slope(logsumexp);
+      const E inverse = exactly(inverse_sum, group), z_slope = options.z_slope(logsumexp);
       const E step = product(reciprocal(exact<E>(options.near_temperature() * one)), weight[group]);
       E each{};  // what smoothing gives to every class
       if (smooths) each = product(reciprocal(exact<E>(smoothing.possible[group])), smooth);
       // p - t, with 1 - p as the share of the others.
-      E entry = negative(product(product(inverse, rest), 1.0 - smooth));
-      const E probability = product(inverse, label_term);
+      E entry = negative(product(product(inverse, exactly(rest, group)), 1.0 - smooth));
+      const E probability = product(inverse, exactly(label_term, group));
       entry = plus(entry, plus(options.z_slope(logsumexp, probability), product(probability, smooth)));
-      entry = plus(entry, chosen(label_quotient.hi > -infinity, negative(each), E{}));
+      entry = plus(entry, chosen(widened(label_score, group) > -infinity, negative(each), E{}));
       label_entry[group] = rounded(without_stray_error(product(entry, step))) * options.power_left();
       each_less[group] = rounded(product(each, step));
-      share[group] = product(product(product(inverse, scale), one_plus(z_slope)), step);
+      const E plain_scale = scaled(exactly(scale, group), one * (1 / Format<Real>::inverse_unit_size));
+      share[group] = product(product(product(inverse, plain_scale), one_plus(z_slope)), step);
       // Shares too small for a factor of full precision are brought in range.
       constexpr double small = sizeof(Real) == sizeof(float) ? 0x1p-80 : 0x1p-800;
       const auto is_small = (smooths ? one : magnitude(share[group].hi)) < small;
@@ -355,7 +356,7 @@ struct TargetCrossEntropy {
     mean_quotient[0] = Reach<Real>(largest).restored(mean_quotient[0], 0);
     const auto is_impossible = mean_quotient[0].hi == -infinity;
 
-    const E log_sum = log1p(rest.sum[0]);
+    const E log_sum = exactly(log1p(rest.sum), 0);
     const E logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, 0), log_sum));
     Doubles weight[1];
     options.template weights_of<Block>(i, count, weight);
@@ -368,7 +369,7 @@ struct TargetCrossEntropy {
       const Exponentials<Block> all = exponentials_of<true>(block, ~result.exceptional, temperature);
       const Doubles step[1] = {weight[0] / options.near_temperature()};
       const E slope = plus(mass[0], options.z_slope(logsumexp));
-      const E share[1] = {product(product(reciprocal(all.total[0]), slope), step[0])};
+      const E share[1] = {product(product(scaled(reciprocal(exactly(all.total, 0)), broadcast<double>(Format<Real>::unit_size)), slope), step[0])};
       result.factor = factor_of<Block>(share);
       result.step = Block::narrow(step);
       result.after = broadcast<Real>(options.power_left());

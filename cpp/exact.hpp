@@ -66,11 +66,12 @@ inline Doubles rounded(Single x) { return x.hi; }
 inline Doubles rounded(Pair x) { return x.hi + x.lo; }
 template <class Mask>
 inline Single chosen(Mask mask, Single a, Single b) { return {mask ? a.hi : b.hi}; }
-template <class Mask>
-inline Pair chosen(Mask mask, Pair a, Pair b) { return {mask ? a.hi : b.hi, mask ? a.lo : b.lo}; }
+template <class Mask, class V>
+inline Sum2<V> chosen(Mask mask, Sum2<V> a, Sum2<V> b) { return {mask ? a.hi : b.hi, mask ? a.lo : b.lo}; }
 // Times a power of two.
 inline Single scaled(Single x, Doubles power) { return {x.hi * power}; }
-inline Pair scaled(Pair x, Doubles power) { return {x.hi * power, x.lo * power}; }
+template <class V>
+inline Sum2<V> scaled(Sum2<V> x, V power) { return {x.hi * power, x.lo * power}; }
 
 inline Single product(Single a, Doubles b) { return {a.hi * b}; }
 inline Single product(Single a, Single b) { return {a.hi * b.hi}; }
@@ -80,31 +81,43 @@ inline Single reciprocal(Single a) { return {1.0 / a.hi}; }
 inline Single without_stray_error(Single a) { return a; }
 inline Single one_plus(Single x) { return {1.0 + x.hi}; }
 
-inline Pair product(Pair a, Doubles b) {
-  const Pair main = two_product(a.hi, b);
+template <class V>
+inline Sum2<V> product(Sum2<V> a, V b) {
+  const Sum2<V> main = two_product(a.hi, b);
   return {main.hi, main.lo + a.lo * b};
 }
 
-inline Pair product(Pair a, Pair b) {
-  const Pair main = product(a, b.hi);
+template <class V>
+inline Sum2<V> product(Sum2<V> a, Sum2<V> b) {
+  const Sum2<V> main = product(a, b.hi);
   return {main.hi, main.lo + a.hi * b.lo};
 }
 
-inline Pair plus(Pair a, Pair b) {
-  const Pair main = two_sum(a.hi, b.hi);
+template <class V>
+inline Sum2<V> plus(Sum2<V> a, Sum2<V> b) {
+  const Sum2<V> main = two_sum(a.hi, b.hi);
   return {main.hi, main.lo + (a.lo + b.lo)};
 }
 
 inline Pair negative(Pair a) { return {-a.hi, -a.lo}; }
 
-inline Pair reciprocal(Pair a) {
-  const Doubles guess = 1.0 / a.hi;
-  const Pair unit = two_product(a.hi, guess);
-  return {guess, guess * (((1.0 - unit.hi) - unit.lo) - a.lo * guess)};
+template <class V>
+inline Sum2<V> reciprocal(Sum2<V> a) {
+  const V guess = 1 / a.hi;
+  const Sum2<V> unit = two_product(a.hi, guess);
+  return {guess, guess * (((1 - unit.hi) - unit.lo) - a.lo * guess)};
+}
+
+// A group of a pair's lanes.
+template <class V>
+inline auto exactly(Sum2<V> x, int group) {
+  if constexpr (sizeof(x.hi[0]) == sizeof(float)) return Single{widened(x.hi, group) + widened(x.lo, group)};
+  else return x;
 }
 
 // The error term of an infinite or huge result is itself infinite or NaN, and means nothing.
-inline Pair without_stray_error(Pair a) { return {a.hi, a.lo - a.lo == 0.0 ? a.lo : Doubles{}}; }
+template <class V>
+inline Sum2<V> without_stray_error(Sum2<V> a) { return {a.hi, a.lo - a.lo == V{} ? a.lo : V{}}; }
 
 inline Pair one_plus(Pair x) {
   const Pair sum = two_sum(broadcast<double>(1.0), x.hi);

@@ -21,12 +21,18 @@ struct Format<float> {
   static constexpr int mantissa = 23, bias = 127, unit = 32, smallest = -125;
   static constexpr double near = 1024;
   static constexpr double unit_size = 0x1p32;
+  static constexpr int inverse_unit = 40;
+  static constexpr double inverse_unit_size = 0x1p40;
+  static constexpr double least = 110;  // exp(-least) is nothing to a result
 };
 template <>
 struct Format<double> {
   static constexpr int mantissa = 52, bias = 1023, unit = 200, smallest = -1021;
   static constexpr double near = 2048;
   static constexpr double unit_size = 0x1p200;
+  static constexpr int inverse_unit = 64;
+  static constexpr double inverse_unit_size = 0x1p64;
+  static constexpr double least = 750;
 };
 
 // x + rounder has the nearest multiple of the table's step, or the nearest integer, in its lowest bits.
@@ -145,19 +151,18 @@ inline Pair exponential(Doubles x, Doubles x_lo, Doubles rounder) {
   return {y.hi * power, y.lo * power};
 }
 
+// exp of a pair, times the power of two in the rounder: of doubles good to about 2^-62, of floats to 2^-28.
 inline Pair exponential(Pair x, Doubles rounder) { return exponential(x.hi, x.lo, rounder); }
-
-// Good to about 2^-37.
-inline Single exponential(Single x, Doubles rounder) {
-  const Doubles m = multiply_add(x.hi, broadcast<double>(log2_e), rounder);
-  const Doubles n = m - rounder;
-  Doubles r = multiply_add(n, broadcast<double>(-0x1.62e42fef8p-1), x.hi);
-  r = multiply_add(n, broadcast<double>(-0x1.1cf79abc9e3b4p-36), r);
-  constexpr double inverse_factorials[] = {1.0 / 40320, 1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0};
-  Doubles p = broadcast<double>(1.0 / 362880);
-  for (double coefficient : inverse_factorials) p = multiply_add(p, r, broadcast<double>(coefficient));
-  return {p * as_vector(as_bits(m) << Format<double>::mantissa)};
+inline Sum2<Floats> exponential(Sum2<Floats> x, Floats rounder) {
+  Terms<float, 1> e;
+  Floats hi[1] = {x.hi};
+  exponentials(hi, {x.lo}, true, rounder, e);
+  return fast_two_sum(e.main[0], e.part[0] * e.main[0]);
 }
+
+// The rounder that leaves exponentials as they are: the table of floats brings the bias of the exponent with it.
+template <class Real>
+constexpr double plain_rounder = rounder<Real> + (sizeof(Real) == sizeof(float) ? 0 : Format<Real>::bias);
 
 template <class Real, bool tempered>
 class Reference {
@@ -173,8 +178,7 @@ class Reference {
     const V near = is_near ? quotient : V{};
     constexpr Real to_integer = static_cast<Real>(integer_rounder<Real>);
     power_ = (near * static_cast<Real>(log2_e) + to_integer) - to_integer;
-    // The table of floats brings the bias of the exponent with it.
-    rounder_ = static_cast<Real>(rounder<Real> + F::unit + (groups<Real> > 1 ? 0 : F::bias)) - power_;
+    rounder_ = static_cast<Real>(plain_rounder<Real> + F::unit) - power_;
     floor_ = temperature.times((power_ + static_cast<Real>(F::smallest - F::unit)) * static_cast<Real>(ln_2));
   }
 
@@ -206,14 +210,15 @@ class Reference {
     return e;
   }
 
-  // 2^64 2^N exp(-score / temperature), for a score not below the reference: 0 when that is too small.
-  Exact<Real> scaled_inverse(V score, int group) const {
-    const Exact<Real> q = temperature_.exact_quotient(score, shift_, group);
-    const Doubles power = widened(power_, group);
-    const auto vanishes = q.hi - power * ln_2 > 750.0;
-    const Exact<Real> e = exponential(chosen(vanishes, Exact<Real>{}, negative(q)),
-                                      (rounder<double> + (Format<double>::bias + 64)) + (vanishes ? Doubles{} : power));
-    return chosen(vanishes, Exact<Real>{}, e);
+  // 2^N exp(-score / temperature) with a unit of its own, for a score not below the reference: 0 when that is too small.
+  Sum2<V> inverse(V score) const {
+    const V difference = tempered ? temperature_.difference(score, shift_) : score - shift_;
+    const Sum2<V> q = temperature_.quotient(difference);
+    const auto vanishes = q.hi - power_ * static_cast<Real>(ln_2) > static_cast<Real>(F::least);
+    const V power = vanishes ? V{} : power_;
+    const Sum2<V> exact{vanishes ? V{} : -q.hi, vanishes ? V{} : -q.lo};
+    const Sum2<V> e = exponential(exact, static_cast<Real>(plain_rounder<Real> + F::inverse_unit) + power);
+    return {vanishes ? V{} : e.hi, vanishes ? V{} : e.lo};
   }
 
  private:
@@ -241,26 +246,20 @@ class TermSum {
     }
   }
 
-  // To be called after at most 256 terms in each lane, and before the totals are asked for.
+  // To be called after at most 256 terms in each lane, and before the total is asked for.
   [[gnu::always_inline]] void settle() {
-    for (int group = 0; group < groups<Real>; ++group) {
-      const Doubles large = widened(hi_, group) - anchor, small = widened(lo_, group) + widened(parts_, group);
-      totals_[group] = plus(totals_[group], exact_sum<Exact<Real>>(large, small));
-    }
+    total_ = plus(total_, two_sum(hi_ - static_cast<Real>(anchor), lo_ + parts_));
     hi_ = broadcast<Real>(anchor);
     lo_ = V{};
     parts_ = V{};
   }
 
-  // The totals, over the unit, by groups of lanes.
-  [[gnu::always_inline]] void totals(Exact<Real> (&result)[groups<Real>]) const {
-    for (int group = 0; group < groups<Real>; ++group)
-      result[group] = scaled(totals_[group], broadcast<double>(1 / Format<Real>::unit_size));
-  }
+  // Of every lane, with the unit.
+  Sum2<V> total() const { return total_; }
 
  private:
   V hi_ = broadcast<Real>(anchor), lo_{}, parts_{};
-  Exact<Real> totals_[groups<Real>] = {};
+  Sum2<V> total_{};
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace {
 // Rows up to this length are computed in panels, however they lie in memory: a row's result does not depend on how many
 // others there are.
 template <class Real>
-constexpr Index short_columns = 8 * lanes<Real>;
+constexpr Index short_columns = 16 * lanes<Real>;
 
 template <class Element>
 Element* row_of(const Matrix<Element>& matrix, Index i) {

@@ -16,19 +16,13 @@ struct Shares {
   Factor<Real> factor;
   V largest, share_of_largest;
 
-  Shares(Bits<Real> exceptional, const Exact<Real> (&total)[Block::groups], const Terms<Real, 1>& largest)
+  Shares(Bits<Real> exceptional, Sum2<V> total, const Terms<Real, 1>& largest)
       : exceptional(exceptional), largest(largest.value[0]) {
-    constexpr double unit = 1 / Format<Real>::unit_size;
-    Exact<Real> share[Block::groups];
-    Doubles of_largest[Block::groups];
-    for (int group = 0; group < Block::groups; ++group) {
-      share[group] = reciprocal(total[group]);
-      const Doubles main = widened(largest.main[0], group) * unit, part = widened(largest.part[0], group);
-      const Exact<Real> own = exact_sum<Exact<Real>>(main, groups<Real> > 1 ? part * main : part * unit);
-      of_largest[group] = rounded(product(share[group], own));
-    }
-    factor = factor_of<Block>(share);
-    share_of_largest = Block::narrow(of_largest);
+    const Sum2<V> share = reciprocal(total);
+    const V main = largest.main[0], part = largest.part[0];
+    const Sum2<V> own = product(share, fast_two_sum(main, groups<Real> > 1 ? part * main : part));
+    factor = modest_factor<Real>(share);
+    share_of_largest = own.hi + own.lo;
   }
 
   template <class Part>
@@ -79,25 +73,16 @@ struct LogShares {
   using V = typename Block::V;
   Bits<Real> exceptional;
   Temperature<Real, tempered> temperature;
-  V largest, log_hi, log_lo;
+  V largest;
+  Sum2<V> log_sum;
 
   LogShares(Bits<Real> exceptional, const Temperature<Real, tempered>& temperature, const Rest<Block>& rest)
-      : exceptional(exceptional), temperature(temperature), largest(rest.largest) {
-    Doubles hi[Block::groups], lo[Block::groups];
-    for (int group = 0; group < Block::groups; ++group) {
-      const Exact<Real> log_sum = log1p(rest.sum[group]);
-      hi[group] = log_sum.hi;
-      lo[group] = error_of(log_sum);
-    }
-    log_hi = Block::narrow(hi);
-    for (int group = 0; group < Block::groups; ++group) lo[group] += hi[group] - widened(log_hi, group);
-    log_lo = Block::narrow(lo);
-  }
+      : exceptional(exceptional), temperature(temperature), largest(rest.largest), log_sum(log1p(rest.sum)) {}
 
   template <class Part>
   void write(Block& block, Part part) const {
     const Temperature<Real, tempered> local = temperature.of(part);
-    const V largest_here = spread(largest, part), hi = spread(log_hi, part), lo = spread(log_lo, part);
+    const V largest_here = spread(largest, part), hi = spread(log_sum.hi, part), lo = spread(log_sum.lo, part);
     block.write(part, [&](V score) { return log_share(score, largest_here, local, hi, lo); });
   }
 
@@ -160,12 +145,10 @@ struct LogSumExp {
   template <class Block>
   Written<Block> operator()(Block& block, Index i, int count) const {
     const Rest<Block> rest = rest_of(block, temperatures_of<Real, false>({}, i, count));
-    Doubles result[Block::groups];
-    for (int group = 0; group < Block::groups; ++group)
-      result[group] = rounded(plus(log1p(rest.sum[group]), exact<Exact<Real>>(widened(rest.largest, group))));
-    const V narrow = Block::narrow(result);
-    if (count == lanes<Real>) store(out + i, narrow);
-    else store_first(out + i, narrow, count);
+    const Sum2<V> all = plus(log1p(rest.sum), {rest.largest, V{}});
+    const V result = all.hi + all.lo;
+    if (count == lanes<Real>) store(out + i, result);
+    else store_first(out + i, result, count);
     return {is_infinite(rest.largest)};
   }
 

@@ -40,6 +40,14 @@ struct Factor {
   }
 };
 
+// The same of a factor that is neither huge nor tiny.
+template <class Real>
+Factor<Real> modest_factor(Sum2<Vector<Real>> share) {
+  // Parts of a product that is not fused are kept out of the subnormal range.
+  const Vector<Real> spare = broadcast<Real>(has_fma<Real> ? 1.0 : 0x1p256);
+  return {share.hi * spare, share.lo * spare, 1 / spare};
+}
+
 template <class Block>
 Factor<typename Block::Real> factor_of(const Exact<typename Block::Real> (&share)[Block::groups]) {
   using Real = typename Block::Real;
@@ -71,7 +79,7 @@ struct Exponentials {
   V at{};       // what they are relative to: a Reference
   V largest{};  // the largest score, however infinite
   V peak{};     // the same less the reference's shift
-  Exact<typename Block::Real> total[Block::groups] = {};
+  Sum2<V> total{};  // with the unit
 };
 
 // Adds exponentials up, and leaves them in place of the scores.
@@ -135,11 +143,18 @@ Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Tempera
   return result;
 }
 
+// A sum and an inverse, each with its unit, multiplied.
+template <class Real>
+Sum2<Vector<Real>> relative(Sum2<Vector<Real>> total, Sum2<Vector<Real>> inverse) {
+  constexpr int mantissa = Format<Real>::mantissa, power = Format<Real>::bias - Format<Real>::unit - Format<Real>::inverse_unit;
+  return scaled(product(total, inverse), as_vector(Bits<Real>{} + (typename BitsOf<Real>::Type{power} << mantissa)));
+}
+
 // What a block's rows sum to without one of their largest: relative to that, and however small, it has all its digits.
 template <class Block>
 struct Rest {
   typename Block::V largest;
-  Exact<typename Block::Real> sum[Block::groups];
+  Sum2<typename Block::V> sum;
 };
 
 // Adds the exponentials of all scores up but of the largest in each lane.
@@ -167,10 +182,8 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
   using Relation = Reference<Real, tempered>;
   Rest<Block> rest;
   rest.largest = V{};
-  V all_at{}, alone{};
-  Doubles ties[Block::groups];
-  for (Doubles& part : ties) part = broadcast<double>(1.0);
-  Exact<Real> others[Block::groups] = {};
+  V all_at{}, alone{}, ties = broadcast<Real>(1.0);
+  Sum2<V> others{};
   block.each(~Bits<Real>{}, [&](auto part) {
     const Temperature<Real, tempered> local = temperature.of(part);
     // Relative to the largest but one the sum is at least 1, or nearly: any score not far below it may stand for it.
@@ -197,7 +210,7 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
         const auto tied = adding.best == largest;
         adding.sum.add(reference.terms({tied ? broadcast<Real>(-infinity) : adding.best}));
         adding.settle();
-        block.collect(static_cast<double>(lanes_in(tied)), part, ties);
+        block.collect(broadcast<Real>(lanes_in(tied)), part, ties);
       }
       block.collect(adding.sum, part, others);
       block.collect(is_far ? block.largest(part) : largest, part, rest.largest);
@@ -205,15 +218,10 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
       break;
     }
   });
-  const Relation reference(all_at, temperature);
-  for (int group = 0; group < Block::groups; ++group) {
-    const Exact<Real> relative = scaled(product(reference.scaled_inverse(rest.largest, group), others[group]),
-                                        broadcast<double>(0x1p-64));
-    // Alone, or NaN.
-    const Exact<Real> nothing = exact<Exact<Real>>(others[group].hi - others[group].hi);
-    rest.sum[group] = plus(exact<Exact<Real>>(ties[group] - 1.0),
-                           chosen(widened(alone, group) != 0.0, nothing, relative));
-  }
+  // Alone, or NaN.
+  const V nothing = others.hi - others.hi;
+  const Sum2<V> below = relative<Real>(others, Relation(all_at, temperature).inverse(rest.largest));
+  rest.sum = plus({ties - 1, V{}}, chosen(alone != V{}, Sum2<V>{nothing, V{}}, below));
   return rest;
 }
 

@@ -84,16 +84,19 @@ class Temperature {
     return {q.hi, multiply_add(difference, inverse_lo_, q.lo)};
   }
   // (score - from) / temperature; -inf where the score is.
+  Sum2<V> exact_quotient(V score, V from) const {
+    if constexpr (!tempered) return without_stray_error(two_sum(score, -from));
+    const Sum2<V> difference = two_sum(score * before_, -from * before_);
+    const Sum2<V> inverse = two_sum(inverse_hi_, inverse_lo_);
+    return without_stray_error(
+        product(inverse, without_stray_error(Sum2<V>{difference.hi * after_, difference.lo * after_})));
+  }
   Exact<Real> exact_quotient(V score, V from, int group) const {
     if constexpr (groups<Real> > 1) {
       const Doubles difference = widened(score, group) - widened(from, group);
       return {tempered ? difference / value_[group] : difference};
     } else {
-      if constexpr (!tempered) return without_stray_error(two_sum(score, -from));
-      const Pair difference = two_sum(score * before_, -from * before_);
-      const Pair inverse = two_sum(inverse_hi_, inverse_lo_);
-      return without_stray_error(
-          product(inverse, without_stray_error({difference.hi * after_, difference.lo * after_})));
+      return exact_quotient(score, from);
     }
   }
   Doubles value(int group) const { return value_[group]; }

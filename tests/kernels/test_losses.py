@@ -228,7 +228,7 @@ def test_infinite_rows_of_labels(
 ):
     scores = among_others([row], length, dtype)
     losses, out = run(implementation, scores, np.array([0, label, 0]), **options)
-    np.testing.assert_allclose(losses, [0, loss, 0], rtol=1e-15)
+    np.testing.assert_allclose(losses, [0, loss, 0], rtol=np.finfo(dtype).eps)
     filled = NAN if np.isnan(gradient[0]) else 0
     np.testing.assert_array_equal(out[1], [*gradient, *[filled] * (length - 3)])
     np.testing.assert_array_equal(out[::2], 0)
@@ -259,7 +259,7 @@ def test_infinite_rows_of_targets(
     filled = among_others([targets], length, dtype, 0)
     filled[::2, 0] = 1
     losses, out = run(implementation, scores, filled, z_loss=z_loss)
-    np.testing.assert_allclose(losses, [0, loss, 0], rtol=1e-15)
+    np.testing.assert_allclose(losses, [0, loss, 0], rtol=np.finfo(dtype).eps)
     beyond = NAN if np.isnan(gradient[0]) else 0
     np.testing.assert_array_equal(out[1], [*gradient, *[beyond] * (length - 3)])
     np.testing.assert_array_equal(out[::2], 0)
