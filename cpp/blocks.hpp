@@ -32,7 +32,7 @@ inline bool is_given_up(const Workspace& workspace) {
 }
 
 // After so many steps a gatherer settles.
-constexpr Index most_steps = 64;
+constexpr Index most_steps = most_terms / 4;
 
 // Scores are asked for so far ahead of their use: the hardware looks ahead no further than a page.
 constexpr Index prefetch_bytes = 8192;
@@ -110,6 +110,7 @@ class Rows {
   using Real = Scalar;
   using V = Vector<Real>;
   static constexpr bool is_panel = false;
+  using Sum = TermSum<Real, 12>;  // exp(headroom) < 2^11
   static constexpr int most = lanes<double>;
   static constexpr int groups = 1;
 
@@ -178,7 +179,7 @@ class Rows {
   V sample_second(int row) const { return second_of_first(row, sample_columns()); }
 
   static void collect(V x, int row, V& to) { to = lane_is<Real>(row) ? x : to; }
-  static void collect(const TermSum<Real>& sum, int row, Sum2<V>& totals) {
+  static void collect(const Sum& sum, int row, Sum2<V>& totals) {
     Sum2<V> all;
     if constexpr (luce::LUCE_ISA::groups<Real> > 1) {
       Doubles total{}, rest[luce::LUCE_ISA::groups<Real>];
@@ -316,6 +317,7 @@ class Panel {
  public:
   using Real = Scalar;
   using V = Vector<Real>;
+  using Sum = TermSum<Real, 2>;  // the reference is the largest
   static constexpr bool is_panel = true;
   static constexpr int groups = luce::LUCE_ISA::groups<Real>;
 
@@ -364,7 +366,7 @@ class Panel {
   V sample_second(AllRows part) const { return second(part); }
 
   static void collect(V x, AllRows, V& to) { to = x; }
-  static void collect(const TermSum<Real>& sum, AllRows, Sum2<V>& totals) { totals = sum.total(); }
+  static void collect(const Sum& sum, AllRows, Sum2<V>& totals) { totals = sum.total(); }
   static void collect(const Exact<Real> (&parts)[groups], AllRows, Exact<Real> (&totals)[groups]) {
     for (int group = 0; group < groups; ++group) totals[group] = parts[group];
   }

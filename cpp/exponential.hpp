@@ -51,6 +51,9 @@ struct Terms {
   Vector<Real> value[count], main[count], part[count];
 };
 
+// The terms that a lane may take before its sum settles. Floats: see TermSum; the table of 8 has parts twice as large.
+constexpr int most_terms = lanes<float> == 16 ? 32 : 16;
+
 // 2^(j / 16), rounded to a float, and the logarithm of what rounding took.
 constexpr std::int32_t power_bits[16] = {0x3f800000, 0x3f85aac3, 0x3f8b95c2, 0x3f91c3d3, 0x3f9837f0, 0x3f9ef532,
                                          0x3fa5fed7, 0x3fad583f, 0x3fb504f3, 0x3fbd08a4, 0x3fc5672a, 0x3fce248c,
@@ -182,7 +185,7 @@ class Reference {
     floor_ = temperature.times((power_ + static_cast<Real>(F::smallest - F::unit)) * static_cast<Real>(ln_2));
   }
 
-  static constexpr double headroom = 9.0;  // in units of the temperature
+  static constexpr double headroom = 7.5;  // in units of the temperature
 
   // What is to be subtracted from all scores before they are given to `terms`; tempered scores are given as they are.
   V shift() const { return tempered ? V{} : shift_; }
@@ -226,13 +229,14 @@ class Reference {
   V shift_, power_, rounder_, floor_;
 };
 
-// A sum of terms, lane by lane, with what rounding takes away kept: the total begins above every term, so that the
-// error of each addition is exact (Dekker). Now and then it is moved on to doubles. The sum of terms of which one is not
-// far below the unit is good to about 2^-28, relatively, of floats, and 2^-60 of doubles.
-template <class Real>
+// A sum of terms, lane by lane, with what rounding takes away kept: the total begins above every term, 2^bits units, so
+// that the error of each addition is exact (Dekker). What is kept is summed plainly. Of m terms, one of them not far below
+// the unit, that is off by m/2 2^-24 2^-5.5 relatively (the parts, up to 2^-5.5 of their terms), and m^2 2^(bits - 49):
+// so it must settle before m is large.
+template <class Real, int bits>
 class TermSum {
   using V = Vector<Real>;
-  static constexpr double anchor = Format<Real>::unit_size * 0x1p14;  // exp(headroom) < 2^14
+  static constexpr double anchor = Format<Real>::unit_size * (1 << bits);
 
  public:
   template <int count>
@@ -246,7 +250,7 @@ class TermSum {
     }
   }
 
-  // To be called after at most 256 terms in each lane, and before the total is asked for.
+  // To be called after at most `most_terms` in each lane, and before the total is asked for.
   [[gnu::always_inline]] void settle() {
     total_ = plus(total_, two_sum(hi_ - static_cast<Real>(anchor), lo_ + parts_));
     hi_ = broadcast<Real>(anchor);

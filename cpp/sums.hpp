@@ -83,12 +83,12 @@ struct Exponentials {
 };
 
 // Adds exponentials up, and leaves them in place of the scores.
-template <class Real, bool tempered>
+template <class Block, bool tempered, class Real = typename Block::Real>
 struct Adding {
   Reference<Real, tempered> reference;
   bool zero_where_impossible;
   Vector<Real> best = broadcast<Real>(-infinity);
-  TermSum<Real> sum{};
+  typename Block::Sum sum{};
 
   template <int count>
   [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
@@ -123,7 +123,7 @@ Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Tempera
       is_far = is_far || any(reference.shift() != V{});
       if (is_far) block.recentre(part, reference.shift());
       const auto adding = [&] {
-        const Adding<Real, tempered> nothing{reference, zero_where_impossible};
+        const Adding<Block, tempered> nothing{reference, zero_where_impossible};
         if constexpr (keep) return block.keep(part, nothing);
         else return block.visit(part, nothing);
       }();
@@ -158,11 +158,11 @@ struct Rest {
 };
 
 // Adds the exponentials of all scores up but of the largest in each lane.
-template <class Real, bool tempered>
+template <class Block, bool tempered, class Real = typename Block::Real>
 struct AddingLosers {
   Reference<Real, tempered> reference;
   Vector<Real> best = broadcast<Real>(-infinity);
-  TermSum<Real> sum{};
+  typename Block::Sum sum{};
 
   template <int count>
   [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
@@ -196,7 +196,7 @@ Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature
       const Relation reference(at, local);
       is_far = is_far || any(reference.shift() != V{});
       if (is_far) block.recentre(part, reference.shift());
-      auto adding = block.visit(part, AddingLosers<Real, tempered>{reference});
+      auto adding = block.visit(part, AddingLosers<Block, tempered>{reference});
       const V largest = block.largest_of(adding.best);
       const V excess = local.quotient(local.difference(largest, at - reference.shift())).hi;
       if (!is_second && any(excess > static_cast<Real>(Relation::headroom))) {

@@ -14,8 +14,6 @@ from luce.kernels.threads import num_threads
 Array = NDArray[Any]
 Axis = int | tuple[int, ...] | None
 
-# Calls up to this size take the quick way: below it the checks cost more than the computation.
-QUICK_SIZE = 4096
 # From this many numbers on a second thread pays.
 ELEMENTS_TO_SHARE = 1 << 15
 

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 from luce import kernels
 from luce.errors import DataError
 from luce.maps._rows import (
-    QUICK_SIZE,
     Array,
     Axis,
     by_rows,
@@ -18,6 +17,7 @@ from luce.maps._rows import (
     real_array,
     reduced,
     result_dtype,
+    threads_for,
 )
 
 # log 2 in two parts; the first has 42 bits, so that its product with an exponent is exact.
@@ -100,13 +100,13 @@ def logsumexp(
         and not keepdims
         and not return_sign
         and scores.ndim > 0
-        and 0 < scores.size <= QUICK_SIZE
+        and scores.size > 0
         and scores.dtype.char in "fd"
         and scores.flags.aligned
         and scores.dtype.isnative
     ):
         sums = np.empty(scores.shape[:-1], scores.dtype)
-        kernels.logsumexp(scores, sums.reshape(-1))
+        kernels.logsumexp(scores, sums.reshape(-1), 1, threads_for(scores.size))
         return sums[()]
     array = real_array(scores, "scores")
     if weights is not None:

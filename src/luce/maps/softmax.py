@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 from luce import kernels
 from luce.errors import DataError
 from luce.maps._rows import (
-    QUICK_SIZE,
     Array,
     Axis,
     batch_shape,
@@ -137,12 +136,11 @@ def _apply(
         and where is None
         and axis == -1
         and isinstance(temperature, float)
-        and scores.size <= QUICK_SIZE
         and scores.dtype.char in "fde"
     ):
         try:
             result = np.empty_like(scores) if out is None else out
-            kernel(scores, temperature, result)
+            kernel(scores, temperature, result, 1, threads_for(scores.size))
         except (TypeError, ValueError):
             pass  # what is wrong is said below
         else:
