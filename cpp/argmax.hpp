@@ -6,6 +6,10 @@
 namespace luce::LUCE_ISA {
 namespace {
 
+// Shorter rows are compared side by side.
+template <class Real>
+constexpr Index shortest_row_by_itself = 8 * lanes<Real>;
+
 // The largest score of the columns from `begin` to `end`, or NaN when there is one. The last vector covers what is left
 // over by whole vectors; it may reach back before `begin`, into columns already compared.
 template <class Element, class Real = Computed<Element>>
@@ -14,43 +18,47 @@ Real largest_or_nan(const Element* row, Index begin, Index end) {
   using V = Vector<Real>;
   V most[4];  // four at a time hide the latency of a comparison
   for (V& part : most) part = load(row + end - width);
-  auto nan = most[0] != most[0];
+  Bits<Real> nan = unordered(most[0], most[1]), other_nan{};
   Index j = begin;
-  for (; j + 4 * width <= end; j += 4 * width)
+  for (; j + 4 * width <= end; j += 4 * width) {
+    V x[4];
     for (int part = 0; part < 4; ++part) {
-      const V x = load(row + j + part * width);
-      nan |= x != x;
-      most[part] = maximum(x, most[part]);
+      x[part] = load(row + j + part * width);
+      __builtin_prefetch(reinterpret_cast<const char*>(row + j + part * width) + prefetch_bytes);
+      most[part] = maximum(x[part], most[part]);
     }
+    nan |= unordered(x[0], x[1]);
+    other_nan |= unordered(x[2], x[3]);
+  }
   for (; j + width <= end; j += width) {
     const V x = load(row + j);
-    nan |= x != x;
+    nan |= unordered(x, x);
     most[0] = maximum(x, most[0]);
   }
+  nan |= other_nan;
   if (any(nan)) return static_cast<Real>(not_a_number);
   const V all = maximum(maximum(most[0], most[1]), maximum(most[2], most[3]));
   return folded<Real>(all, [](V a, V b) { return maximum(a, b); })[0];
 }
 
-// The first column from `begin` that holds `wanted`; there is one.
-template <class Element, class Real = Computed<Element>>
-Index first_of(const Element* row, Index begin, Index columns, Real wanted) {
+// The first column from `begin` whose score is `wanted(score)`; there is one.
+template <class Element, class Wanted, class Real = Computed<Element>>
+Index first_of(const Element* row, Index begin, Index columns, Wanted wanted) {
   constexpr Index width = lanes<Real>;
-  const Vector<Real> value = wanted - Vector<Real>{};
-  const auto hits_at = [&](Index j) {
-    const Vector<Real> x = load(row + j);
-    return (x == value) | ((x != x) & (value != value));
-  };
+  const auto hits_at = [&](Index j) { return wanted(load(row + j)); };
   const Index last = columns - width;
-  Index j = begin < last ? begin : last;
-  auto hits = hits_at(j);
-  while (!any(hits)) {
-    j = j + width < last ? j + width : last;
-    hits = hits_at(j);
+  Index j = begin;
+  while (j + 4 * width <= columns &&
+         !any((hits_at(j) | hits_at(j + width)) | (hits_at(j + 2 * width) | hits_at(j + 3 * width))))
+    j += 4 * width;
+  for (;; j += width) {
+    if (j > last) j = last;
+    const auto hits = hits_at(j);
+    if (!any(hits)) continue;
+    Index lane = 0;
+    while (!hits[lane]) ++lane;
+    return j + lane;
   }
-  Index lane = width;
-  for (Index other = width; other-- > 0;) lane = hits[other] ? other : lane;
-  return j + lane;
 }
 
 // Only the block that holds the answer is read again, while it is in cache. A row has at least two vectors; the first
@@ -70,7 +78,9 @@ Index argmax_of_row(const Element* row, Index columns) {
     }
     if (here != here) break;
   }
-  return first_of(row, begin, columns, most);
+  if (most != most) return first_of(row, begin, columns, [](Vector<Real> x) { return x != x; });
+  const Vector<Real> value = most - Vector<Real>{};
+  return first_of(row, begin, columns, [&](Vector<Real> x) { return x == value; });
 }
 
 // Lanes are rows, of one vector after another: no branch depends on a score.
@@ -91,11 +101,35 @@ void argmax_of_lanes(const Element* scores, Index columns, Index class_distance,
   for (int lane = 0; lane < count; ++lane) out[lane] = best[lane / width][lane % width];
 }
 
+// The rows of a panel: the largest of each is sought first, then where it stands. Meanwhile memory `ahead` is asked for.
+template <class Real>
+void argmax_of_panel(const Vector<Real>* panel, Index columns, std::int64_t* out, int count, const char* ahead) {
+  Vector<Real> most[4];
+  for (auto& x : most) x = broadcast<Real>(-infinity);
+  auto nan = panel[0] != panel[0];
+  const auto compare = [&](Index j, int i) {
+    const Vector<Real> x = panel[j + i];
+    nan |= x != x;
+    most[i] = maximum(x, most[i]);
+    __builtin_prefetch(ahead + (j + i) * vector_bytes);
+  };
+  Index j = 0;
+  for (; j + 4 <= columns; j += 4)
+    for (int i = 0; i < 4; ++i) compare(j, i);
+  for (; j < columns; ++j) compare(j, 0);
+  const Vector<Real> largest = maximum(maximum(most[0], most[1]), maximum(most[2], most[3]));
+  Bits<Real> best{};
+  for (j = columns - 1; j >= 0; --j) best = panel[j] == largest ? Bits<Real>{} + static_cast<int>(j) : best;
+  if (any(nan))
+    for (j = columns - 1; j >= 0; --j) best = panel[j] != panel[j] ? Bits<Real>{} + static_cast<int>(j) : best;
+  for (int lane = 0; lane < count; ++lane) out[lane] = best[lane];
+}
+
 template <class Element>
 void argmax(Matrix<const Element> scores, std::int64_t* out, Workspace workspace) {
   using Real = Computed<Element>;
   constexpr Index width = lanes<Real>;
-  const bool is_short = scores.columns <= short_columns<Real>;
+  const bool is_short = scores.columns < shortest_row_by_itself<Real>;
   if (scores.column_stride == 1 && !is_short) {
     for (Index i = 0; i < scores.rows && !is_cancelled(workspace); ++i)
       out[i] = argmax_of_row(row_of(scores, i), scores.columns);
@@ -113,7 +147,7 @@ void argmax(Matrix<const Element> scores, std::int64_t* out, Workspace workspace
     for (; i < scores.rows && !is_cancelled(workspace); i += width) {
       const int count = static_cast<int>(scores.rows - i < width ? scores.rows - i : width);
       pack(scores, i, count, buffer);
-      argmax_of_lanes<1>(reinterpret_cast<const Real*>(buffer), scores.columns, width, out + i, count);
+      argmax_of_panel<Real>(buffer, scores.columns, out + i, count, ahead_of(scores, i));
     }
     return;
   }

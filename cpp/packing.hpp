@@ -62,6 +62,13 @@ struct Stage {
 template <class Element, class Real = Computed<Element>>
 constexpr bool is_staged(Index columns) { return sizeof(Element) != sizeof(Real) || columns < quad<Real>; }
 
+// What is to be asked for, a line a class, while a panel from row i on is computed.
+template <class Element>
+const char* ahead_of(const Matrix<const Element>& scores, Index i) {
+  const bool is_dense = scores.row_stride == scores.columns && scores.column_stride == 1;
+  return reinterpret_cast<const char*>(row_of(scores, i)) + (is_dense ? prefetch_bytes : 0);
+}
+
 // `count` rows from row i into a buffer of one vector a class.
 template <class Element, class Real = Computed<Element>>
 void pack(const Matrix<const Element>& scores, Index i, int count, Vector<Real>* buffer) {

@@ -102,12 +102,8 @@ void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const
   const Index together = panels_together(scores, out), size = scores.columns + quad<Real>;
   auto* const buffers = static_cast<Vector<Real>*>(workspace.memory);
   auto* const spare = buffers + together * size;
-  const bool is_dense = scores.row_stride == scores.columns && scores.column_stride == 1;
-  const auto ahead_of = [&](Index i) {
-    return is_dense ? reinterpret_cast<const char*>(row_of(scores, i)) + prefetch_bytes : static_cast<char*>(workspace.memory);
-  };
   const auto compute = [&](Index i, int count, Vector<Real>* buffer) __attribute__((flatten)) {
-    Panel<Real> panel(buffer, spare, scores.columns, count, ahead_of(i));
+    Panel<Real> panel(buffer, spare, scores.columns, count, ahead_of(scores, i));
     const auto results = kernel(panel, i, count);
     results.write(panel, AllRows{});
     if (any(results.exceptional))

@@ -103,6 +103,25 @@ inline Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return a * b + c;
 #endif
 #endif
 
+// Where either is NaN.
+#if defined(__AVX512F__)
+inline Bits<float> unordered(Floats a, Floats b) {
+  return reinterpret_cast<Bits<float>>(_mm512_movm_epi32(_mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q)));
+}
+inline Bits<double> unordered(Doubles a, Doubles b) {
+  return reinterpret_cast<Bits<double>>(_mm512_movm_epi64(_mm512_cmp_pd_mask(a, b, _CMP_UNORD_Q)));
+}
+#elif defined(__AVX2__)
+inline Bits<float> unordered(Floats a, Floats b) { return reinterpret_cast<Bits<float>>(_mm256_cmp_ps(a, b, _CMP_UNORD_Q)); }
+inline Bits<double> unordered(Doubles a, Doubles b) { return reinterpret_cast<Bits<double>>(_mm256_cmp_pd(a, b, _CMP_UNORD_Q)); }
+#elif defined(__x86_64__)
+inline Bits<float> unordered(Floats a, Floats b) { return reinterpret_cast<Bits<float>>(_mm_cmpunord_ps(a, b)); }
+inline Bits<double> unordered(Doubles a, Doubles b) { return reinterpret_cast<Bits<double>>(_mm_cmpunord_pd(a, b)); }
+#else
+inline Bits<float> unordered(Floats a, Floats b) { return reinterpret_cast<Bits<float>>((a != a) | (b != b)); }
+inline Bits<double> unordered(Doubles a, Doubles b) { return reinterpret_cast<Bits<double>>((a != a) | (b != b)); }
+#endif
+
 // Compilers differ in the type of a comparison's result.
 template <class Mask>
 inline bool any(Mask mask) {

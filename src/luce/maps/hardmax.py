@@ -22,11 +22,12 @@ from luce.maps._rows import (
     real_array,
     reduced,
     result_dtype,
+    threads_for,
 )
 
-# Calls up to these sizes are NumPy's: it has less to set up, and is quick on long rows.
-QUICK_SIZE = 1024
-QUICK_SIZE_OF_LONG_ROWS = 16384
+# Smaller calls are NumPy's: it has less to set up, and is quick on long rows.
+ROWS_FOR_NUMPY = 256
+SIZE_FOR_NUMPY = 1 << 15
 LONG_ROW = 64
 
 
@@ -75,11 +76,15 @@ def argmax(
         and axis == -1
         and scores.dtype.char in "fd"
         and scores.ndim
-        and 0
-        < scores.size
-        <= (QUICK_SIZE_OF_LONG_ROWS if scores.shape[-1] >= LONG_ROW else QUICK_SIZE)
+        and scores.size
     ):
-        return scores.argmax(-1, keepdims=keepdims)
+        classes = scores.shape[-1]
+        if scores.size < (SIZE_FOR_NUMPY if classes >= LONG_ROW else ROWS_FOR_NUMPY * classes):
+            return scores.argmax(-1, keepdims=keepdims)
+        if scores.flags.aligned and scores.dtype.isnative and not keepdims:
+            best = np.empty(scores.shape[:-1], np.int64)
+            kernels.argmax(scores, best.reshape(-1), 1, threads_for(scores.size))
+            return best[()]
     array = real_array(scores, "scores")
     axes = class_axes(axis, array.shape, "scores")
     if array.size == 0 and prod(array.shape[i] for i in axes) == 0 < prod(
