@@ -25,7 +25,10 @@ void copy_row(const Element* from, Index stride, Index columns, Real* to) {
   constexpr Index width = lanes<Real>;
   Index j = 0;
   if (stride == 1) {
-    for (; j + width <= columns; j += width) store(to + j, in_register(load(from + j)));
+    for (; j + width <= columns; j += width) {
+      __builtin_prefetch(from + j + prefetch_bytes / sizeof(Element));
+      store(to + j, in_register(load(from + j)));
+    }
     if (j < columns) store(to + j, load_first(from + j, static_cast<int>(columns - j), 0.0));
   } else {
     for (; j < columns; ++j) to[j] = get(from + j * stride);
@@ -56,7 +59,7 @@ inline void each_quad(Index columns, F f) {
 template <class Real>
 struct Stage {
   static constexpr Index stride = short_columns<Real>;
-  alignas(64) Real rows[lanes<Real>][stride];
+  alignas(64) Real rows[lanes<Real> * stride];
 };
 
 template <class Element, class Real = Computed<Element>>
@@ -87,8 +90,13 @@ void pack(const Matrix<const Element>& scores, Index i, int count, Vector<Real>*
   } else if (count == width && scores.column_stride == 1 && scores.columns <= short_columns<Real>) {
     if (is_staged<Element>(scores.columns)) {
       Stage<Real> stage;
-      for (int row = 0; row < width; ++row) copy_row(first + row * scores.row_stride, 1, scores.columns, stage.rows[row]);
-      transpose_rows(stage.rows[0], stage.stride, scores.columns < quad<Real> ? quad<Real> : scores.columns);
+      const bool is_dense = scores.row_stride == scores.columns;  // then the rows are as one
+      if (is_dense) copy_row(first, 1, width * scores.columns, stage.rows);
+      else
+        for (int row = 0; row < width; ++row)
+          copy_row(first + row * scores.row_stride, 1, scores.columns, stage.rows + row * stage.stride);
+      transpose_rows(stage.rows, is_dense ? scores.columns : stage.stride,
+                     scores.columns < quad<Real> ? quad<Real> : scores.columns);
     } else if constexpr (sizeof(Element) == sizeof(Real)) {
       transpose_rows(first, scores.row_stride, scores.columns);
     }
@@ -118,8 +126,13 @@ void unpack(const Vector<Real>* buffer, Index i, int count, const Matrix<Element
   } else if (count == width && out.column_stride == 1 && out.columns <= short_columns<Real>) {
     if (is_staged<Element>(out.columns)) {
       Stage<Real> stage;
-      transpose_back(stage.rows[0], stage.stride, out.columns < quad<Real> ? quad<Real> : out.columns);
-      for (int row = 0; row < width; ++row) copy_row_back(stage.rows[row], out.columns, first + row * out.row_stride, 1);
+      const bool is_dense = out.row_stride == out.columns && out.columns >= quad<Real>;
+      transpose_back(stage.rows, is_dense ? out.columns : stage.stride,
+                     out.columns < quad<Real> ? quad<Real> : out.columns);
+      if (is_dense) copy_row_back(stage.rows, width * out.columns, first, 1);
+      else
+        for (int row = 0; row < width; ++row)
+          copy_row_back(stage.rows + row * stage.stride, out.columns, first + row * out.row_stride, 1);
     } else if constexpr (sizeof(Element) == sizeof(Real)) {
       transpose_back(first, out.row_stride, out.columns);
     }
