@@ -101,9 +101,9 @@ void argmax_of_lanes(const Element* scores, Index columns, Index class_distance,
   for (int lane = 0; lane < count; ++lane) out[lane] = best[lane / width][lane % width];
 }
 
-// The rows of a panel: the largest of each is sought first, then where it stands. Meanwhile memory `ahead` is asked for.
+// The rows of a panel: the largest of each is sought first, then where it stands. 
 template <class Real>
-void argmax_of_panel(const Vector<Real>* panel, Index columns, std::int64_t* out, int count, const char* ahead) {
+void argmax_of_panel(const Vector<Real>* panel, Index columns, std::int64_t* out, int count, const Ahead& ahead) {
   Vector<Real> most[4];
   for (auto& x : most) x = broadcast<Real>(-infinity);
   auto nan = panel[0] != panel[0];
@@ -111,7 +111,7 @@ void argmax_of_panel(const Vector<Real>* panel, Index columns, std::int64_t* out
     const Vector<Real> x = panel[j + i];
     nan |= x != x;
     most[i] = maximum(x, most[i]);
-    __builtin_prefetch(ahead + (j + i) * vector_bytes);
+    ahead.ask_for(j + i);
   };
   Index j = 0;
   for (; j + 4 <= columns; j += 4)

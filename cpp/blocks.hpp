@@ -93,15 +93,29 @@ struct FourLargest {
 // Gathers, lane by lane, the largest score and the largest but one.
 template <class Real>
 struct TwoLargest {
-  Vector<Real> best, second;
+  using V = Vector<Real>;
+  V best[4], second[4];
+
+  TwoLargest() {
+    for (int i = 0; i < 4; ++i) best[i] = second[i] = broadcast<Real>(-infinity);
+  }
   template <int count>
-  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
-    for (const Vector<Real>& part : x) {
-      second = maximum(minimum(best, part), second);
-      best = maximum(part, best);
+  [[gnu::always_inline]] void step(V (&x)[count]) {
+    for (int i = 0; i < count; ++i) {
+      second[i] = maximum(minimum(best[i], x[i]), second[i]);
+      best[i] = maximum(x[i], best[i]);
     }
   }
   void settle() {}
+  // Those of all four in the first.
+  TwoLargest merged() const {
+    TwoLargest all = *this;
+    for (int i = 1; i < 4; ++i) {
+      all.second[0] = maximum(minimum(all.best[0], best[i]), maximum(all.second[0], second[i]));
+      all.best[0] = maximum(all.best[0], best[i]);
+    }
+    return all;
+  }
 };
 
 template <class Scalar>
@@ -292,7 +306,8 @@ class Rows {
 
   V second_of_first(int row, Index columns) const {
     const V none = broadcast<Real>(-infinity);
-    const auto [best, second] = pass(scores_[row], Nowhere{}, columns, hidden_[row], TwoLargest<Real>{none, none});
+    const auto two = pass(scores_[row], Nowhere{}, columns, hidden_[row], TwoLargest<Real>{}).merged();
+    const V best = two.best[0], second = two.second[0];
     // Of the lanes' best only one is the best.
     const V largest = largest_lane<Real>(best);
     const auto tied = best == largest;
@@ -311,6 +326,14 @@ class Rows {
   Index hidden_[most];
 };
 
+// Memory that is asked for while a panel is computed, a line a class.
+struct Ahead {
+  const char* memory;
+  Index stride;
+
+  void ask_for(Index j) const { __builtin_prefetch(memory + j * stride); }
+};
+
 // Rows brought into a buffer of one vector a class; lanes without a row hold zeros.
 template <class Scalar>
 class Panel {
@@ -321,7 +344,7 @@ class Panel {
   static constexpr bool is_panel = true;
   static constexpr int groups = luce::LUCE_ISA::groups<Real>;
 
-  Panel(V* buffer, V* spare, Index columns, int count, const char* ahead)
+  Panel(V* buffer, V* spare, Index columns, int count, const Ahead& ahead)
       : buffer_(buffer), source_(buffer), spare_(spare), ahead_(ahead), columns_(columns), count_(count) {}
 
   template <class F>
@@ -358,10 +381,7 @@ class Panel {
     const auto [best] = pass<false>(buffer_, nullptr, FourLargest<Real>{{none, none, none, none}});
     return maximum(maximum(best[0], best[1]), maximum(best[2], best[3]));
   }
-  V second(AllRows) const {
-    const V none = broadcast<Real>(-infinity);
-    return pass<false>(buffer_, nullptr, TwoLargest<Real>{none, none}).second;
-  }
+  V second(AllRows) const { return pass<false>(buffer_, nullptr, TwoLargest<Real>{}).merged().second[0]; }
   V sample(AllRows part) const { return largest(part); }
   V sample_second(AllRows part) const { return second(part); }
 
@@ -387,7 +407,7 @@ class Panel {
       for (; j + 4 <= end; j += 4) {
         V x[4];
         for (int i = 0; i < 4; ++i) x[i] = from[j + i];
-        for (int i = 0; i < 4; ++i) __builtin_prefetch(ahead_ + (j + i) * vector_bytes);
+        for (int i = 0; i < 4; ++i) ahead_.ask_for(j + i);
         gather.step(x);
         if constexpr (keeps)
           for (int i = 0; i < 4; ++i) to[j + i] = x[i];
@@ -396,6 +416,7 @@ class Panel {
     }
     for (; j < columns_; ++j) {
       V x[1] = {from[j]};
+      ahead_.ask_for(j);
       gather.step(x);
       if constexpr (keeps) to[j] = x[0];
     }
@@ -411,7 +432,7 @@ class Panel {
   V* buffer_;
   V* source_;
   V* spare_;
-  const char* ahead_;
+  Ahead ahead_;
   V hidden_scores_{};
   Index columns_;
   int count_;

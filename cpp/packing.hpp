@@ -65,11 +65,12 @@ struct Stage {
 template <class Element, class Real = Computed<Element>>
 constexpr bool is_staged(Index columns) { return sizeof(Element) != sizeof(Real) || columns < quad<Real>; }
 
-// What is to be asked for, a line a class, while a panel from row i on is computed.
+// Rows one after another in memory: as many lines as a panel has classes are some of its successors.
 template <class Element>
-const char* ahead_of(const Matrix<const Element>& scores, Index i) {
+Ahead ahead_of(const Matrix<const Element>& scores, Index i) {
   const bool is_dense = scores.row_stride == scores.columns && scores.column_stride == 1;
-  return reinterpret_cast<const char*>(row_of(scores, i)) + (is_dense ? prefetch_bytes : 0);
+  const auto* const here = reinterpret_cast<const char*>(row_of(scores, i));
+  return {is_dense ? here + prefetch_bytes : here, is_dense ? vector_bytes : 0};
 }
 
 // `count` rows from row i into a buffer of one vector a class.
@@ -85,8 +86,11 @@ void pack(const Matrix<const Element>& scores, Index i, int count, Vector<Real>*
       for (int column = 0; column < quad<Real>; ++column) buffer[j + column] = x[column];
     });
   };
-  if (count == width && scores.row_stride == 1) {
-    for (Index j = 0; j < scores.columns; ++j) buffer[j] = load(first + j * scores.column_stride);
+  if (scores.row_stride == 1) {
+    for (Index j = 0; j < scores.columns; ++j) {
+      const Element* const from = first + j * scores.column_stride;
+      buffer[j] = count == width ? load(from) : load_first(from, count, 0.0);
+    }
   } else if (count == width && scores.column_stride == 1 && scores.columns <= short_columns<Real>) {
     if (is_staged<Element>(scores.columns)) {
       Stage<Real> stage;
@@ -121,8 +125,12 @@ void unpack(const Vector<Real>* buffer, Index i, int count, const Matrix<Element
       for (int row = 0; row < quad<Real>; ++row) store_pieces(rows + row * stride + j, quad<Real> * stride, x[row]);
     });
   };
-  if (count == width && out.row_stride == 1) {
-    for (Index j = 0; j < out.columns; ++j) store(first + j * out.column_stride, buffer[j]);
+  if (out.row_stride == 1) {
+    for (Index j = 0; j < out.columns; ++j) {
+      Element* const to = first + j * out.column_stride;
+      if (count == width) store(to, buffer[j]);
+      else store_first(to, buffer[j], count);
+    }
   } else if (count == width && out.column_stride == 1 && out.columns <= short_columns<Real>) {
     if (is_staged<Element>(out.columns)) {
       Stage<Real> stage;

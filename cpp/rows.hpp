@@ -102,8 +102,8 @@ void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const
   const Index together = panels_together(scores, out), size = scores.columns + quad<Real>;
   auto* const buffers = static_cast<Vector<Real>*>(workspace.memory);
   auto* const spare = buffers + together * size;
-  const auto compute = [&](Index i, int count, Vector<Real>* buffer) __attribute__((flatten)) {
-    Panel<Real> panel(buffer, spare, scores.columns, count, ahead_of(scores, i));
+  const auto compute = [&](Index i, int count, Vector<Real>* buffer, const Ahead& ahead) __attribute__((flatten)) {
+    Panel<Real> panel(buffer, spare, scores.columns, count, ahead);
     const auto results = kernel(panel, i, count);
     results.write(panel, AllRows{});
     if (any(results.exceptional))
@@ -122,24 +122,29 @@ void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const
   Real* const stage = reinterpret_cast<Real*>(spare + size);
   Index i = 0;
   for (; together > 1 && i + together * width <= scores.rows && !is_cancelled(workspace); i += together * width) {
-    for (Index j = 0; j < scores.columns; ++j)
-      for (Index panel = 0; panel < together; ++panel) {
-        const Element* from = row_of(scores, i + panel * width) + j * scores.column_stride;
-        __builtin_prefetch(from + 16 * scores.column_stride);
-        buffers[panel * size + j] = load(from);
-      }
-    for (Index panel = 0; panel < together; ++panel) compute(i + panel * width, width, buffers + panel * size);
-    for (Index j = 0; j < scores.columns && out.data != nullptr; ++j)
-      for (Index panel = 0; panel < together; ++panel) {
-        Element* to = row_of(out, i + panel * width) + j * out.column_stride;
-        __builtin_prefetch(to + 16 * out.column_stride, 1);
-        store(to, buffers[panel * size + j]);
-      }
+    const auto each = [&](Index columns, auto f) {
+      for (Index j = 0; j < columns; ++j)
+        for (Index panel = 0; panel < together; ++panel) f(j, i + panel * width, buffers[panel * size + j]);
+    };
+    constexpr Index ahead = 16;
+    each(scores.columns, [&](Index j, Index row, Vector<Real>& x) {
+      const Element* const from = row_of(scores, row) + j * scores.column_stride;
+      if (j + ahead < scores.columns) __builtin_prefetch(from + ahead * scores.column_stride);
+      x = load(from);
+    });
+    for (Index panel = 0; panel < together; ++panel)
+      compute(i + panel * width, width, buffers + panel * size, ahead_of(scores, i));
+    if (out.data == nullptr) continue;
+    each(out.columns, [&](Index j, Index row, const Vector<Real>& x) {
+      Element* const to = row_of(out, row) + j * out.column_stride;
+      if (j + ahead < out.columns) __builtin_prefetch(to + ahead * out.column_stride, 1);
+      store(to, x);
+    });
   }
   for (; i < scores.rows && !is_cancelled(workspace); i += width) {
     const int count = scores.rows - i < width ? static_cast<int>(scores.rows - i) : width;
     pack(scores, i, count, buffers);
-    compute(i, count, buffers);
+    compute(i, count, buffers, ahead_of(scores, i));
     if (out.data == nullptr) continue;
     if constexpr (sizeof(Element) == sizeof(Real)) {
       if (streams && count == width) {
