@@ -1,5 +1,7 @@
 """Thousands of rows of floats in a wider type: what a few rows in high precision do not meet."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -7,20 +9,19 @@ from luce import kernels
 
 WIDE = np.longdouble
 CLASSES = [1, 2, 3, 7, 8, 10, 16, 17, 33, 100, 127, 256, 257, 300, 1000, 3000, 9000]
-SPREADS = [0.01, 0.3, 1, 3, 10, 30, 100, 1000]
-SHIFTS = [0, 1, -50, 100, 1e4, 1e6, -1e8]
+SPREADS = [0.01, 0.3, 3, 30, 1000]
+SHIFTS = [0, 1, -50, 1e4, -1e8]
 
 
 def rows_of(rng, classes, spread, shift, kind):
-    rows = max(2, 12_000 // classes)
+    """Nearly equal scores below a high one round in one direction, over and over."""
+    rows = max(4, 30_000 // classes)
     scores = (rng.normal(0, spread, (rows, classes)) + shift).astype(np.float32)
     if kind == "whole numbers":
         return np.round(scores)
-    if kind == "one far above":
-        scores[np.arange(rows), rng.integers(0, classes, rows)] += np.float32(
-            rng.choice([5, 20, 60, 100])
-        )
-    if kind == "many equal":  # their rounding errors all have one direction
+    if kind.endswith("above"):
+        scores[np.arange(rows), rng.integers(0, classes, rows)] += np.float32(kind.split()[0])
+    if kind == "many equal":
         scores = np.where(rng.random(scores.shape) < 0.5, scores, scores[:, :1])
     return scores
 
@@ -54,13 +55,14 @@ def errors_of(scores):
     }
 
 
-@pytest.mark.parametrize("kind", ["normal", "whole numbers", "one far above", "many equal"])
+@pytest.mark.parametrize(
+    "kind", ["normal", "whole numbers", "many equal", "5 above", "20 above", "100 above"]
+)
 def test_random_rows_are_within_two_ulp(kind):
-    rng = np.random.default_rng(len(kind))
+    rng = np.random.default_rng(7)
     worst = {}
     for classes in CLASSES:
-        for spread in SPREADS:
-            shift = rng.choice(SHIFTS)
+        for spread, shift in product(SPREADS, SHIFTS):
             for name, errors in errors_of(rows_of(rng, classes, spread, shift, kind)).items():
                 assert not np.isnan(errors).any(), (name, classes, spread, shift)
                 found = (float(errors.max()), classes, spread, float(shift))
