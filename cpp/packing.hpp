@@ -2,6 +2,7 @@
 #pragma once
 
 #include "blocks.hpp"
+#include "pieces.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
