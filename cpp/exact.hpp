@@ -42,8 +42,9 @@ inline Sum2<V> two_product(V a, V b) {
   }
 }
 
-// Numbers of rows are computed so finely that only the last rounding counts: pairs of doubles for rows of doubles, single
-// doubles for rows of floats. The functions below take both.
+// Sums and logarithms of rows are pairs of the rows' own type. What is weighted with doubles, or may leave the range of a
+// float, is computed in pairs of doubles for rows of doubles, in single doubles for rows of floats: the functions below
+// take both.
 struct Single {
   Doubles hi;
 };
@@ -54,11 +55,6 @@ template <class E>
 inline E exact(Doubles x) {
   if constexpr (std::is_same_v<E, Pair>) return {x, Doubles{}};
   else return {x};
-}
-template <class E>
-inline E exact_sum(Doubles a, Doubles b) {
-  if constexpr (std::is_same_v<E, Pair>) return two_sum(a, b);
-  else return {a + b};
 }
 inline Doubles error_of(Single) { return Doubles{}; }
 inline Doubles error_of(Pair x) { return x.lo; }
