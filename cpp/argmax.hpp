@@ -101,7 +101,8 @@ void argmax_of_lanes(const Element* scores, Index columns, Index class_distance,
   for (int lane = 0; lane < count; ++lane) out[lane] = best[lane / width][lane % width];
 }
 
-// The rows of a panel: the largest of each is sought first, then where it stands. 
+// The rows of a panel: the largest of each is sought first, then where it stands. Meanwhile what is
+// `ahead` in memory is asked for.
 template <class Real>
 void argmax_of_panel(const Vector<Real>* panel, Index columns, std::int64_t* out, int count, const Ahead& ahead) {
   Vector<Real> most[4];
