@@ -1,7 +1,7 @@
 // The column of the largest score of every row: the first of equal ones, the first NaN before all numbers.
 #pragma once
 
-#include "rows.hpp"
+#include "run.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
@@ -101,33 +101,35 @@ void argmax_of_lanes(const Element* scores, Index columns, Index class_distance,
   for (int lane = 0; lane < count; ++lane) out[lane] = best[lane / width][lane % width];
 }
 
-// The rows of a panel: the largest of each is sought first, then where it stands. Meanwhile what is
-// `ahead` in memory is asked for.
+// Gathers the largest scores of each vector of a step, and whether there are NaN.
+template <class Real, int count>
+struct LargestOrNan {
+  Largest<Real, count> largest;
+  Bits<Real> nan{};
+
+  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
+    for (int i = 0; i < count; i += 2) nan |= unordered(x[i], x[i + 1]);
+    largest.step(x);
+  }
+  void settle() {}
+};
+
+// The rows of a panel: the largest of each is sought first, then where it stands.
 template <class Real>
-void argmax_of_panel(const Vector<Real>* panel, Index columns, std::int64_t* out, int count, const Ahead& ahead) {
-  Vector<Real> most[4];
-  for (auto& x : most) x = broadcast<Real>(-infinity);
-  auto nan = panel[0] != panel[0];
-  const auto compare = [&](Index j, int i) {
-    const Vector<Real> x = panel[j + i];
-    nan |= x != x;
-    most[i] = maximum(x, most[i]);
-    ahead.ask_for(j + i);
-  };
-  Index j = 0;
-  for (; j + 4 <= columns; j += 4)
-    for (int i = 0; i < 4; ++i) compare(j, i);
-  for (; j < columns; ++j) compare(j, 0);
-  const Vector<Real> largest = maximum(maximum(most[0], most[1]), maximum(most[2], most[3]));
+void argmax_of_panel(Panel<Real>& panel, const Vector<Real>* buffer, Index columns, std::int64_t* out, int count) {
+  const auto found = panel.fill(LargestOrNan<Real, Panel<Real>::together>{});
+  const Vector<Real> largest = found.largest.merged();
   Bits<Real> best{};
-  for (j = columns - 1; j >= 0; --j) best = panel[j] == largest ? Bits<Real>{} + static_cast<int>(j) : best;
-  if (any(nan))
-    for (j = columns - 1; j >= 0; --j) best = panel[j] != panel[j] ? Bits<Real>{} + static_cast<int>(j) : best;
+  const auto seek = [&](auto is_wanted) {
+    for (Index j = columns - 1; j >= 0; --j) best = is_wanted(buffer[j]) ? Bits<Real>{} + static_cast<int>(j) : best;
+  };
+  seek([&](Vector<Real> x) { return x == largest; });
+  if (any(found.nan)) seek([](Vector<Real> x) { return x != x; });
   for (int lane = 0; lane < count; ++lane) out[lane] = best[lane];
 }
 
 template <class Element>
-void argmax(Matrix<const Element> scores, std::int64_t* out, Workspace workspace) {
+[[gnu::flatten]] void argmax(Matrix<const Element> scores, std::int64_t* out, Workspace workspace) {
   using Real = Computed<Element>;
   constexpr Index width = lanes<Real>;
   const bool is_short = scores.columns < shortest_row_by_itself<Real>;
@@ -145,10 +147,12 @@ void argmax(Matrix<const Element> scores, std::int64_t* out, Workspace workspace
   }
   if (is_short || scores.row_stride == 1) {
     auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
+    auto& stage = *reinterpret_cast<Stage<Real>*>(buffer + scores.columns + least_columns);
     for (; i < scores.rows && !is_cancelled(workspace); i += width) {
       const int count = static_cast<int>(scores.rows - i < width ? scores.rows - i : width);
-      pack(scores, i, count, buffer);
-      argmax_of_panel<Real>(buffer, scores.columns, out + i, count, ahead_of(scores, i));
+      const Place<const Real> place = bring(rows_of(scores, i, count), stage, buffer);
+      Panel<Real> panel(buffer, buffer, scores.columns, count, place, {}, {});
+      argmax_of_panel(panel, buffer, scores.columns, out + i, count);
     }
     return;
   }

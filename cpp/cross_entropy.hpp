@@ -8,6 +8,7 @@
 
 #include <type_traits>
 
+#include "run.hpp"
 #include "sums.hpp"
 
 namespace luce::LUCE_ISA {
@@ -140,14 +141,13 @@ struct LabelSlopes {
 };
 
 // Counts the classes that can happen, and adds up how far below the largest score they are, in temperatures.
-template <class Real, bool tempered>
+template <class Real, bool tempered, int count>
 struct Counting {
   const Temperature<Real, tempered>& temperature;
   Vector<Real> largest, down;
   Bits<Real> minus_possible{};
   Exact<Real> sums[groups<Real>] = {};
 
-  template <int count>
   [[gnu::always_inline]] void step(Vector<Real> (&scores)[count]) {
     for (const Vector<Real>& x : scores) {
       const auto possible = x != static_cast<Real>(-infinity);
@@ -278,7 +278,7 @@ struct LabelCrossEntropy {
       V largest = block.largest(part);
       largest = is_infinite(largest) ? V{} : largest;
       const Reach<Real> reach(largest);
-      const auto all = block.visit(part, Counting<Real, tempered>{temperature, largest, reach.down});
+      const auto all = block.visit(part, Counting<Real, tempered, Block::together>{temperature, largest, reach.down});
       block.collect(-all.minus_possible, part, result.possible);
       block.collect(all.sums, part, result.mean_quotient);
       block.collect(largest, part, all_largest);

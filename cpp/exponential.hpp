@@ -174,7 +174,7 @@ class Reference {
 
  public:
   // `at`: a finite score for each lane, which no term of its row exceeds by more than `headroom`.
-  Reference(V at, const Temperature<Real, tempered>& temperature) : temperature_(temperature) {
+  Reference(V at, const Temperature<Real, tempered>& temperature) : temperature_(&temperature) {
     const V quotient = temperature.quotient(temperature.difference(at, V{})).hi;
     const auto is_near = (quotient < static_cast<Real>(F::near)) & (quotient > static_cast<Real>(-F::near));
     shift_ = is_near ? V{} : at;
@@ -183,6 +183,12 @@ class Reference {
     power_ = (near * static_cast<Real>(log2_e) + to_integer) - to_integer;
     rounder_ = static_cast<Real>(plain_rounder<Real> + F::unit) - power_;
     floor_ = temperature.times((power_ + static_cast<Real>(F::smallest - F::unit)) * static_cast<Real>(ln_2));
+  }
+
+  // The same for a part of the rows.
+  template <class Part>
+  Reference of(Part part, const Temperature<Real, tempered>& temperature) const {
+    return {temperature, spread(shift_, part), spread(power_, part), spread(rounder_, part), spread(floor_, part)};
   }
 
   static constexpr double headroom = 7.5;  // in units of the temperature
@@ -196,8 +202,8 @@ class Reference {
     Terms<Real, count> e;
     V x[count], x_lo[count];
     for (int i = 0; i < count; ++i) {
-      const V difference = tempered ? temperature_.difference(scores[i], shift_) : scores[i];
-      const Sum2<V> q = temperature_.quotient(maximum(floor_, difference));
+      const V difference = tempered ? temperature_->difference(scores[i], shift_) : scores[i];
+      const Sum2<V> q = temperature_->quotient(maximum(floor_, difference));
       x[i] = q.hi;
       x_lo[i] = q.lo;
     }
@@ -215,8 +221,8 @@ class Reference {
 
   // 2^N exp(-score / temperature) with a unit of its own, for a score not below the reference: 0 when that is too small.
   Sum2<V> inverse(V score) const {
-    const V difference = tempered ? temperature_.difference(score, shift_) : score - shift_;
-    const Sum2<V> q = temperature_.quotient(difference);
+    const V difference = tempered ? temperature_->difference(score, shift_) : score - shift_;
+    const Sum2<V> q = temperature_->quotient(difference);
     const auto vanishes = q.hi - power_ * static_cast<Real>(ln_2) > static_cast<Real>(F::least);
     const V power = vanishes ? V{} : power_;
     const Sum2<V> exact{vanishes ? V{} : -q.hi, vanishes ? V{} : -q.lo};
@@ -225,7 +231,10 @@ class Reference {
   }
 
  private:
-  const Temperature<Real, tempered>& temperature_;
+  Reference(const Temperature<Real, tempered>& temperature, V shift, V power, V rounder, V floor)
+      : temperature_(&temperature), shift_(shift), power_(power), rounder_(rounder), floor_(floor) {}
+
+  const Temperature<Real, tempered>* temperature_;
   V shift_, power_, rounder_, floor_;
 };
 

@@ -82,14 +82,10 @@ struct Kernels {
   LossKernels<double> loss_float64;
 };
 
-// Room for several rows at a time whose classes are far apart.
-constexpr Index wide_buffer_bytes = Index{1} << 19;
-
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.
 inline std::size_t workspace_bytes(Index columns, bool are_adjacent) {
   constexpr Index fixed = 1 << 17, widest_vector = 64;
-  return static_cast<std::size_t>(fixed + columns * 24 +
-                                  (are_adjacent ? 0 : wide_buffer_bytes + 2 * widest_vector * (columns + 64)));
+  return static_cast<std::size_t>(fixed + columns * 24 + (are_adjacent ? 0 : 2 * widest_vector * columns));
 }
 
 }  // namespace luce

@@ -1,8 +1,7 @@
 // From rows in memory to rows as they are computed, and back.
 #pragma once
 
-#include "blocks.hpp"
-#include "pieces.hpp"
+#include "panel.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
@@ -48,110 +47,86 @@ void copy_row_back(const Real* from, Index columns, Element* to, Index stride) {
   }
 }
 
-// Calls f(first column) for groups of `quad` columns; the last may overlap the one before.
-template <class Real, class F>
-inline void each_quad(Index columns, F f) {
-  Index j = 0;
-  for (; j + quad<Real> <= columns; j += quad<Real>) f(j);
-  if (j < columns) f(columns - quad<Real>);
-}
-
-// Rows of a panel, one after another: where they are too short for pieces, or of another type than they are computed in.
+// Rows of a panel, one after another: where they are too short for a place, or of another type than they are computed in.
 template <class Real>
 struct Stage {
-  static constexpr Index stride = short_columns<Real>;
-  alignas(64) Real rows[lanes<Real> * stride];
+  alignas(64) Real rows[lanes<Real> * short_columns<Real>];
 };
 
-template <class Element, class Real = Computed<Element>>
-constexpr bool is_staged(Index columns) { return sizeof(Element) != sizeof(Real) || columns < quad<Real>; }
-
-// Rows one after another in memory: as many lines as a panel has classes are some of its successors.
 template <class Element>
-Ahead ahead_of(const Matrix<const Element>& scores, Index i) {
-  const bool is_dense = scores.row_stride == scores.columns && scores.column_stride == 1;
-  const auto* const here = reinterpret_cast<const char*>(row_of(scores, i));
-  return {is_dense ? here + prefetch_bytes : here, is_dense ? vector_bytes : 0};
+bool is_dense(const Matrix<Element>& rows) { return rows.row_stride == rows.columns && rows.column_stride == 1; }
+
+// Rows as vectors hold them need not be gathered number by number.
+template <class Element>
+bool has_place(const Matrix<Element>& rows) {
+  using Real = Computed<std::remove_const_t<Element>>;
+  return sizeof(Element) == sizeof(Real) && rows.rows == lanes<Real> && rows.columns >= least_columns &&
+         (rows.row_stride == 1 || rows.column_stride == 1);
+}
+template <class Element, class Real = Computed<std::remove_const_t<Element>>>
+bool has_stage(const Matrix<Element>& rows) {
+  return rows.rows == lanes<Real> && rows.column_stride == 1 && rows.columns <= short_columns<Real>;
+}
+template <class Real>
+Place<Real> place_of(const Matrix<Real>& rows) {
+  if (rows.row_stride == 1) return {rows.data, rows.column_stride, false};
+  return {rows.data, rows.row_stride, true};
 }
 
-// `count` rows from row i into a buffer of one vector a class.
+// The rows of a panel into the buffer, or to the place that is returned.
 template <class Element, class Real = Computed<Element>>
-void pack(const Matrix<const Element>& scores, Index i, int count, Vector<Real>* buffer) {
-  constexpr int width = lanes<Real>;
-  const Element* const first = row_of(scores, i);
-  const auto transpose_rows = [&](const Real* rows, Index stride, Index columns) {
-    each_quad<Real>(columns, [&](Index j) {
-      Vector<Real> x[quad<Real>];
-      for (int row = 0; row < quad<Real>; ++row) x[row] = load_pieces(rows + row * stride + j, quad<Real> * stride);
-      transpose_pieces<Real>(x);
-      for (int column = 0; column < quad<Real>; ++column) buffer[j + column] = x[column];
-    });
-  };
-  if (scores.row_stride == 1) {
-    for (Index j = 0; j < scores.columns; ++j) {
-      const Element* const from = first + j * scores.column_stride;
-      buffer[j] = count == width ? load(from) : load_first(from, count, 0.0);
+Place<const Real> bring(const Matrix<const Element>& rows, Stage<Real>& stage, Vector<Real>* buffer) {
+  if constexpr (sizeof(Element) == sizeof(Real))
+    if (has_place(rows)) return place_of(rows);
+  const auto count = static_cast<int>(rows.rows);
+  if (has_stage(rows)) {
+    if (is_dense(rows)) {  // then the rows are as one
+      copy_row(rows.data, 1, count * rows.columns, stage.rows);
+      return {stage.rows, rows.columns, true};
     }
-  } else if (count == width && scores.column_stride == 1 && scores.columns <= short_columns<Real>) {
-    if (is_staged<Element>(scores.columns)) {
-      Stage<Real> stage;
-      const bool is_dense = scores.row_stride == scores.columns;  // then the rows are as one
-      if (is_dense) copy_row(first, 1, width * scores.columns, stage.rows);
-      else
-        for (int row = 0; row < width; ++row)
-          copy_row(first + row * scores.row_stride, 1, scores.columns, stage.rows + row * stage.stride);
-      transpose_rows(stage.rows, is_dense ? scores.columns : stage.stride,
-                     scores.columns < quad<Real> ? quad<Real> : scores.columns);
-    } else if constexpr (sizeof(Element) == sizeof(Real)) {
-      transpose_rows(first, scores.row_stride, scores.columns);
-    }
-  } else {
-    for (Index j = 0; j < scores.columns; ++j) {
+    for (int row = 0; row < count; ++row)
+      copy_row(row_of(rows, row), 1, rows.columns, stage.rows + row * short_columns<Real>);
+    return {stage.rows, short_columns<Real>, true};
+  }
+  for (Index j = 0; j < rows.columns; ++j) {
+    const Element* const from = rows.data + j * rows.column_stride;
+    if (rows.row_stride == 1) {
+      buffer[j] = count == lanes<Real> ? load(from) : load_first(from, count, 0.0);
+    } else {
       buffer[j] = Vector<Real>{};
-      for (int lane = 0; lane < count; ++lane)
-        buffer[j][lane] = get(first + lane * scores.row_stride + j * scores.column_stride);
+      for (int row = 0; row < count; ++row) buffer[j][row] = get(from + row * rows.row_stride);
     }
   }
+  return {};
+}
+
+// Where results are put: among the rows, or beside them until they are sent, or nowhere.
+template <class Element, class Real = Computed<Element>>
+Place<Real> place_for(const Matrix<Element>& rows, Stage<Real>& stage) {
+  if (rows.data == nullptr) return {};
+  if constexpr (sizeof(Element) == sizeof(Real))
+    if (has_place(rows)) return place_of(rows);
+  if (has_stage(rows)) return {stage.rows, is_dense(rows) && rows.columns >= least_columns ? rows.columns : short_columns<Real>, true};
+  return {};
 }
 
 template <class Element, class Real = Computed<Element>>
-void unpack(const Vector<Real>* buffer, Index i, int count, const Matrix<Element>& out) {
-  constexpr int width = lanes<Real>;
-  Element* const first = row_of(out, i);
-  const auto transpose_back = [&](Real* rows, Index stride, Index columns) {
-    each_quad<Real>(columns, [&](Index j) {
-      Vector<Real> x[quad<Real>];
-      for (int column = 0; column < quad<Real>; ++column) x[column] = buffer[j + column];
-      transpose_pieces<Real>(x);
-      for (int row = 0; row < quad<Real>; ++row) store_pieces(rows + row * stride + j, quad<Real> * stride, x[row]);
-    });
-  };
-  if (out.row_stride == 1) {
-    for (Index j = 0; j < out.columns; ++j) {
-      Element* const to = first + j * out.column_stride;
-      if (count == width) store(to, buffer[j]);
+void send(const Place<Real>& from, const Vector<Real>* buffer, const Matrix<Element>& rows) {
+  const auto count = static_cast<int>(rows.rows);
+  if (from.data != nullptr) {
+    if (from.stride == rows.columns) copy_row_back(from.data, count * rows.columns, rows.data, 1);
+    else
+      for (int row = 0; row < count; ++row) copy_row_back(from.of(0, row), rows.columns, row_of(rows, row), 1);
+    return;
+  }
+  for (Index j = 0; j < rows.columns; ++j) {
+    Element* const to = rows.data + j * rows.column_stride;
+    if (rows.row_stride == 1) {
+      if (count == lanes<Real>) store(to, buffer[j]);
       else store_first(to, buffer[j], count);
+    } else {
+      for (int row = 0; row < count; ++row) put(to + row * rows.row_stride, static_cast<double>(buffer[j][row]));
     }
-  } else if (count == width && out.column_stride == 1 && out.columns <= short_columns<Real>) {
-    if (is_staged<Element>(out.columns)) {
-      Stage<Real> stage;
-      const bool is_dense = out.row_stride == out.columns && out.columns >= quad<Real>;
-      transpose_back(stage.rows, is_dense ? out.columns : stage.stride,
-                     out.columns < quad<Real> ? quad<Real> : out.columns);
-      if (is_dense) copy_row_back(stage.rows, width * out.columns, first, 1);
-      else
-        for (int row = 0; row < width; ++row)
-          copy_row_back(stage.rows + row * stage.stride, out.columns, first + row * out.row_stride, 1);
-    } else if constexpr (sizeof(Element) == sizeof(Real)) {
-      transpose_back(first, out.row_stride, out.columns);
-    }
-  } else {
-    for (Index j = 0; j < out.columns; ++j)
-      for (int lane = 0; lane < count; ++lane) {
-        Element* to = first + lane * out.row_stride + j * out.column_stride;
-        if constexpr (sizeof(Element) == sizeof(Real)) *to = buffer[j][lane];
-        else put(to, buffer[j][lane]);
-      }
   }
 }
 

@@ -1,205 +1,228 @@
-// Runs a kernel over all rows of a matrix, whatever its strides.
-//
-// A kernel is a callable on (block, first row, number of rows). It returns what it has found of these rows: a mask
-// `exceptional` of those that need the kernel's `exceptional` instead (infinite scores and temperatures, for which the
-// formulas do not hold), and `write(block, part)` for the others. Scores that are computed in place are not changed before.
+// Some long rows: a pass goes over one of them, its lanes being classes.
 #pragma once
 
-#include "packing.hpp"
+#include "blocks.hpp"
+#include "whole_lines.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
 
-// Rows are computed several together, so many scores of them.
-constexpr Index most_scores_together = 4096;
+struct Nowhere {};
+inline Nowhere operator+(Nowhere, Index) { return {}; }
+template <class V>
+inline void store(Nowhere, V) {}
+template <class V>
+inline void store_first(Nowhere, V, int) {}
 
-// Rows up to this length keep their exponentials in the workspace, longer ones in the output if they can.
-constexpr Index most_columns_kept_apart = 8192;
+template <class Scalar>
+class Rows {
+ public:
+  using Real = Scalar;
+  using V = Vector<Real>;
+  static constexpr bool is_panel = false;
+  static constexpr int together = 4;
+  using Sum = TermSum<Real, 12>;  // exp(headroom) < 2^11
+  static constexpr int most = lanes<double>;
+  static constexpr int groups = 1;
 
-// Results of calls that exceed the caches are written past them, unless what is kept of a row would itself.
-constexpr Index most_columns_streamed = Index{1} << 17;
-
-template <class Element, class Kernel>
-void exceptional_row(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out, Index first,
-                     int row) {
-  kernel.exceptional(
-      first + row, [&](Index j) { return static_cast<double>(get(row_of(scores, row) + j * scores.column_stride)); },
-      [&](Index j, double value) { put(row_of(out, row) + j * out.column_stride, value); });
-}
-
-template <class Element>
-bool has_adjacent_classes(const Matrix<const Element>& scores, const Matrix<Element>& out) {
-  return scores.column_stride == 1 && (out.data == nullptr || out.column_stride == 1);
-}
-
-// What a kernel returns where nothing is left to be written.
-template <class Block>
-struct Written {
-  Bits<typename Block::Real> exceptional;
-  template <class Part>
-  void write(Block&, Part) const {}
-};
-
-// Rows that do not lie as they are computed, with adjacent classes of a type that is computed in, go through the
-// workspace.
-template <class Element, class Kernel>
-void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
-              const Workspace& workspace) {
-  using Real = Computed<Element>;
-  const bool is_direct = sizeof(Element) == sizeof(Real) && has_adjacent_classes(scores, out);
-  const bool is_apart = is_direct && out.data != nullptr && out.data != scores.data;
-  const bool streams = is_apart && workspace.exceeds_caches && scores.columns <= most_columns_streamed;
-  const bool keeps_in_output = is_apart && !streams && scores.columns > most_columns_kept_apart;
-  const Index padded = (scores.columns + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
-  const Index fitting = scores.columns == 0 ? 1 : most_scores_together / scores.columns;
-  const Index together = fitting < 1 ? 1 : fitting > Rows<Real>::most ? Rows<Real>::most : fitting;
-  WholeLines<Real> lines;
-  Real* const kept = static_cast<Real*>(workspace.memory);
-  const Index kept_stride = padded + (streams ? page_bytes / Index{sizeof(Real)} : 0);
-  Real* const gathered = kept + together * padded;
-  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += together) {
-    const int count = static_cast<int>(scores.rows - i < together ? scores.rows - i : together);
-    const Matrix<const Element> from = rows_of(scores, i, count);
-    const Matrix<Element> to = rows_of(out, i, count);
-    const auto run_block = [&](const Matrix<const Real>& from, const Matrix<Real>& to) __attribute__((flatten)) {
-      Rows<Real> rows(from, keeps_in_output ? to.data : kept, keeps_in_output ? to.row_stride : kept_stride, to,
-                      streams ? &lines : nullptr, workspace);
-      const auto results = kernel(rows, i, count);
-      rows.each(~results.exceptional, [&](int row) { results.write(rows, row); });
-      return results.exceptional;
-    };
-    Bits<Real> exceptional;
-    if constexpr (sizeof(Element) == sizeof(Real)) {
-      if (is_direct) exceptional = run_block(from, to);
+  // `kept` may be `out`, if neither is `scores`; it has rows of whole vectors otherwise. With `lines`
+  // (or null) results go through them; rows of `kept` then have a page to spare.
+  Rows(const Matrix<const Real>& scores, Real* kept, Index kept_stride, const Matrix<Real>& out, WholeLines<Real>* lines,
+       const Workspace& workspace)
+      : count_(static_cast<int>(scores.rows)), columns_(scores.columns), lines_(lines), workspace_(&workspace) {
+    for (int row = 0; row < count_; ++row) {
+      scores_[row] = source_[row] = scores.data + row * scores.row_stride;
+      Real* const room = kept + row * kept_stride;
+      kept_[row] = lines == nullptr ? room : at_page_offset_of(out.data + row * out.row_stride, room);
+      out_[row] = out.data + row * out.row_stride;
+      hidden_[row] = -1;
     }
-    if (!is_direct) {
-      for (int row = 0; row < count; ++row)
-        copy_row(row_of(from, row), from.column_stride, from.columns, gathered + row * padded);
-      exceptional = run_block({gathered, count, from.columns, padded, 1}, {gathered, count, from.columns, padded, 1});
-      for (int row = 0; row < count && out.data != nullptr; ++row)
-        if (!exceptional[row]) copy_row_back(gathered + row * padded, to.columns, row_of(to, row), to.column_stride);
+  }
+
+  template <class F>
+  void each(Bits<Real> rows, F f) {
+    for (int row = 0; row < count_; ++row)
+      if (rows[row]) f(row);
+  }
+
+  template <class Gather>
+  [[gnu::always_inline]] Gather visit(int row, Gather gather) const {
+    return pass(source_[row], Nowhere{}, columns_, hidden_[row], gather);
+  }
+  template <class Gather>
+  [[gnu::always_inline]] Gather keep(int row, Gather gather) {
+    return pass(source_[row], kept_[row], columns_, hidden_[row], gather);
+  }
+  template <class F>
+  [[gnu::always_inline]] void write(int row, F f) { produce(scores_[row], out_[row], -1, V{}, f); }
+  template <class F>
+  [[gnu::always_inline]] void rewrite(int row, F f) { produce(kept_[row], out_[row], -1, V{}, f); }
+  template <class F>
+  [[gnu::always_inline]] void rewrite_but(int row, const Index* columns, V values, F f) {
+    produce(kept_[row], out_[row], columns[row], spread(values, row), f);
+  }
+  // The same with targets beside the scores, or beside what was kept: f(x, target).
+  template <class F>
+  void visit_with(int row, const Real* targets, F f) const { pass_with(scores_[row], targets, Nowhere{}, f); }
+  template <class F>
+  void rewrite_with(int row, const Real* targets, F f) { pass_with(kept_[row], targets, out_[row], f); }
+
+  void recentre(int row, V by) {
+    pass(scores_[row], kept_[row], columns_, -1, Recentred<Real, together>{by});
+    source_[row] = kept_[row];
+  }
+  void restore(int row) { source_[row] = scores_[row]; }
+  void hide(const Index* columns) {
+    for (int row = 0; row < count_; ++row) hidden_[row] = columns[row];
+  }
+
+  V hidden_scores() const {
+    V x{};
+    for (int row = 0; row < count_; ++row) x[row] = scores_[row][hidden_[row]];
+    return x;
+  }
+
+  // The largest number, -inf when there is none, and the largest but one.
+  V largest(int row) const { return largest_of_first(row, columns_); }
+  V second(int row) const { return second_of_first(row, columns_); }
+  // The same of those that are looked at first: the more, the longer the row.
+  V sample(int row) const { return largest_of_first(row, sample_columns()); }
+  V sample_second(int row) const { return second_of_first(row, sample_columns()); }
+
+  static void collect(V x, int row, V& to) { to = lane_is<Real>(row) ? x : to; }
+  static void collect(const Sum& sum, int row, Sum2<V>& totals) {
+    Sum2<V> all;
+    if constexpr (luce::LUCE_ISA::groups<Real> > 1) {
+      Doubles total{}, rest[luce::LUCE_ISA::groups<Real>];
+      for (int group = 0; group < luce::LUCE_ISA::groups<Real>; ++group)
+        total += widened(sum.total().hi, group) + widened(sum.total().lo, group);
+      total = total_of(Single{total}).hi;
+      all.hi = narrowed<Real>({total, total});
+      for (int group = 0; group < luce::LUCE_ISA::groups<Real>; ++group) rest[group] = total - widened(all.hi, group);
+      all.lo = narrowed<Real>(rest);
+    } else {
+      all = total_of(sum.total());
     }
-    if (any(exceptional))
-      for (int row = 0; row < count; ++row)
-        if (exceptional[row]) exceptional_row(kernel, from, to, i, row);
+    collect(all.hi, row, totals.hi);
+    collect(all.lo, row, totals.lo);
   }
-}
+  static void collect(const Exact<Real> (&parts)[luce::LUCE_ISA::groups<Real>], int row, Exact<Real> (&totals)[groups]) {
+    Exact<Real> total = parts[0];
+    if constexpr (luce::LUCE_ISA::groups<Real> > 1) total = plus(total, parts[1]);
+    totals[0] = chosen(lane_is<double>(row), total_of(total), totals[0]);
+  }
+  static void collect(Bits<Real> counts, int row, Doubles (&totals)[groups]) {
+    double total = 0;
+    for (int lane = 0; lane < lanes<Real>; ++lane) total += static_cast<double>(counts[lane]);
+    collect(total, row, totals);
+  }
+  static void collect(double total, int row, Doubles (&totals)[groups]) {
+    totals[0] = lane_is<double>(row) ? broadcast<double>(total) : totals[0];
+  }
+  static V largest_of(V x) { return largest_lane<Real>(x); }
+  static V narrow(const Doubles (&x)[1]) {
+    Doubles parts[luce::LUCE_ISA::groups<Real>] = {};
+    parts[0] = x[0];
+    return narrowed<Real>(parts);
+  }
 
-// Neighbouring rows, classes far apart: several panels at a time, so that memory is read in longer stretches.
-template <class Element>
-Index panels_together(const Matrix<const Element>& scores, const Matrix<Element>& out) {
-  if (has_adjacent_classes(scores, out)) return 1;  // overlapping windows have both
-  if (scores.row_stride != 1 || (out.data != nullptr && out.row_stride != 1)) return 1;
-  const Index fitting = wide_buffer_bytes / (scores.columns * vector_bytes);
-  return fitting < 1 ? 1 : fitting > 8 ? 8 : fitting;
-}
+ private:
+  static constexpr Index width = lanes<Real>;
 
-template <class Element, class Kernel>
-void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
-                const Workspace& workspace) {
-  using Real = Computed<Element>;
-  constexpr int width = lanes<Real>;
-  const Index together = panels_together(scores, out), size = scores.columns + quad<Real>;
-  auto* const buffers = static_cast<Vector<Real>*>(workspace.memory);
-  auto* const spare = buffers + together * size;
-  const auto compute = [&](Index i, int count, Vector<Real>* buffer, const Ahead& ahead) __attribute__((flatten)) {
-    Panel<Real> panel(buffer, spare, scores.columns, count, ahead);
-    const auto results = kernel(panel, i, count);
-    results.write(panel, AllRows{});
-    if (any(results.exceptional))
-      for (int lane = 0; lane < count; ++lane)
-        if (results.exceptional[lane])
-          kernel.exceptional(
-              i + lane,
-              [&](Index j) {
-                return static_cast<double>(get(row_of(scores, i + lane) + j * scores.column_stride));
-              },
-              [&](Index j, double value) { buffer[j][lane] = static_cast<Real>(value); });
-  };
-  const bool streams = out.row_stride == out.columns && out.column_stride == 1 && out.data != nullptr &&
-                       static_cast<const void*>(out.data) != scores.data && workspace.exceeds_caches;
-  WholeLines<Real> lines;
-  Real* const stage = reinterpret_cast<Real*>(spare + size);
-  Index i = 0;
-  for (; together > 1 && i + together * width <= scores.rows && !is_cancelled(workspace); i += together * width) {
-    const auto each = [&](Index columns, auto f) {
-      for (Index j = 0; j < columns; ++j)
-        for (Index panel = 0; panel < together; ++panel) f(j, i + panel * width, buffers[panel * size + j]);
+  // What is stored is what `gather` leaves.
+  template <class To, class Gather>
+  [[gnu::always_inline]] Gather pass(const Real* from, To to, Index columns, Index hidden, Gather gather) const {
+    constexpr Index step = together * width, stretch = most_steps<together> * step, patience = Index{1} << 20;
+    static_assert(patience % stretch == 0);
+    const Index hidden_step = hidden < 0 ? -1 : hidden / step * step;
+    const auto without_hidden = [&](V x, Index at) {
+      return lane_is<Real>(static_cast<int>(hidden - at)) ? broadcast<Real>(-infinity) : x;
     };
-    constexpr Index ahead = 16;
-    each(scores.columns, [&](Index j, Index row, Vector<Real>& x) {
-      const Element* const from = row_of(scores, row) + j * scores.column_stride;
-      if (j + ahead < scores.columns) __builtin_prefetch(from + ahead * scores.column_stride);
-      x = load(from);
-    });
-    for (Index panel = 0; panel < together; ++panel)
-      compute(i + panel * width, width, buffers + panel * size, ahead_of(scores, i));
-    if (out.data == nullptr) continue;
-    each(out.columns, [&](Index j, Index row, const Vector<Real>& x) {
-      Element* const to = row_of(out, row) + j * out.column_stride;
-      if (j + ahead < out.columns) __builtin_prefetch(to + ahead * out.column_stride, 1);
-      store(to, x);
-    });
-  }
-  for (; i < scores.rows && !is_cancelled(workspace); i += width) {
-    const int count = scores.rows - i < width ? static_cast<int>(scores.rows - i) : width;
-    pack(scores, i, count, buffers);
-    compute(i, count, buffers, ahead_of(scores, i));
-    if (out.data == nullptr) continue;
-    if constexpr (sizeof(Element) == sizeof(Real)) {
-      if (streams && count == width) {
-        Real* const rows = at_page_offset_of(row_of(out, i), stage);
-        unpack(buffers, 0, count, Matrix<Real>{rows, width, out.columns, out.columns, 1});
-        lines.write(rows, row_of(out, i), width * out.columns, -1, Vector<Real>{}, [](Vector<Real> x) { return x; });
-        continue;
+    Index j = 0;
+    while (j + step <= columns) {
+      const Index end = columns - j < stretch ? columns : j + stretch;
+      for (; j + step <= end; j += step) {
+        V x[together];
+        for (int i = 0; i < together; ++i) x[i] = load(from + j + i * width);
+        for (int i = 0; i < together; ++i) __builtin_prefetch(from + j + i * width + prefetch_bytes / sizeof(Real));
+        if (__builtin_expect(j == hidden_step, 0))
+          for (int i = 0; i < together; ++i) x[i] = without_hidden(x[i], j + i * width);
+        gather.step(x);
+        for (int i = 0; i < together; ++i) store(to + (j + i * width), x[i]);
       }
+      gather.settle();
+      if (j % patience == 0 && is_given_up(*workspace_)) return gather;
     }
-    unpack(buffers, i, count, out);
+    if (j < columns) {
+      V x[together];
+      int counts[together];
+      for (int i = 0; i < together; ++i) {
+        const Index at = j + i * width, rest = columns - at;
+        counts[i] = static_cast<int>(rest < 0 ? 0 : rest > width ? width : rest);
+        x[i] = without_hidden(load_first(from + at, counts[i], -infinity), at);
+      }
+      gather.step(x);
+      for (int i = 0; i < together; ++i) store_first(to + (j + i * width), x[i], counts[i]);
+    }
+    gather.settle();
+    return gather;
   }
-}
 
-// With the same bits for any strides.
-template <class Element, class Kernel>
-void run_alike(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
-               const Workspace& workspace) {
-  if (scores.columns <= short_columns<Computed<Element>>) run_panels(kernel, scores, out, workspace);
-  else run_rows(kernel, scores, out, workspace);
-}
+  template <class F>
+  [[gnu::always_inline]] void produce(const Real* from, Real* to, Index but, V value, F f) const {
+    if (lines_ != nullptr) lines_->write(from, to, columns_, but, value, f);
+    else
+      each_result(
+          from, 0, columns_, but, value, f, [&](Index j, V x, int count) { store_first(to + j, x, count); },
+          [&](Index j, V x) { store(to + j, x); });
+  }
 
-// In the quickest way for the strides: the last bits may depend on it.
-template <class Element, class Kernel>
-void run(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
-         const Workspace& workspace) {
-  const auto size_of = [](Index stride) { return stride < 0 ? -stride : stride; };
-  if (!has_adjacent_classes(scores, out) && size_of(scores.row_stride) < size_of(scores.column_stride))
-    run_panels(kernel, scores, out, workspace);
-  else run_alike(kernel, scores, out, workspace);
-}
+  template <class To, class F>
+  void pass_with(const Real* from, const Real* targets, To to, F f) const {
+    Index j = 0;
+    for (; j + width <= columns_; j += width) {
+      V x = load(from + j);
+      f(x, load(targets + j));
+      store(to + j, x);
+    }
+    if (j < columns_) {
+      const int count = static_cast<int>(columns_ - j);
+      V x = load_first(from + j, count, -infinity);
+      f(x, load_first(targets + j, count, 0.0));
+      store_first(to + j, x, count);
+    }
+  }
 
-// What `exceptional` needs to know of a row.
-struct RowSummary {
-  double largest;  // -inf when there is no number
-  Index position;  // of the first of the largest
-  Index possible;  // classes with a score above -inf
-  bool has_nan;
+  Index sample_columns() const {
+    const Index part = columns_ / 32 / (together * width) * (together * width), least = columns_ < together * width ? columns_ : together * width;
+    return part > least ? part : least;
+  }
+
+  V largest_of_first(int row, Index columns) const {
+    return largest_lane<Real>(pass(scores_[row], Nowhere{}, columns, hidden_[row], Largest<Real, together>{}).merged());
+  }
+
+  V second_of_first(int row, Index columns) const {
+    const V none = broadcast<Real>(-infinity);
+    const auto two = pass(scores_[row], Nowhere{}, columns, hidden_[row], TwoLargest<Real, together>{}).merged();
+    const V best = two.best[0], second = two.second[0];
+    // Of the lanes' best only one is the best.
+    const V largest = largest_lane<Real>(best);
+    const auto tied = best == largest;
+    const V others = lanes_in(tied) > 1 ? largest : tied ? none : best;
+    return largest_lane<Real>(maximum(others, second));
+  }
+
+  int count_;
+  Index columns_;
+  WholeLines<Real>* lines_;
+  const Workspace* workspace_;
+  const Real* scores_[most];
+  const Real* source_[most];
+  Real* kept_[most];
+  Real* out_[most];
+  Index hidden_[most];
 };
-
-template <class Get>
-RowSummary summary_of(Index columns, Get score) {
-  RowSummary row{-infinity, 0, 0, false};
-  for (Index j = 0; j < columns; ++j) {
-    const double x = score(j);
-    row.has_nan = row.has_nan || x != x;
-    row.possible += x > -infinity;
-    if (x > row.largest) {
-      row.largest = x;
-      row.position = j;
-    }
-  }
-  return row;
-}
-
-constexpr double not_a_number = __builtin_nan("");
 
 }  // namespace
 }  // namespace luce::LUCE_ISA

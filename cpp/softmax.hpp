@@ -1,6 +1,7 @@
 // softmax, log_softmax and logsumexp of every row.
 #pragma once
 
+#include "run.hpp"
 #include "sums.hpp"
 
 namespace luce::LUCE_ISA {
@@ -36,9 +37,8 @@ struct Shares {
   }
 };
 
-template <class Element, bool tempered>
+template <class Real, bool tempered>
 struct Softmax {
-  using Real = Computed<Element>;
   using V = Vector<Real>;
   Index columns;
   PerRow temperatures;
@@ -103,9 +103,8 @@ struct LogShares {
   }
 };
 
-template <class Element, bool tempered>
+template <class Real, bool tempered>
 struct LogSoftmax {
-  using Real = Computed<Element>;
   using V = Vector<Real>;
   Index columns;
   PerRow temperatures;
@@ -135,12 +134,11 @@ struct LogSoftmax {
   }
 };
 
-template <class Element>
+template <class Real>
 struct LogSumExp {
-  using Real = Computed<Element>;
   using V = Vector<Real>;
   Index columns;
-  Element* out;
+  Real* out;
 
   template <class Block>
   Written<Block> operator()(Block& block, Index i, int count) const {
@@ -161,25 +159,40 @@ struct LogSumExp {
 
 inline bool is_plain(PerRow temperatures) { return temperatures.stride == 0 && temperatures.data[0] == 1.0; }
 
+template <template <class, bool> class Map, class Element>
+void run_map(const Matrix<const Element>& scores, PerRow temperatures, const Matrix<Element>& out,
+             const Workspace& workspace) {
+  using Real = Computed<Element>;
+  if (is_plain(temperatures)) run(Map<Real, false>{scores.columns, temperatures}, scores, out, workspace);
+  else run(Map<Real, true>{scores.columns, temperatures}, scores, out, workspace);
+}
+
 template <class Element>
 void softmax(Matrix<const Element> scores, PerRow temperatures, Matrix<Element> out, Workspace workspace) {
-  if (is_plain(temperatures)) run(Softmax<Element, false>{scores.columns, temperatures}, scores, out, workspace);
-  else run(Softmax<Element, true>{scores.columns, temperatures}, scores, out, workspace);
+  run_map<Softmax>(scores, temperatures, out, workspace);
 }
 
 template <class Element>
 void log_softmax(Matrix<const Element> scores, PerRow temperatures, Matrix<Element> out, Workspace workspace) {
-  if (is_plain(temperatures))
-    run(LogSoftmax<Element, false>{scores.columns, temperatures}, scores, out, workspace);
-  else run(LogSoftmax<Element, true>{scores.columns, temperatures}, scores, out, workspace);
+  run_map<LogSoftmax>(scores, temperatures, out, workspace);
 }
 
 template <class Element>
 void logsumexp(Matrix<const Element> scores, Element* out, Workspace workspace) {
-  const Matrix<Element> nothing{nullptr, scores.rows, scores.columns, 0, 1};
-  if (scores.columns > 0) run(LogSumExp<Element>{scores.columns, out}, scores, nothing, workspace);
-  else
-    for (Index i = 0; i < scores.rows; ++i) put(out + i, -infinity);
+  using Real = Computed<Element>;
+  constexpr Index most = sizeof(Element) == sizeof(Real) ? Index{1} << 62 : 256;
+  for (Index i = 0; i < scores.rows; i += most) {
+    const Index count = scores.rows - i < most ? scores.rows - i : most;
+    const Matrix<const Element> rows{row_of(scores, i), count, scores.columns, scores.row_stride, scores.column_stride};
+    const Matrix<Element> nothing{nullptr, count, scores.columns, 0, 1};
+    if constexpr (sizeof(Element) == sizeof(Real)) {
+      run(LogSumExp<Real>{scores.columns, out}, rows, nothing, workspace);
+    } else {
+      Real results[most];
+      run(LogSumExp<Real>{scores.columns, results}, rows, nothing, workspace);
+      copy_row_back(results, count, out + i, 1);
+    }
+  }
 }
 
 }  // namespace

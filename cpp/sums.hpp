@@ -2,7 +2,7 @@
 #pragma once
 
 #include "logarithm.hpp"
-#include "rows.hpp"
+#include "blocks.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
@@ -90,12 +90,13 @@ struct Adding {
   Vector<Real> best = broadcast<Real>(-infinity);
   typename Block::Sum sum{};
 
-  template <int count>
-  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
-    best = maximum(count == 4 ? maximum(maximum(x[0], x[1]), maximum(x[2], x[count - 1])) : x[0], best);
+  [[gnu::always_inline]] void step(Vector<Real> (&x)[Block::together]) {
+    Vector<Real> here = maximum(x[0], x[1]);
+    for (int i = 2; i < Block::together; i += 2) here = maximum(maximum(x[i], x[i + 1]), here);
+    best = maximum(here, best);
     const auto terms = reference.terms(x);
     sum.add(terms);
-    for (int i = 0; i < count; ++i) {
+    for (int i = 0; i < Block::together; ++i) {
       const auto impossible = x[i] == static_cast<Real>(-infinity);
       x[i] = zero_where_impossible ? (impossible ? Vector<Real>{} : terms.value[i]) : terms.value[i];
     }
@@ -164,8 +165,7 @@ struct AddingLosers {
   Vector<Real> best = broadcast<Real>(-infinity);
   typename Block::Sum sum{};
 
-  template <int count>
-  [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
+  [[gnu::always_inline]] void step(Vector<Real> (&x)[Block::together]) {
     for (Vector<Real>& score : x) {
       const Vector<Real> loser = minimum(best, score);
       best = maximum(score, best);
@@ -176,52 +176,73 @@ struct AddingLosers {
   [[gnu::always_inline]] void settle() { sum.settle(); }
 };
 
+// What some rows of a block are relative to. All of it is found before their scores are gone through: what a row's reference
+// waits for, others need not.
+template <class Block, bool tempered, class Real = typename Block::Real>
+struct Relation {
+  using V = typename Block::V;
+  V at;
+  Reference<Real, tempered> reference;
+  bool is_far;  // scores are given less the reference's shift
+
+  Relation(Block& block, Bits<Real> rows, V at, const Temperature<Real, tempered>& temperature, bool was_far = false)
+      : at(at), reference(at, temperature), is_far(was_far || any((reference.shift() != V{}) & rows)) {
+    if (is_far) block.each(rows, [&](auto part) { block.recentre(part, spread(reference.shift(), part)); });
+  }
+
+  // Rows with terms that are too large for their sum.
+  Bits<Real> exceeded_by(V largest, const Temperature<Real, tempered>& temperature) const {
+    const V excess = temperature.quotient(temperature.difference(largest, at - reference.shift())).hi;
+    return excess > static_cast<Real>(reference.headroom);
+  }
+};
+
 template <class Block, bool tempered, class Real = typename Block::Real>
 Rest<Block> rest_of(Block& block, const Temperature<Real, tempered>& temperature) {
   using V = typename Block::V;
-  using Relation = Reference<Real, tempered>;
+  constexpr Bits<Real> all = ~Bits<Real>{};
   Rest<Block> rest;
-  rest.largest = V{};
-  V all_at{}, alone{}, ties = broadcast<Real>(1.0);
+  // Relative to the largest but one the sum is at least 1, or nearly: any score not far below it may stand for it.
+  V at{};
+  block.each(all, [&](auto part) { block.collect(block.sample_second(part), part, at); });
+  if constexpr (!Block::is_panel)
+    block.each(is_infinite(at), [&](auto part) { block.collect(block.second(part), part, at); });
+  const auto alone = is_infinite(at);
+  Relation<Block, tempered> relation(block, all, alone ? V{} : at, temperature);
+  V largest{}, ties = broadcast<Real>(1.0);
   Sum2<V> others{};
-  block.each(~Bits<Real>{}, [&](auto part) {
-    const Temperature<Real, tempered> local = temperature.of(part);
-    // Relative to the largest but one the sum is at least 1, or nearly: any score not far below it may stand for it.
-    V at = block.sample_second(part);
-    if (!Block::is_panel && any(is_infinite(at))) at = block.second(part);
-    block.collect(is_infinite(at) ? broadcast<Real>(1.0) : V{}, part, alone);
-    at = is_infinite(at) ? V{} : at;
-    bool is_far = false;
-    for (bool is_second = Block::is_panel;; is_second = true) {
-      const Relation reference(at, local);
-      is_far = is_far || any(reference.shift() != V{});
-      if (is_far) block.recentre(part, reference.shift());
+  bool are_seconds = Block::is_panel;
+  for (Bits<Real> pending = all;; are_seconds = true) {
+    block.each(pending, [&](auto part) {
+      const Temperature<Real, tempered> local = temperature.of(part);
+      const Reference<Real, tempered> reference = relation.reference.of(part, local);
       auto adding = block.visit(part, AddingLosers<Block, tempered>{reference});
-      const V largest = block.largest_of(adding.best);
-      const V excess = local.quotient(local.difference(largest, at - reference.shift())).hi;
-      if (!is_second && any(excess > static_cast<Real>(Relation::headroom))) {
-        const V second = block.second(part);
-        if (any(local.quotient(local.difference(second, at)).hi > static_cast<Real>(Relation::headroom))) {
-          at = second;
-          continue;
-        }
-      }
+      const V largest_here = block.largest_of(adding.best);
       if constexpr (!Block::is_panel) {
-        const auto tied = adding.best == largest;
+        const auto tied = adding.best == largest_here;
         adding.sum.add(reference.terms({tied ? broadcast<Real>(-infinity) : adding.best}));
         adding.settle();
         block.collect(broadcast<Real>(lanes_in(tied)), part, ties);
       }
       block.collect(adding.sum, part, others);
-      block.collect(is_far ? block.largest(part) : largest, part, rest.largest);
-      block.collect(at, part, all_at);
-      break;
-    }
-  });
+      block.collect(largest_here, part, largest);
+    });
+    if (are_seconds) break;
+    pending = pending & relation.exceeded_by(largest, temperature);
+    if (!any(pending)) break;
+    V nearer = relation.at;
+    block.each(pending, [&](auto part) { block.collect(block.second(part), part, nearer); });
+    pending = pending & (temperature.quotient(temperature.difference(nearer, relation.at)).hi >
+                         static_cast<Real>(Reference<Real, tempered>::headroom));
+    if (!any(pending)) break;
+    relation = {block, pending, pending ? nearer : relation.at, temperature, relation.is_far};
+  }
+  if (relation.is_far) block.each(all, [&](auto part) { block.collect(block.largest(part), part, largest); });
+  rest.largest = largest;
   // Alone, or NaN.
   const V nothing = others.hi - others.hi;
-  const Sum2<V> below = relative<Real>(others, Relation(all_at, temperature).inverse(rest.largest));
-  rest.sum = plus({ties - 1, V{}}, chosen(alone != V{}, Sum2<V>{nothing, V{}}, below));
+  const Sum2<V> below = relative<Real>(others, relation.reference.inverse(rest.largest));
+  rest.sum = plus({ties - 1, V{}}, chosen(alone, Sum2<V>{nothing, V{}}, below));
   return rest;
 }
 

@@ -6,6 +6,15 @@
 namespace luce::LUCE_ISA {
 namespace {
 
+// The first place of the room that stands in its page where `other` does. A load is taken to depend on stores under way to
+// the same place of any page, and those past the caches are long under way.
+constexpr Index page_bytes = 4096;
+template <class Real>
+Real* at_page_offset_of(const Real* other, Real* room) {
+  const auto distance = reinterpret_cast<std::uintptr_t>(other) - reinterpret_cast<std::uintptr_t>(room);
+  return room + distance % page_bytes / sizeof(Real);
+}
+
 // f of `count` numbers, one after another, but for one place that gets `value`. `put_first(j, x, n)` and `put(j, x)` take
 // the results from place j on: n of them, fewer than a vector has lanes, up to `first`; then whole vectors; then the rest.
 template <class Real, class F, class PutFirst, class Put>

@@ -32,7 +32,7 @@ class Call {
     // Long rows go one by one, but for those that are computed side by side.
     if (columns > 4096) rows_per_task_ = std::max<Index>(classes_are_adjacent() ? 1 : 16, task_elements / columns / 16 * 16);
     // Neighbouring rows are computed side by side, in long stretches of memory.
-    if (layout_.rows.scores == 1 && columns > 1) rows_per_task_ = std::max<Index>(rows_per_task_, 512);
+    if (layout_.rows.scores == 1 && columns > 1) rows_per_task_ = std::max<Index>(rows_per_task_, 1024);
     tasks_per_matrix_ = (rows + rows_per_task_ - 1) / rows_per_task_;
     const Index bytes = layout_.matrices * rows * columns * Index{sizeof(Element)};
     exceeds_caches_ = (target.matrix == nullptr ? bytes : 2 * bytes) > cached_bytes;

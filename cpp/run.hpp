@@ -1,0 +1,194 @@
+// Runs a kernel over all rows of a matrix, whatever its strides.
+//
+// A kernel is a callable on (block, first row, number of rows). It returns what it has found of these rows: a mask
+// `exceptional` of those that need the kernel's `exceptional` instead (infinite scores and temperatures, for which the
+// formulas do not hold), and `write(block, part)` for the others. Scores that are computed in place are not changed before.
+#pragma once
+
+#include "packing.hpp"
+#include "panel.hpp"
+#include "rows.hpp"
+
+namespace luce::LUCE_ISA {
+namespace {
+
+// Rows are computed several together, so many scores of them.
+constexpr Index most_scores_together = 4096;
+
+// Rows up to this length keep their exponentials in the workspace, longer ones in the output if they can.
+constexpr Index most_columns_kept_apart = 8192;
+
+// Results of calls that exceed the caches are written past them, unless what is kept of a row would itself.
+constexpr Index most_columns_streamed = Index{1} << 17;
+
+template <class Element, class Kernel, class Put>
+void exceptional_row(const Kernel& kernel, const Matrix<const Element>& scores, Index first, int row, Put put) {
+  kernel.exceptional(
+      first + row, [&](Index j) { return static_cast<double>(get(row_of(scores, row) + j * scores.column_stride)); }, put);
+}
+
+template <class Element>
+bool has_adjacent_classes(const Matrix<const Element>& scores, const Matrix<Element>& out) {
+  return scores.column_stride == 1 && (out.data == nullptr || out.column_stride == 1);
+}
+
+// What a kernel returns where nothing is left to be written.
+template <class Block>
+struct Written {
+  Bits<typename Block::Real> exceptional;
+  template <class Part>
+  void write(Block&, Part) const {}
+};
+
+// Rows that do not lie as they are computed, with adjacent classes of a type that is computed in, go through the
+// workspace.
+template <class Element, class Kernel>
+void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+              const Workspace& workspace) {
+  using Real = Computed<Element>;
+  const bool is_direct = sizeof(Element) == sizeof(Real) && has_adjacent_classes(scores, out);
+  const bool is_apart = is_direct && out.data != nullptr && out.data != scores.data;
+  const bool streams = is_apart && workspace.exceeds_caches && scores.columns <= most_columns_streamed;
+  const bool keeps_in_output = is_apart && !streams && scores.columns > most_columns_kept_apart;
+  const Index padded = (scores.columns + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
+  const Index fitting = scores.columns == 0 ? 1 : most_scores_together / scores.columns;
+  const Index together = fitting < 1 ? 1 : fitting > Rows<Real>::most ? Rows<Real>::most : fitting;
+  WholeLines<Real> lines;
+  Real* const kept = static_cast<Real*>(workspace.memory);
+  const Index kept_stride = padded + (streams ? page_bytes / Index{sizeof(Real)} : 0);
+  Real* const gathered = kept + together * padded;
+  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += together) {
+    const int count = static_cast<int>(scores.rows - i < together ? scores.rows - i : together);
+    const Matrix<const Element> from = rows_of(scores, i, count);
+    const Matrix<Element> to = rows_of(out, i, count);
+    const auto compute = [&](const Matrix<const Real>& from, const Matrix<Real>& to) __attribute__((flatten)) {
+      Rows<Real> rows(from, keeps_in_output ? to.data : kept, keeps_in_output ? to.row_stride : kept_stride, to,
+                      streams ? &lines : nullptr, workspace);
+      const auto results = kernel(rows, i, count);
+      rows.each(~results.exceptional, [&](int row) { results.write(rows, row); });
+      return results.exceptional;
+    };
+    Bits<Real> exceptional;
+    if constexpr (sizeof(Element) == sizeof(Real)) {
+      if (is_direct) exceptional = compute(from, to);
+    }
+    if (!is_direct) {
+      for (int row = 0; row < count; ++row)
+        copy_row(row_of(from, row), from.column_stride, from.columns, gathered + row * padded);
+      exceptional = compute({gathered, count, from.columns, padded, 1}, {gathered, count, from.columns, padded, 1});
+      for (int row = 0; row < count && out.data != nullptr; ++row)
+        if (!exceptional[row]) copy_row_back(gathered + row * padded, to.columns, row_of(to, row), to.column_stride);
+    }
+    for (int row = 0; row < count && any(exceptional); ++row)
+      if (exceptional[row])
+        exceptional_row(kernel, from, i, row,
+                        [&](Index j, double value) { put(row_of(to, row) + j * to.column_stride, value); });
+  }
+}
+
+// The memory that is of use while rows from i on are computed: rows one after another are followed by their like; where
+// classes are far apart, those of the next rows are, and the places of the results.
+template <class Element>
+Ahead ahead_of(const Matrix<const Element>& scores, const Matrix<Element>& out, Index i, const void* nothing) {
+  constexpr Index width = lanes<Computed<Element>>;
+  if (scores.row_stride != 1)
+    return {is_dense(scores) ? reinterpret_cast<const char*>(row_of(scores, i)) + prefetch_bytes : nothing,
+            is_dense(scores) ? vector_bytes : 0, nothing, 0};
+  const bool writes = out.data != nullptr && out.row_stride == 1;
+  const Index panels = 1 + prefetch_bytes / vector_bytes / (scores.columns + 1);
+  return {row_of(scores, i + (1 + panels) * width - 1), scores.column_stride * Index{sizeof(Element)},
+          writes ? row_of(out, i + width - 1) : nothing, writes ? out.column_stride * Index{sizeof(Element)} : 0};
+}
+
+// Of many neighbouring rows the first ones are as many as leave the others at lines of memory.
+template <class Element>
+Index rows_before_line(const Matrix<const Element>& scores) {
+  constexpr Index width = lanes<Computed<Element>>;
+  if (scores.row_stride != 1 || scores.column_stride % width != 0 || scores.rows < 8 * width) return width;
+  return width - static_cast<Index>(reinterpret_cast<std::uintptr_t>(scores.data) / sizeof(Element) % width);
+}
+
+template <class Element, class Kernel>
+[[gnu::flatten]] void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+                                 const Workspace& workspace) {
+  using Real = Computed<Element>;
+  constexpr Index width = lanes<Real>;
+  const Index size = scores.columns + least_columns;
+  auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
+  auto* const stage = reinterpret_cast<Stage<Real>*>(buffer + 2 * size);
+  auto* const streamed = reinterpret_cast<Element*>(stage + 1);
+  const bool streams = sizeof(Element) == sizeof(Real) && is_dense(out) && out.data != nullptr &&
+                       out.columns <= short_columns<Real> && static_cast<const void*>(out.data) != scores.data &&
+                       workspace.exceeds_caches;
+  WholeLines<Real> lines;
+  Index next = rows_before_line(scores);
+  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i = next, next += width) {
+    const int count = static_cast<int>((next < scores.rows ? next : scores.rows) - i);
+    const Matrix<const Element> from = rows_of(scores, i, count);
+    Matrix<Element> to = rows_of(out, i, count);
+    const bool streams_these = streams && count == width;
+    if (streams_these) to.data = at_page_offset_of(to.data, streamed);
+    const Place<Real> place = place_for(to, *stage);
+    Panel<Real> panel(buffer, buffer + size, scores.columns, count, bring(from, *stage, buffer), place,
+                      ahead_of(scores, out, i, buffer));
+    const auto results = kernel(panel, i, count);
+    const bool has_exceptional = any(results.exceptional);
+    if (has_exceptional) panel.hold();
+    results.write(panel, AllRows{});
+    for (int row = 0; row < count && has_exceptional; ++row)
+      if (results.exceptional[row])
+        exceptional_row(kernel, from, i, row, [&](Index j, double value) { *panel.at(j, row) = static_cast<Real>(value); });
+    if (out.data == nullptr) continue;
+    if (panel.holds()) send(Place<Real>{}, buffer, to);
+    else if (place.data == stage->rows) send(place, buffer, to);
+    if constexpr (sizeof(Element) == sizeof(Real))
+      if (streams_these)
+        lines.write(to.data, row_of(out, i), count * out.columns, -1, Vector<Real>{}, [](Vector<Real> x) { return x; });
+  }
+}
+
+// With the same bits for any strides.
+template <class Element, class Kernel>
+void run_alike(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+               const Workspace& workspace) {
+  if (scores.columns <= short_columns<Computed<Element>>) run_panels(kernel, scores, out, workspace);
+  else run_rows(kernel, scores, out, workspace);
+}
+
+// In the quickest way for the strides: the last bits may depend on it.
+template <class Element, class Kernel>
+void run(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+         const Workspace& workspace) {
+  const auto size_of = [](Index stride) { return stride < 0 ? -stride : stride; };
+  if (!has_adjacent_classes(scores, out) && size_of(scores.row_stride) < size_of(scores.column_stride))
+    run_panels(kernel, scores, out, workspace);
+  else run_alike(kernel, scores, out, workspace);
+}
+
+// What `exceptional` needs to know of a row.
+struct RowSummary {
+  double largest;  // -inf when there is no number
+  Index position;  // of the first of the largest
+  Index possible;  // classes with a score above -inf
+  bool has_nan;
+};
+
+template <class Get>
+RowSummary summary_of(Index columns, Get score) {
+  RowSummary row{-infinity, 0, 0, false};
+  for (Index j = 0; j < columns; ++j) {
+    const double x = score(j);
+    row.has_nan = row.has_nan || x != x;
+    row.possible += x > -infinity;
+    if (x > row.largest) {
+      row.largest = x;
+      row.position = j;
+    }
+  }
+  return row;
+}
+
+constexpr double not_a_number = __builtin_nan("");
+
+}  // namespace
+}  // namespace luce::LUCE_ISA
