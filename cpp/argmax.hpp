@@ -104,10 +104,13 @@ void argmax_of_lanes(const Element* scores, Index columns, Index class_distance,
 // Gathers the largest scores of each vector of a step, and whether there are NaN.
 template <class Real, int count>
 struct LargestOrNan {
-  Largest<Real, count> largest;
+  const Ahead& ahead;
+  Index j = 0;
+  Largest<Real, count> largest{};
   Bits<Real> nan{};
 
   [[gnu::always_inline]] void step(Vector<Real> (&x)[count]) {
+    for (int i = 0; i < count; ++i) ahead.ask_for(j++);
     for (int i = 0; i < count; i += 2) nan |= unordered(x[i], x[i + 1]);
     largest.step(x);
   }
@@ -116,8 +119,9 @@ struct LargestOrNan {
 
 // The rows of a panel: the largest of each is sought first, then where it stands.
 template <class Real>
-void argmax_of_panel(Panel<Real>& panel, const Vector<Real>* buffer, Index columns, std::int64_t* out, int count) {
-  const auto found = panel.fill(LargestOrNan<Real, Panel<Real>::together>{});
+void argmax_of_panel(Panel<Real>& panel, const Vector<Real>* buffer, Index columns, const Ahead& ahead, std::int64_t* out,
+                     int count) {
+  const auto found = panel.fill(LargestOrNan<Real, Panel<Real>::together>{ahead});
   const Vector<Real> largest = found.largest.merged();
   Bits<Real> best{};
   const auto seek = [&](auto is_wanted) {
@@ -151,8 +155,9 @@ template <class Element>
     for (; i < scores.rows && !is_cancelled(workspace); i += width) {
       const int count = static_cast<int>(scores.rows - i < width ? scores.rows - i : width);
       const Place<const Real> place = bring(rows_of(scores, i, count), stage, buffer);
-      Panel<Real> panel(buffer, buffer, scores.columns, count, place, {}, {});
-      argmax_of_panel(panel, buffer, scores.columns, out + i, count);
+      const Ahead ahead = ahead_of(scores, Matrix<Element>{}, i, buffer);
+      Panel<Real> panel(buffer, buffer, scores.columns, count, place, {}, ahead);
+      argmax_of_panel(panel, buffer, scores.columns, ahead, out + i, count);
     }
     return;
   }
