@@ -29,9 +29,11 @@ else:
 Call = Callable[[], Any]
 Compare = Callable[[Any, bool], str | None]
 
-SHORT_CALL = 0.02  # seconds; below, a sample starts with a call that is not timed
+SHORT_CALL = 0.02  # seconds; below, a sample starts with calls that are not timed
 BLOCK = 1 << 16  # entries compared at a time
-PAUSE = 0.002  # seconds in which the waiting threads of other libraries fall asleep
+# Seconds of such calls: one where nobody else has threads. They wait actively for milliseconds, on
+# the CPU that the next one's threads want; a pause would let the CPUs fall asleep as well.
+WARMING = 0.012
 
 
 def all_cpus() -> int:
@@ -237,7 +239,7 @@ def hold(case: Case, contest: Contest, rounds: int, sample: float) -> Row:
             if problem is not None:
                 failures.append(f"{case}: {name}: {problem}")
         contest.prepare()
-        seconds = medians(able, rounds, sample, case.threads > 1)
+        seconds = medians(able, rounds, sample, WARMING if case.threads > 1 else 0.0)
     return Row(case, seconds, failures)
 
 
@@ -254,7 +256,7 @@ def using(threads: int) -> Iterator[None]:
 
 
 def medians(
-    calls: dict[str, Call], rounds: int, sample: float, pause: bool = False
+    calls: dict[str, Call], rounds: int, sample: float, warming: float = 0.0
 ) -> dict[str, float]:
     """Median seconds a call; in every round each call has its turn, in an order drawn anew.
 
@@ -271,10 +273,8 @@ def medians(
         for _ in range(rounds):
             draw.shuffle(order)
             for name in order:
-                if pause:
-                    time.sleep(PAUSE)
                 if estimates[name] < SHORT_CALL:
-                    calls[name]()
+                    _elapsed(calls[name], max(1, ceil(warming / estimates[name])))
                 repeats = ceil(sample / estimates[name])
                 samples[name].append(_elapsed(calls[name], repeats) / repeats)
     finally:

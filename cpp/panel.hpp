@@ -86,8 +86,8 @@ class Panel {
   // `to`, the results are left in the buffer. It has room for whole fours; `spare` is another of its kind.
   Panel(V* buffer, V* spare, Index columns, int count, const Place<const Real>& from, const Place<Real>& to,
         const Ahead& ahead)
-      : buffer_(buffer), source_(buffer), spare_(spare), columns_(columns), padded_((columns + together - 1) / together * together), count_(count),
-        from_(from), to_(to), ahead_(ahead) {}
+      : buffer_(buffer), source_(buffer), spare_(spare), columns_(columns),
+        padded_((columns + together - 1) / together * together), count_(count), from_(from), to_(to), ahead_(ahead) {}
 
   // Results are left in the buffer, wherever they would go.
   void hold() { to_.data = nullptr; }
@@ -138,7 +138,10 @@ class Panel {
   template <class F>
   [[gnu::always_inline]] void rewrite_but(AllRows, const Index* columns, V values, F f) {
     produce(source_, f);
-    for (int row = 0; row < count_; ++row) *(holds() ? at(columns[row], row) : to_.of(columns[row], row)) = values[row];
+    for (int row = 0; row < count_; ++row) {
+      if (holds()) buffer_[columns[row]][row] = values[row];
+      else *to_.of(columns[row], row) = values[row];
+    }
   }
 
   void recentre(AllRows, V by) {
@@ -149,8 +152,8 @@ class Panel {
   void hide(const Index* columns) {
     fill(Nothing{});
     for (int row = 0; row < count_; ++row) {
-      hidden_scores_[row] = *at(columns[row], row);
-      *at(columns[row], row) = static_cast<Real>(-infinity);
+      hidden_scores_[row] = buffer_[columns[row]][row];
+      buffer_[columns[row]][row] = static_cast<Real>(-infinity);
     }
   }
   V hidden_scores() const { return hidden_scores_; }
@@ -158,9 +161,6 @@ class Panel {
   V second(AllRows) { return fill(TwoLargest<Real, together>{}).merged().second[0]; }
   V sample(AllRows part) { return largest(part); }
   V sample_second(AllRows part) { return second(part); }
-
-  // An element of the buffer.
-  Real* at(Index column, Index row) const { return reinterpret_cast<Real*>(buffer_ + column) + row; }
 
   static void collect(V x, AllRows, V& to) { to = x; }
   static void collect(const Sum& sum, AllRows, Sum2<V>& totals) { totals = sum.total(); }

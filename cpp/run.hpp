@@ -137,7 +137,8 @@ template <class Element, class Kernel>
     results.write(panel, AllRows{});
     for (int row = 0; row < count && has_exceptional; ++row)
       if (results.exceptional[row])
-        exceptional_row(kernel, from, i, row, [&](Index j, double value) { *panel.at(j, row) = static_cast<Real>(value); });
+        exceptional_row(kernel, from, i, row,
+                        [&](Index j, double value) { buffer[j][row] = static_cast<Real>(value); });
     if (out.data == nullptr) continue;
     if (panel.holds()) send(Place<Real>{}, buffer, to);
     else if (place.data == stage->rows) send(place, buffer, to);
