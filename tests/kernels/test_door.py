@@ -42,27 +42,46 @@ def test_every_kernel_has_a_twin_of_the_same_arguments():
             assert list(inspect.signature(getattr(reference, name)).parameters) == arguments
 
 
-def run(*arguments, isa):
-    return subprocess.run(
+def start(*arguments, isa, output):
+    return subprocess.Popen(
         [sys.executable, *arguments],
         env={**os.environ, "LUCE_ISA": isa},
-        capture_output=True,
-        text=True,
-        check=False,
+        stdout=output,
+        stderr=subprocess.STDOUT,
     )
 
 
-def test_an_unknown_instruction_set_says_which_there_are():
-    result = run("-c", "import luce.kernels", isa="v9")
-    assert result.returncode == 1
-    assert "ImportError: LUCE_ISA=v9" in result.stderr
-    assert kernels.supported_isas()[-1] in result.stderr
+def test_an_unknown_instruction_set_says_which_there_are(tmp_path):
+    with (tmp_path / "output").open("w+") as output:
+        assert start("-c", "import luce.kernels", isa="v9", output=output).wait() == 1
+        output.seek(0)
+        said = output.read()
+    assert "ImportError: LUCE_ISA=v9" in said
+    assert kernels.supported_isas()[-1] in said
+
+
+@pytest.fixture(scope="module")
+def children(tmp_path_factory):
+    """These tests under the other instruction sets, side by side: (process, output) by set."""
+    folder = tmp_path_factory.mktemp("children")
+    tests = ["-m", "pytest", "-q", "-rP", "-k", "not reference", str(HERE)]
+    tests += ["--ignore", str(HERE / "test_concurrency.py"), "-p", "no:cacheprovider"]
+    running = {}
+    for isa in OTHER_ISAS:
+        with (folder / isa).open("w") as output:
+            running[isa] = start(*tests, isa=isa, output=output), folder / isa
+    yield running
+    for process, _ in running.values():
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.skipif(IN_CHILD, reason="the child runs under one instruction set only")
 @pytest.mark.parametrize("isa", OTHER_ISAS)
-def test_all_kernels_under_another_instruction_set(isa):
-    result = run("-m", "pytest", "-q", "-rP", "-k", "not reference", str(HERE), isa=isa)
-    print(*[line for line in result.stdout.splitlines() if "worst" in line], sep="\n")
-    assert result.returncode == 0, result.stdout[-5000:]
-    assert f"{isa} luce.kernels softmax" in result.stdout
+def test_all_kernels_under_another_instruction_set(isa, children):
+    process, output = children[isa]
+    code = process.wait()
+    said = output.read_text()
+    print(*[line for line in said.splitlines() if "worst" in line], sep="\n")
+    assert code == 0, said[-5000:]
+    assert f"{isa} luce.kernels softmax" in said
