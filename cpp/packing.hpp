@@ -106,7 +106,8 @@ Place<Real> place_for(const Matrix<Element>& rows, Stage<Real>& stage) {
   if (rows.data == nullptr) return {};
   if constexpr (sizeof(Element) == sizeof(Real))
     if (has_place(rows)) return place_of(rows);
-  if (has_stage(rows)) return {stage.rows, is_dense(rows) && rows.columns >= least_columns ? rows.columns : short_columns<Real>, true};
+  const bool are_as_one = is_dense(rows) && rows.columns >= least_columns;
+  if (has_stage(rows)) return {stage.rows, are_as_one ? rows.columns : short_columns<Real>, true};
   return {};
 }
 

@@ -7,8 +7,8 @@
 namespace luce::LUCE_ISA {
 namespace {
 
-// Where a panel's rows lie in memory, if as vectors load them: its classes `stride` apart and the rows of each adjacent, or
-// the rows `stride` apart and the classes of each adjacent.
+// Where a panel's rows lie in memory, if so that vectors can load them: either the rows of each class are adjacent, and
+// the classes `stride` apart, or the classes of each row are, and the rows `stride` apart.
 template <class Real>
 struct Place {
   Real* data = nullptr;
@@ -82,8 +82,8 @@ class Panel {
   static constexpr int together = 2;
   static constexpr int groups = luce::LUCE_ISA::groups<Real>;
 
-  // Without a place `from`, the scores are in the buffer already; lanes without a row hold zeros there. Without a place
-  // `to`, the results are left in the buffer. It has room for whole fours; `spare` is another of its kind.
+  // Without a place to come from, the scores are in the buffer already; lanes without a row hold zeros there. Without a
+  // place to go to, the results are left in the buffer. It has room for whole fours; `spare` is another of its kind.
   Panel(V* buffer, V* spare, Index columns, int count, const Place<const Real>& from, const Place<Real>& to,
         const Ahead& ahead)
       : buffer_(buffer), source_(buffer), spare_(spare), columns_(columns),

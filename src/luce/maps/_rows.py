@@ -1,6 +1,7 @@
 """From any array, axis and dtype to rows of classes, and back."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -28,6 +29,7 @@ def real_array(values: ArrayLike, name: str) -> Array:
     return array.astype(array.dtype.newbyteorder("="))
 
 
+@lru_cache(64)  # the name of a dtype takes longer than a small call
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
     """Whether this is the 16-bit brain float that the package ml_dtypes adds to NumPy."""
     return dtype.name == "bfloat16"

@@ -24,11 +24,15 @@ from luce.maps._rows import (
     result_dtype,
     threads_for,
 )
+from luce.maps.softmax import softmax
 
 # Smaller calls are NumPy's: it has less to set up, and is quick on long rows.
 ROWS_FOR_NUMPY = 256
 SIZE_FOR_NUMPY = 1 << 15
 LONG_ROW = 64
+SIZE_OF_HALVES = 1024
+# Of smaller scores the kernel of softmax finds the limit at temperature 0 quicker.
+SIZE_TO_SCATTER = 1024
 
 
 def argmax(
@@ -74,12 +78,11 @@ def argmax(
         type(scores) is np.ndarray
         and where is None
         and axis == -1
-        and scores.dtype.char in "fd"
+        and (kind := scores.dtype.char) in "fde"
         and scores.ndim
         and scores.size
     ):
-        classes = scores.shape[-1]
-        if scores.size < (SIZE_FOR_NUMPY if classes >= LONG_ROW else ROWS_FOR_NUMPY * classes):
+        if scores.size < (SIZE_OF_HALVES if kind == "e" else _size_for_numpy(scores.shape[-1])):
             return scores.argmax(-1, keepdims=keepdims)
         if scores.flags.aligned and scores.dtype.isnative and not keepdims:
             best = np.empty(scores.shape[:-1], np.int64)
@@ -98,6 +101,10 @@ def argmax(
     classes = prod(array.shape[i] for i in axes)
     _keep_to_possible(best, classes_last(possible, axes).reshape(len(best), classes))
     return reduced(best, array.shape, axes, keepdims)
+
+
+def _size_for_numpy(classes: int) -> int:
+    return SIZE_FOR_NUMPY if classes >= LONG_ROW else ROWS_FOR_NUMPY * classes
 
 
 def _argmax_rows(array: Array, axes: tuple[int, ...]) -> NDArray[np.int64]:
@@ -221,6 +228,8 @@ def hardmax(scores: ArrayLike, axis: Axis = -1) -> Array:
            [1., 0., 0.]])
     """
     array = real_array(scores, "scores")
+    if array.size < SIZE_TO_SCATTER and array.dtype.char in "fde":
+        return softmax(array, axis, temperature=0.0)
     axes = class_axes(axis, array.shape, "scores")
     result = np.zeros(array.shape, result_dtype(array.dtype))
     if array.size == 0:

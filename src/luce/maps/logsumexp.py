@@ -101,7 +101,7 @@ def logsumexp(
         and not return_sign
         and scores.ndim > 0
         and scores.size > 0
-        and scores.dtype.char in "fd"
+        and scores.dtype.char in "fde"
         and scores.flags.aligned
         and scores.dtype.isnative
     ):
