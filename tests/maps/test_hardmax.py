@@ -123,3 +123,30 @@ def test_hardmax_is_argmax_as_a_vertex(scores):
 def test_hardmax_of_rows_without_a_winner():
     scores = np.array([[-INF, -INF], [NAN, 1.0], [INF, INF]])
     np.testing.assert_array_equal(hardmax(scores), [[0, 0], [NAN, NAN], [1, 0]])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, (0, 2), None])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_hardmax_of_many_scores_is_that_of_few(dtype, axis):
+    rng = np.random.default_rng(5)
+    scores = rng.choice(
+        np.array([0, 1, 2, -INF, INF, NAN], dtype),
+        (15, 17, 11),
+        p=(0.31,) * 3 + (0.06, 0.005, 0.005),
+    )
+    scores[:, 3] = -INF
+    axes = tuple(range(3)) if axis is None else axis if isinstance(axis, tuple) else (axis % 3,)
+    expected = np.empty_like(scores)
+    batch = [i for i in range(3) if i not in axes]
+    for index in np.ndindex(*(scores.shape[i] for i in batch)):
+        row = [slice(None)] * 3
+        for i, at in zip(batch, index, strict=True):
+            row[i] = at
+        few = scores[tuple(row)]
+        one = np.zeros_like(few)
+        best = np.unravel_index(few.argmax(), few.shape)
+        one[best] = few[best] > -INF
+        expected[tuple(row)] = NAN if np.isnan(few).any() else one
+    result = hardmax(scores, axis)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, expected)
