@@ -115,7 +115,7 @@ template <class Element, class Real = Computed<Element>>
 void send(const Place<Real>& from, const Vector<Real>* buffer, const Matrix<Element>& rows) {
   const auto count = static_cast<int>(rows.rows);
   if (from.data != nullptr) {
-    if (from.stride == rows.columns) copy_row_back(from.data, count * rows.columns, rows.data, 1);
+    if (is_dense(rows) && from.stride == rows.columns) copy_row_back(from.data, count * rows.columns, rows.data, 1);
     else
       for (int row = 0; row < count; ++row) copy_row_back(from.of(0, row), rows.columns, row_of(rows, row), 1);
     return;

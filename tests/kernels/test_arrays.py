@@ -72,12 +72,25 @@ def test_a_row_does_not_depend_on_its_neighbours(dtype):
     np.testing.assert_array_equal(together, alone)
 
 
-def test_nothing_beside_the_output_is_written(dtype):
-    for columns in (5, 67):
-        frame = np.full((11, columns + 2), 9, dtype)
-        kernels.softmax(scores_of((9, columns), dtype), 1.0, frame[1:-1, 1:-1])
-        assert (frame[[0, -1]] == 9).all()
-        assert (frame[:, [0, -1]] == 9).all()
+# About every length at which kernels go over to another layout, for vectors of any size.
+LENGTHS = [1, 2, 3, 4, 5, 15, 16, 17, *(n + i for n in (32, 64, 128, 256) for i in (-1, 0, 1))]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_nothing_beside_the_output_is_written(dtype, name, turned):
+    kernel = getattr(luce, name)
+    for columns in LENGTHS:
+        scores = scores_of((37, columns), dtype)
+        dense = np.empty_like(scores)
+        kernel(scores, out=dense)
+        frame = np.full((columns + 2, 39) if turned else (39, columns + 2), 9, dtype)
+        inner = frame[1:-1, 1:-1].T if turned else frame[1:-1, 1:-1]
+        kernel(scores, out=inner)
+        np.testing.assert_array_equal(inner, dense)
+        inner[...] = 9
+        assert (frame == 9).all()
 
 
 def zeros(*shape, dtype=np.float32):
