@@ -104,43 +104,65 @@ struct Adding {
   [[gnu::always_inline]] void settle() { sum.settle(); }
 };
 
+// What some rows of a block are relative to. All of it is found before their scores are gone through: what a row's reference
+// waits for, others need not.
+template <class Block, bool tempered, class Real = typename Block::Real>
+struct Relation {
+  using V = typename Block::V;
+  V at;
+  Reference<Real, tempered> reference;
+  bool is_far;  // scores are given less the reference's shift
+
+  Relation(Block& block, Bits<Real> rows, V at, const Temperature<Real, tempered>& temperature, bool was_far = false)
+      : at(at), reference(at, temperature), is_far(was_far || any((reference.shift() != V{}) & rows)) {
+    if (is_far) block.each(rows, [&](auto part) { block.recentre(part, spread(reference.shift(), part)); });
+  }
+
+  // Rows with terms that are too large for their sum.
+  Bits<Real> exceeded_by(V largest, const Temperature<Real, tempered>& temperature) const {
+    const V excess = temperature.quotient(temperature.difference(largest, at - reference.shift())).hi;
+    return excess > static_cast<Real>(reference.headroom);
+  }
+};
+
 template <bool keep, class Block, bool tempered, class Real = typename Block::Real>
 Exponentials<Block> exponentials_of(Block& block, Bits<Real> rows, const Temperature<Real, tempered>& temperature,
                                     bool zero_where_impossible = false) {
   using V = typename Block::V;
   Exponentials<Block> result;
+  // Any score near the largest serves as reference: of long rows a sample's is tried first.
+  V at{};
   block.each(rows, [&](auto part) {
-    const Temperature<Real, tempered> local = temperature.of(part);
     block.restore(part);
-    // Any score near the largest serves as reference: of long rows a sample's is tried first.
-    V at = block.sample(part);
-    if (!Block::is_panel && any(is_infinite(at))) at = block.largest(part);
-    const V infinite_largest = at;
-    const auto infinite = is_infinite(at);
-    at = infinite ? V{} : at;
-    bool is_far = false;
-    for (;;) {
-      const Reference<Real, tempered> reference(at, local);
-      is_far = is_far || any(reference.shift() != V{});
-      if (is_far) block.recentre(part, reference.shift());
+    block.collect(block.sample(part), part, at);
+  });
+  if constexpr (!Block::is_panel)
+    block.each(rows & is_infinite(at), [&](auto part) { block.collect(block.largest(part), part, at); });
+  const V infinite_largest = at;
+  const auto infinite = is_infinite(at);
+  Relation<Block, tempered> relation(block, rows, infinite ? V{} : at, temperature);
+  for (Bits<Real> pending = rows;;) {
+    block.each(pending, [&](auto part) {
+      const Temperature<Real, tempered> local = temperature.of(part);
+      const Adding<Block, tempered> nothing{relation.reference.of(part, local), zero_where_impossible};
       const auto adding = [&] {
-        const Adding<Block, tempered> nothing{reference, zero_where_impossible};
         if constexpr (keep) return block.keep(part, nothing);
         else return block.visit(part, nothing);
       }();
-      const V peak = block.largest_of(adding.best);
-      const V excess = local.quotient(local.difference(peak, at - reference.shift())).hi;
-      if (!Block::is_panel && any(excess > static_cast<Real>(reference.headroom))) {
-        at = is_far ? block.largest(part) : peak;
-        continue;
-      }
+      block.collect(block.largest_of(adding.best), part, result.peak);
       block.collect(adding.sum, part, result.total);
-      block.collect(at, part, result.at);
-      block.collect(peak, part, result.peak);
-      block.collect(infinite ? infinite_largest : is_far ? block.largest(part) : peak, part, result.largest);
-      break;
-    }
-  });
+    });
+    if constexpr (Block::is_panel) break;
+    pending = pending & relation.exceeded_by(result.peak, temperature);
+    if (!any(pending)) break;
+    V nearer = pending ? result.peak : relation.at;
+    if (relation.is_far) block.each(pending, [&](auto part) { block.collect(block.largest(part), part, nearer); });
+    relation = {block, pending, nearer, temperature, relation.is_far};
+  }
+  result.at = relation.at;
+  result.largest = result.peak;
+  if (relation.is_far) block.each(rows, [&](auto part) { block.collect(block.largest(part), part, result.largest); });
+  result.largest = infinite ? infinite_largest : result.largest;
   return result;
 }
 
@@ -174,27 +196,6 @@ struct AddingLosers {
     sum.add(reference.terms(x));
   }
   [[gnu::always_inline]] void settle() { sum.settle(); }
-};
-
-// What some rows of a block are relative to. All of it is found before their scores are gone through: what a row's reference
-// waits for, others need not.
-template <class Block, bool tempered, class Real = typename Block::Real>
-struct Relation {
-  using V = typename Block::V;
-  V at;
-  Reference<Real, tempered> reference;
-  bool is_far;  // scores are given less the reference's shift
-
-  Relation(Block& block, Bits<Real> rows, V at, const Temperature<Real, tempered>& temperature, bool was_far = false)
-      : at(at), reference(at, temperature), is_far(was_far || any((reference.shift() != V{}) & rows)) {
-    if (is_far) block.each(rows, [&](auto part) { block.recentre(part, spread(reference.shift(), part)); });
-  }
-
-  // Rows with terms that are too large for their sum.
-  Bits<Real> exceeded_by(V largest, const Temperature<Real, tempered>& temperature) const {
-    const V excess = temperature.quotient(temperature.difference(largest, at - reference.shift())).hi;
-    return excess > static_cast<Real>(reference.headroom);
-  }
 };
 
 template <class Block, bool tempered, class Real = typename Block::Real>
