@@ -72,6 +72,34 @@ struct LossKernels {
   void (*targets)(const CrossEntropyArguments<Real>&, Matrix<const Real> targets, Workspace);
 };
 
+// The parts of a pass of a linear classifier over a block of rows (products.hpp). Classes of features, coefficients and
+// scores are adjacent; scores and residuals lie row by row, `stride` apart.
+template <class Real>
+struct LinearKernels {
+  Index rows_multiple;     // blocks are scored in so many rows together
+  Index classes_multiple;  // scores have room for so many
+  Index most_dotted;       // of so few classes `score_few` is the quicker
+  Index panel_width;       // coefficients are packed so many classes together; add_gradient has as much to spare a row
+  void (*pack_float)(Matrix<const float> rows, const Real* centre, Real* packed, Index stride);
+  void (*pack_double)(Matrix<const double> rows, const Real* centre, Real* packed, Index stride);  // null for float
+  void (*pack_coefficients)(Matrix<const Real> coef, Real* packed);
+  // scores = features coef' + start, padded classes too; without a start, scores += features coef'. The features `ahead`
+  // of these are asked for meanwhile.
+  void (*score)(const Matrix<const Real>& features, const Real* packed_coef, Index classes, const Real* start,
+                Index ahead, Real* scores, Index stride);
+  void (*score_few)(const Matrix<const Real>& features, Matrix<const Real> coef, const Real* start, Index ahead,
+                    Real* scores);  // the stride is the number of classes
+  // What training needs of cross-entropy: cheaper, and good to rounding errors that a sum over rows hides.
+  void (*residuals)(Matrix<Real> scores, const double* weights, const std::int64_t* labels, double* losses, Workspace);
+  void (*softmax_jvp)(Real* probabilities, const Real* tangents, Index stride, Index rows, Index classes,
+                      const double* weights);
+  void (*add_gradient)(const Matrix<const Real>& features, const Real* residuals, Index stride, Index classes,
+                       Real* gradient, Index gradient_stride, Real* spare);
+  void (*add_gradient_double)(const Matrix<const Real>& features, const Real* residuals, Index stride, Index classes,
+                              double* gradient, Index gradient_stride, Real* spare);
+  void (*add_column_sums)(const Real* residuals, Index stride, Index rows, Index classes, double* sums);
+};
+
 struct Kernels {
   const char* isa;
   ElementKernels<float> float32;
@@ -80,6 +108,8 @@ struct Kernels {
   ElementKernels<Bfloat> bfloat16;
   LossKernels<float> loss_float32;
   LossKernels<double> loss_float64;
+  LinearKernels<float> linear_float32;
+  LinearKernels<double> linear_float64;
 };
 
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.

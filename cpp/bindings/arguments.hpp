@@ -166,5 +166,6 @@ class Interrupt {
 void bind_dispatch(nb::module_& module);
 void bind_maps(nb::module_& module);
 void bind_losses(nb::module_& module);
+void bind_linear(nb::module_& module);
 
 }  // namespace luce::bindings

@@ -33,4 +33,5 @@ NB_MODULE(_core, module) {
   }
   luce::bindings::bind_maps(module);
   luce::bindings::bind_losses(module);
+  luce::bindings::bind_linear(module);
 }

@@ -53,3 +53,30 @@ def cross_entropy_soft(
     z_loss: float = 0.0,
     threads: int = 1,
 ) -> None: ...
+def linear_cross_entropy(
+    features: NDArray[np.float32] | NDArray[np.float64],
+    labels: NDArray[np.int64] | NDArray[_Real],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[_Real],
+    intercept: NDArray[_Real] | None,
+    gradient: NDArray[np.float32] | NDArray[np.float64],
+    intercept_gradient: NDArray[np.float64],
+    features_gradient: NDArray[_Real] | None = None,
+    *,
+    centre: NDArray[_Real] | None = None,
+    label_smoothing: float = 0.0,
+    threads: int = 1,
+) -> float: ...
+def linear_hessian_vector(
+    features: NDArray[np.float32] | NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[_Real],
+    intercept: NDArray[_Real] | None,
+    direction: NDArray[_Real],
+    direction_intercept: NDArray[_Real] | None,
+    product: NDArray[np.float32] | NDArray[np.float64],
+    intercept_product: NDArray[np.float64],
+    *,
+    centre: NDArray[_Real] | None = None,
+    threads: int = 1,
+) -> None: ...

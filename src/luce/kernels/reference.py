@@ -121,6 +121,70 @@ def cross_entropy_soft(
         losses[...] = 0
 
 
+def linear_cross_entropy(
+    features: NDArray[Any],
+    labels: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    gradient: NDArray[Any],
+    intercept_gradient: NDArray[np.float64],
+    features_gradient: NDArray[Any] | None = None,
+    *,
+    centre: NDArray[Any] | None = None,
+    label_smoothing: float = 0.0,
+    threads: int = 1,  # noqa: ARG001
+) -> float:
+    """Sum of the cross-entropies of linear scores, and its gradients, in float64."""
+    rows, scores = _linear(features, coef, intercept, centre)
+    losses = np.empty(len(rows))
+    if labels.ndim == 1:
+        cross_entropy(scores, labels, weights, losses, scores, label_smoothing=label_smoothing)
+    else:
+        cross_entropy_soft(scores, labels.astype(np.float64), weights, losses, scores)
+    gradient[...] = scores.T @ rows
+    intercept_gradient[...] = scores.sum(axis=0)
+    if features_gradient is not None:
+        features_gradient[...] = scores @ coef.astype(np.float64)
+    return float(losses.sum())
+
+
+def linear_hessian_vector(
+    features: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    direction: NDArray[Any],
+    direction_intercept: NDArray[Any] | None,
+    product: NDArray[Any],
+    intercept_product: NDArray[np.float64],
+    *,
+    centre: NDArray[Any] | None = None,
+    threads: int = 1,  # noqa: ARG001
+) -> None:
+    """Product of that sum's Hessian with a direction, in float64."""
+    rows, scores = _linear(features, coef, intercept, centre)
+    _, tangents = _linear(features, direction, direction_intercept, centre)
+    softmax(scores, 1.0, scores)
+    change = scores * (tangents - (scores * tangents).sum(axis=1, keepdims=True))
+    if weights is not None:
+        change *= weights[:, None]
+    product[...] = change.T @ rows
+    intercept_product[...] = change.sum(axis=0)
+
+
+def _linear(
+    features: NDArray[Any],
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    centre: NDArray[Any] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centred features, and their scores."""
+    rows = features.astype(np.float64) - (0.0 if centre is None else centre.astype(np.float64))
+    bias = 0.0 if intercept is None else intercept.astype(np.float64)
+    return rows, rows @ coef.T.astype(np.float64) + bias
+
+
 def _soft_losses(
     scores: NDArray[Real],
     targets: Wide,

@@ -1,0 +1,429 @@
+// A pass of a linear classifier over all rows: scores = (features - centre) coef' + intercept, their cross-entropy, and
+// its gradients. Never are there scores of all rows: a block of rows is gone through whole while it is in the caches.
+//
+// Two ways, chosen by the shape alone. With few parameters every lane of rows has sums of its own, and the lanes, shared
+// by threads, are added up in order. With many, a stretch of rows is gone through in steps: scores and residuals, shared by
+// rows, then the gradient, shared by its parts. So results have the same bits for any number of threads.
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "kernels.hpp"
+#include "parallel.hpp"
+
+namespace luce {
+
+template <class Element, class Real, class Sum>
+struct LinearArguments {
+  Matrix<const Element> features;
+  const Real* centre;  // null: 0, as the intercepts
+  Matrix<const Real> coef;
+  const Real* intercept;
+  const double* weights;       // null: 1
+  const std::int64_t* labels;  // null: targets
+  Matrix<const Real> targets;
+  double label_smoothing;
+  Matrix<const Real> direction;  // with data: the Hessian's product with it, instead of the gradient
+  const Real* direction_intercept;
+  Matrix<Sum> gradient;            // (classes, features), as coef
+  double* intercept_gradient;      // (classes)
+  Matrix<Real> features_gradient;  // without data: not wanted
+};
+
+template <class T>
+struct FreeMemory {
+  void operator()(T* memory) const { std::free(memory); }
+};
+template <class T>
+using Buffer = std::unique_ptr<T[], FreeMemory<T>>;
+
+template <class T>
+Buffer<T> buffer_of(Index size) {
+  const std::size_t bytes = (static_cast<std::size_t>(size) * sizeof(T) + 4095) / 4096 * 4096;
+  auto* const memory = static_cast<T*>(std::aligned_alloc(4096, bytes));
+  if (memory == nullptr) throw std::bad_alloc();
+  return Buffer<T>(memory);
+}
+
+inline Index rounded_up(Index size, Index multiple) { return (size + multiple - 1) / multiple * multiple; }
+
+template <class Element, class Real, class Sum>
+class LinearCrossEntropy {
+ public:
+  using Arguments = LinearArguments<Element, Real, Sum>;
+
+  LinearCrossEntropy(const Arguments& arguments, const LinearKernels<Real>& linear, const LossKernels<Real>& losses,
+                     const ElementKernels<Real>& maps, int threads, Patience patience)
+      : a_(arguments), linear_(linear), losses_(losses), maps_(maps), threads_(threads), patience_(patience),
+        n_(arguments.features.rows), d_(arguments.features.columns), k_(arguments.coef.rows),
+        padded_d_(rounded_up(d_, linear.classes_multiple)), padded_k_(rounded_up(k_, linear.classes_multiple)),
+        stride_(is_dotted() ? k_ : odd(padded_k_)), starts_(2 * padded_k_, Real{0}) {
+    if (a_.intercept != nullptr) std::copy(a_.intercept, a_.intercept + k_, starts_.begin());
+    if (a_.direction_intercept != nullptr)
+      std::copy(a_.direction_intercept, a_.direction_intercept + k_, starts_.begin() + padded_k_);
+  }
+
+  // The sum of the losses. When it has been given up, of no use, as are the outputs.
+  double run() {
+    return d_ * k_ <= most_parameters_in_lanes && a_.features_gradient.data == nullptr ? in_lanes() : in_steps();
+  }
+
+ private:
+  static constexpr Index most_parameters_in_lanes = 24576;
+  static constexpr Index most_lanes = 32;
+  static constexpr Index block_bytes = 384 << 10;  // of features and scores: with the sums, in a core's own cache
+  static constexpr Index most_block_rows = 240;
+  static constexpr Index stretch_bytes = Index{16} << 20, most_stretch_bytes = Index{48} << 20;
+  static constexpr Index most_packed_bytes = Index{16} << 20;
+
+  // Rows under way: their features, scores that become residuals, and scores of the direction.
+  struct Block {
+    Index first, rows;
+    Matrix<const Real> features;  // with rows to spare, if need be
+    Real* scores;
+    Real* tangents;
+    Real* spare;
+  };
+
+  bool has_direction() const { return a_.direction.data != nullptr; }
+  bool is_dotted() const { return k_ <= linear_.most_dotted && k_ * d_ * Index{sizeof(Real)} <= most_packed_bytes; }
+  // So many vectors that rows begin at different lines of the nearest cache.
+  Index odd(Index size) const { return size / linear_.classes_multiple % 2 ? size : size + linear_.classes_multiple; }
+  Index scores_of_a_row() const { return has_direction() ? 2 * stride_ : stride_; }
+  Index size_of_a_row() const { return odd(padded_d_) + scores_of_a_row() + linear_.panel_width; }
+  Index block_size(Index rows) const { return rows * size_of_a_row() + 2 * linear_.classes_multiple; }
+  Index packed_size() const { return is_dotted() ? k_ * padded_d_ : d_ * padded_k_; }
+
+  Index block_rows() const {
+    const Index fitting = block_bytes / Index{sizeof(Real)} / size_of_a_row();
+    const Index rows = std::min({fitting / linear_.rows_multiple * linear_.rows_multiple, most_block_rows,
+                                 rounded_up(n_, linear_.rows_multiple)});
+    return std::max(rows, linear_.rows_multiple);
+  }
+
+  // Features are used where they lie, if they can be.
+  Block bring(Real* memory, Index padded, Index first, Index rows) const {
+    Matrix<const Element> given = a_.features;
+    given.data += first * given.row_stride;
+    given.rows = rows;
+    Real* const scores = memory + padded * odd(padded_d_);
+    Real* const tangents = scores + padded * stride_ + linear_.classes_multiple;
+    Block block{first, rows, {memory, padded, d_, odd(padded_d_), 1}, scores, tangents, memory + padded * (size_of_a_row() - linear_.panel_width) + 2 * linear_.classes_multiple};
+    if constexpr (sizeof(Element) == sizeof(Real)) {
+      if (given.column_stride == 1 && a_.centre == nullptr && rows == padded) {
+        block.features = given;
+        return block;
+      }
+    }
+    if constexpr (sizeof(Element) == sizeof(float)) linear_.pack_float(given, a_.centre, memory, odd(padded_d_));
+    else linear_.pack_double(given, a_.centre, memory, odd(padded_d_));
+    return block;
+  }
+
+  // Where scores are dot products, rows of coefficients that begin at lines of memory; else panels of classes.
+  void pack(const Matrix<const Real>& coef, Real* packed) const {
+    if (!is_dotted()) return linear_.pack_coefficients(coef, packed);
+    for (Index c = 0; c < k_; ++c)
+      for (Index j = 0; j < d_; ++j) packed[c * padded_d_ + j] = coef.data[c * coef.row_stride + j * coef.column_stride];
+  }
+  void score(const Block& block, const Real* packed, const Real* packed_direction, Index ahead) const {
+    score_with(block, packed, starts_.data(), ahead, block.scores);
+    if (has_direction()) score_with(block, packed_direction, starts_.data() + padded_k_, 0, block.tangents);
+  }
+  void score_with(const Block& block, const Real* packed, const Real* start, Index ahead, Real* scores) const {
+    if (is_dotted()) linear_.score_few(block.features, {packed, k_, d_, padded_d_, 1}, start, ahead, scores);
+    else linear_.score(block.features, packed, k_, start, ahead, scores, stride_);
+  }
+
+  // Scores become residuals. Returns the sum of the losses.
+  double residuals_of(Real* scores, Real* tangents, Index first, Index rows, Workspace workspace) const {
+    auto* const losses = static_cast<double*>(workspace.memory);
+    workspace.memory = losses + rounded_up(rows, 8);
+    const double* const weights = a_.weights == nullptr ? nullptr : a_.weights + first;
+    const Matrix<Real> residuals{scores, rows, k_, stride_, 1};
+    const Matrix<const Real> given{scores, rows, k_, stride_, 1};
+    if (has_direction()) {
+      const double temperature = 1.0;
+      maps_.softmax(given, {&temperature, 0}, residuals, workspace);
+      linear_.softmax_jvp(scores, tangents, stride_, rows, k_, weights);
+      return 0.0;
+    }
+    const CrossEntropyArguments<Real> arguments{given, weights, 1.0, a_.label_smoothing, 0.0, losses, residuals};
+    if (a_.labels != nullptr && a_.label_smoothing == 0.0) {
+      linear_.residuals(residuals, weights, a_.labels + first, losses, workspace);
+    } else if (a_.labels != nullptr) {
+      losses_.labels(arguments, a_.labels + first, workspace);
+    } else {
+      Matrix<const Real> targets = a_.targets;
+      targets.data += first * targets.row_stride;
+      targets.rows = rows;
+      losses_.targets(arguments, targets, workspace);
+    }
+    double sum = 0;
+    for (Index i = 0; i < rows; ++i) sum += losses[i];
+    return sum;
+  }
+
+  std::size_t loss_bytes(Index rows) const {
+    return workspace_bytes(k_, true) + static_cast<std::size_t>(rows + k_ + 64) * sizeof(double);
+  }
+
+  template <class F>
+  void share(Index tasks, std::size_t bytes, const F& task) const {
+    const Job job{tasks, bytes + 64,
+                  [](const void* context, Index number, Workspace workspace) {
+                    (*static_cast<const F*>(context))(number, workspace);
+                  },
+                  &task};
+    run_job(job, threads_, patience_);
+  }
+
+  static bool is_given_up(const Workspace& workspace) {
+    return __atomic_load_n(workspace.cancelled, __ATOMIC_RELAXED) ||
+           (workspace.poll != nullptr && workspace.poll(workspace.poll_context));
+  }
+
+  static Real* take(Workspace& workspace, Index size) {
+    auto* const memory = static_cast<Real*>(workspace.memory);
+    workspace.memory = memory + rounded_up(size, 64 / Index{sizeof(Real)});
+    return memory;
+  }
+
+  double in_lanes() const {
+    const Index rows_of_block = block_rows();
+    const Index blocks = (n_ + rows_of_block - 1) / rows_of_block;
+    const Index lanes = std::min(most_lanes, blocks);
+    const Index sums_size = k_ * padded_d_ + padded_k_ + 1;
+    const auto sums = buffer_of<double>(std::max<Index>(lanes, 1) * sums_size);
+    const Index memory = packed_size() * (has_direction() ? 2 : 1) + block_size(rows_of_block) + 64;
+    const auto run_lane = [&](Index lane, Workspace workspace) {
+      double* const gradient = sums.get() + lane * sums_size;
+      double* const intercept = gradient + k_ * padded_d_;
+      double* const loss = intercept + padded_k_;
+      std::fill(gradient, gradient + sums_size, 0.0);
+      Real* const packed = take(workspace, packed_size());
+      Real* const direction = has_direction() ? take(workspace, packed_size()) : nullptr;
+      Real* const block_memory = take(workspace, block_size(rows_of_block));
+      pack(a_.coef, packed);
+      if (has_direction()) pack(a_.direction, direction);
+      const Index end = blocks * (lane + 1) / lanes;
+      for (Index number = blocks * lane / lanes; number < end; ++number) {
+        if (is_given_up(workspace)) return;
+        const Index first = number * rows_of_block;
+        const Block block = bring(block_memory, rows_of_block, first, std::min(rows_of_block, n_ - first));
+        const bool is_followed = number + 1 < end && a_.features.row_stride == d_;
+        score(block, packed, direction, is_followed ? rows_of_block * d_ : 0);
+        *loss += residuals_of(block.scores, block.tangents, first, block.rows, workspace);
+        Matrix<const Real> features = block.features;
+        features.rows = block.rows;
+        linear_.add_gradient_double(features, block.scores, stride_, k_, gradient, padded_d_, block.spare);
+        linear_.add_column_sums(block.scores, stride_, block.rows, k_, intercept);
+      }
+    };
+    share(lanes, static_cast<std::size_t>(memory) * sizeof(Real) + loss_bytes(rows_of_block), run_lane);
+    for (Index lane = 1; lane < lanes; ++lane)
+      for (Index i = 0; i < sums_size; ++i) sums[i] += sums[lane * sums_size + i];
+    if (lanes == 0) std::fill(sums.get(), sums.get() + sums_size, 0.0);
+    for (Index c = 0; c < k_; ++c) {
+      for (Index j = 0; j < d_; ++j) a_.gradient.data[c * a_.gradient.row_stride + j] = static_cast<Sum>(sums[c * padded_d_ + j]);
+      a_.intercept_gradient[c] = sums[k_ * padded_d_ + c];
+    }
+    return sums[sums_size - 1];
+  }
+
+  // The rows of one stretch are in memory whole, features and scores; blocks are what a task takes of them.
+  struct Stretch {
+    Index first, rows, padded, block_rows;
+    Real* features;
+    Real* scores;
+    Real* tangents;
+  };
+
+  Index blocks_of(const Stretch& stretch) const { return (stretch.rows + stretch.block_rows - 1) / stretch.block_rows; }
+  Block block_of(const Stretch& stretch, Index number) const {
+    const Index at = number * stretch.block_rows, rows = std::min(stretch.block_rows, stretch.rows - at);
+    const Index stride = odd(padded_d_);
+    return {stretch.first + at, rows, {stretch.features + at * stride, rounded_up(rows, linear_.rows_multiple), d_, stride, 1},
+            stretch.scores + at * stride_, stretch.tangents + at * stride_, nullptr};
+  }
+
+  Index stretch_rows() const {
+    const Index bytes = size_of_a_row() * Index{sizeof(Real)};
+    Index rows = std::clamp<Index>(stretch_bytes / bytes, 384, 4096);
+    rows = std::min({rows, std::max<Index>(most_stretch_bytes / bytes, 1), n_});
+    return rounded_up(std::max<Index>(rows, 1), linear_.rows_multiple);
+  }
+
+  double in_steps() const {
+    const Index rows = stretch_rows(), stretches = (n_ + rows - 1) / rows, block_rows = std::min(most_block_rows, rows);
+    const Index most_blocks = (rows + block_rows - 1) / block_rows;
+    const auto memory = buffer_of<Real>(rows * (odd(padded_d_) + scores_of_a_row()) + 4 * linear_.classes_multiple);
+    const bool packs_once = packed_size() * Index{sizeof(Real)} <= most_packed_bytes;
+    const Index directions = has_direction() ? 2 : 1;
+    const auto packed = buffer_of<Real>(packs_once ? directions * packed_size() : 1);
+    const auto features_gradient = buffer_of<Real>(a_.features_gradient.data == nullptr ? 1 : rows * odd(padded_d_));
+    if (packs_once) pack_all(packed.get());
+    std::vector<double> sums(static_cast<std::size_t>(most_blocks * (k_ + 1)));
+    double loss = 0;
+    std::fill(a_.intercept_gradient, a_.intercept_gradient + k_, 0.0);
+    for (Index c = 0; c < k_; ++c) {
+      Sum* const row = a_.gradient.data + c * a_.gradient.row_stride;
+      std::fill(row, row + d_, Sum{0});
+    }
+    for (Index number = 0; number < stretches; ++number) {
+      if (patience_.is_over(patience_.context)) return loss;
+      Real* const scores = memory.get() + rows * odd(padded_d_);
+      const Stretch stretch{number * rows, std::min(rows, n_ - number * rows), rows, block_rows, memory.get(), scores,
+                            scores + rows * stride_};
+      const Index blocks = blocks_of(stretch);
+      std::fill(sums.begin(), sums.end(), 0.0);
+      if (packs_once) {
+        share(blocks, loss_bytes(block_rows), [&](Index i, Workspace workspace) {
+          const Block block = block_of(stretch, i);
+          bring(block);
+          score(block, packed.get(), packed.get() + packed_size(), 0);
+          residuals_of(block, sums.data() + i * (k_ + 1), workspace);
+        });
+      } else {
+        share(blocks, 64, [&](Index i, Workspace) { bring(block_of(stretch, i)); });
+        score_by_classes(stretch);
+        share(blocks, loss_bytes(block_rows), [&](Index i, Workspace workspace) {
+          residuals_of(block_of(stretch, i), sums.data() + i * (k_ + 1), workspace);
+        });
+      }
+      for (Index i = 0; i < blocks; ++i) {
+        const double* const of_block = sums.data() + i * (k_ + 1);
+        for (Index c = 0; c < k_; ++c) a_.intercept_gradient[c] += of_block[c];
+        loss += of_block[k_];
+      }
+      add_gradients(stretch);
+      if (a_.features_gradient.data != nullptr) differentiate_features(stretch, features_gradient.get());
+    }
+    return loss;
+  }
+
+  void bring(const Block& block) const {
+    Matrix<const Element> given = a_.features;
+    given.data += block.first * given.row_stride;
+    given.rows = block.rows;
+    Real* const to = const_cast<Real*>(block.features.data);
+    if constexpr (sizeof(Element) == sizeof(float)) linear_.pack_float(given, a_.centre, to, block.features.row_stride);
+    else linear_.pack_double(given, a_.centre, to, block.features.row_stride);
+  }
+
+  // The sums of the residuals of every class, and of the losses, are added to `sums`.
+  void residuals_of(const Block& block, double* sums, Workspace workspace) const {
+    sums[k_] += residuals_of(block.scores, block.tangents, block.first, block.rows, workspace);
+    linear_.add_column_sums(block.scores, stride_, block.rows, k_, sums);
+  }
+
+  // Tasks of so many classes: whole panels.
+  void pack_all(Real* packed) const {
+    if (is_dotted()) {
+      pack(a_.coef, packed);
+      if (has_direction()) pack(a_.direction, packed + packed_size());
+      return;
+    }
+    const Index together = 4 * linear_.panel_width, tasks = (k_ + together - 1) / together;
+    share(tasks, 64, [&](Index i, Workspace) {
+      pack_part(a_.coef, i * together, together, packed);
+      if (has_direction()) pack_part(a_.direction, i * together, together, packed + packed_size());
+    });
+  }
+  void pack_part(Matrix<const Real> coef, Index first, Index count, Real* packed) const {
+    coef.data += first * coef.row_stride;
+    coef.rows = std::min(count, k_ - first);
+    linear_.pack_coefficients(coef, packed + first * d_);
+  }
+
+  void score_by_classes(const Stretch& stretch) const {
+    const Index together = 2 * linear_.panel_width, tasks = (k_ + together - 1) / together;
+    const auto bytes = static_cast<std::size_t>(together * d_) * sizeof(Real);
+    share(tasks, bytes, [&](Index task, Workspace workspace) {
+      auto* const packed = static_cast<Real*>(workspace.memory);
+      const Index first = task * together, classes = std::min(together, k_ - first);
+      const auto score_part = [&](Matrix<const Real> coef, const Real* start, Real* Block::*scores) {
+        coef.data += first * coef.row_stride;
+        coef.rows = classes;
+        linear_.pack_coefficients(coef, packed);
+        for (Index i = 0; i < blocks_of(stretch) && !is_given_up(workspace); ++i) {
+          const Block block = block_of(stretch, i);
+          linear_.score(block.features, packed, classes, start + first, 0, block.*scores + first, stride_);
+        }
+      };
+      score_part(a_.coef, starts_.data(), &Block::scores);
+      if (has_direction()) score_part(a_.direction, starts_.data() + padded_k_, &Block::tangents);
+    });
+  }
+
+  // A task is some classes by some features: what it adds to stays in a core's own cache.
+  void add_gradients(const Stretch& stretch) const {
+    const Index features = 128;
+    Index classes = 120;
+    const auto tasks_of = [&](Index size, Index whole) { return (whole + size - 1) / size; };
+    while (classes > 12 && tasks_of(classes, k_) * tasks_of(features, d_) < 4 * threads_) classes -= 12;
+    const Index across = tasks_of(features, d_);
+    const auto bytes = static_cast<std::size_t>(stretch.block_rows * linear_.panel_width) * sizeof(Real);
+    share(tasks_of(classes, k_) * across, bytes, [&](Index task, Workspace workspace) {
+      const Index first = task / across * classes, from = task % across * features;
+      Sum* const gradient = a_.gradient.data + first * a_.gradient.row_stride + from;
+      for (Index i = 0; i < blocks_of(stretch) && !is_given_up(workspace); ++i) {
+        const Block block = block_of(stretch, i);
+        Matrix<const Real> part = block.features;
+        part.data += from;
+        part.rows = block.rows;
+        part.columns = std::min(features, d_ - from);
+        add_gradient(part, block.scores + first, std::min(classes, k_ - first), gradient, workspace);
+      }
+    });
+  }
+  void add_gradient(const Matrix<const Real>& features, const Real* residuals, Index classes, Sum* gradient,
+                    const Workspace& workspace) const {
+    auto* const spare = static_cast<Real*>(workspace.memory);
+    if constexpr (sizeof(Sum) == sizeof(Real))
+      linear_.add_gradient(features, residuals, stride_, classes, gradient, a_.gradient.row_stride, spare);
+    else linear_.add_gradient_double(features, residuals, stride_, classes, gradient, a_.gradient.row_stride, spare);
+  }
+
+  // features_gradient = residuals coef: a product like that of the scores, of residuals with the transpose of coef.
+  void differentiate_features(const Stretch& stretch, Real* results) const {
+    const Index together = 2 * linear_.panel_width, classes = 2048, tasks = (d_ + together - 1) / together;
+    const Index stride = odd(padded_d_);
+    const auto bytes = static_cast<std::size_t>(together * std::min(classes, k_) + together) * sizeof(Real);
+    share(tasks, bytes, [&](Index task, Workspace workspace) {
+      auto* const packed = static_cast<Real*>(workspace.memory);
+      const Index from = task * together, features = std::min(together, d_ - from);
+      std::vector<Real> zeros(static_cast<std::size_t>(together), Real{0});
+      for (Index first = 0; first < k_ && !is_given_up(workspace); first += classes) {
+        const Index count = std::min(classes, k_ - first);
+        linear_.pack_coefficients({a_.coef.data + first * a_.coef.row_stride + from * a_.coef.column_stride, features, count,
+                                   a_.coef.column_stride, a_.coef.row_stride},
+                                  packed);
+        for (Index i = 0; i < blocks_of(stretch); ++i) {
+          const Block block = block_of(stretch, i);
+          const Index at = i * stretch.block_rows;
+          linear_.score({block.scores + first, block.features.rows, count, stride_, 1}, packed, features,
+                        first == 0 ? zeros.data() : nullptr, 0, results + at * stride + from, stride);
+        }
+      }
+      for (Index i = 0; i < stretch.rows; ++i)
+        std::copy_n(results + i * stride + from, features,
+                    a_.features_gradient.data + (stretch.first + i) * a_.features_gradient.row_stride + from);
+    });
+  }
+
+  const Arguments& a_;
+  const LinearKernels<Real>& linear_;
+  const LossKernels<Real>& losses_;
+  const ElementKernels<Real>& maps_;
+  const int threads_;
+  const Patience patience_;
+  const Index n_, d_, k_, padded_d_, padded_k_, stride_;
+  std::vector<Real> starts_;  // intercepts, padded
+};
+
+}  // namespace luce
