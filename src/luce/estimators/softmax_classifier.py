@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
@@ -15,10 +15,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from luce import kernels
 from luce.errors import DataError
+from luce.estimators import predictions
 from luce.kernels.threads import num_threads, threads
-from luce.scorers import linear
 from luce.training import fit_softmax_regression
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.floating]
 P = ParamSpec("P")
+
+PLAIN = (np.dtype(np.float64), np.dtype(np.float32))  # in the byte order of the machine
 
 INSTEAD = {
     "solver": "there is one solver, which runs to a certified optimum; leave `solver` out",
@@ -187,45 +188,61 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Scores of X (n, d): shape (n, k), or (n,) for two classes (positive: ``classes_[1]``)."""
-        scores = self._scores(X)
-        return scores[:, 0] if len(self.classes_) == 2 else scores
+        scores = self._answer(X, predictions.SCORES)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Label of the highest score for each row of X (n, d): shape (n,)."""
-        scores = self._scores(X)
-        if len(self.classes_) == 2:
-            return self.classes_[(scores[:, 0] > 0).astype(np.intp)]
-        winners = np.empty(len(scores), dtype=np.int64)
-        kernels.argmax(scores, winners)
-        return self.classes_[winners]
+        winners = self._answer(X, predictions.WINNERS)
+        labels: NDArray[Any] = self.classes_[winners]
+        return labels
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Probabilities of the classes for each row of X (n, d): shape (n, k), rows sum to 1."""
-        scores = self._scores_of_all_classes(X)
-        kernels.softmax(scores, 1.0, scores)
-        return scores
+        return self._answer(X, predictions.PROBABILITIES)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Logarithms of the probabilities, accurate where they are tiny: shape (n, k)."""
-        scores = self._scores_of_all_classes(X)
-        kernels.log_softmax(scores, 1.0, scores)
-        return scores
+        return self._answer(X, predictions.LOG_PROBABILITIES)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    def _scores(self, X: ArrayLike) -> Array:
+    def _answer(self, X: ArrayLike, answer: predictions.Answer) -> NDArray[Any]:
+        """Answer for X: validated by scikit-learn, unless it is plainly what would come out."""
+        if self._is_plain(X):
+            with suppress(FloatingPointError):  # scikit-learn says what is wrong, or finds nothing
+                return self._answer_for(np.asarray(X), answer, check_finite=True)
         check_is_fitted(self)
         features: Features = validate_data(
             self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
         )
-        return linear(features, self.coef_, self.intercept_)
+        return self._answer_for(features, answer, check_finite=False)
 
-    def _scores_of_all_classes(self, X: ArrayLike) -> Array:
-        scores = self._scores(X)
-        return np.hstack([np.zeros_like(scores), scores]) if len(self.classes_) == 2 else scores
+    def _is_plain(self, X: ArrayLike) -> bool:
+        return (
+            (type(X) is np.ndarray or type(X) is np.memmap)
+            and X.dtype in PLAIN
+            and X.ndim == 2
+            and len(X) > 0
+            and X.shape[1] == getattr(self, "n_features_in_", None)
+            and not hasattr(self, "feature_names_in_")
+        )
+
+    def _answer_for(
+        self, features: "Features", answer: predictions.Answer, *, check_finite: bool
+    ) -> NDArray[Any]:
+        coef, intercept = self.coef_, self.intercept_
+        if isinstance(features, np.ndarray) and predictions.are_few(features, coef):
+            return predictions.answer_few(
+                answer, features, coef, intercept, check_finite=check_finite
+            )
+        with threads(self._threads()) if self.n_jobs is not None else nullcontext():
+            return predictions.answer_by_blocks(
+                answer, features, coef, intercept, check_finite=check_finite
+            )
 
     def _weights(
         self,
