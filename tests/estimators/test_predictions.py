@@ -290,7 +290,7 @@ def test_predictions_of_many_threads_at_once():
     truth = classifier.predict_proba(X)
     with ThreadPoolExecutor(4) as executor:
         for found in executor.map(lambda _: classifier.predict_proba(X), range(12)):
-            np.testing.assert_allclose(found, truth, rtol=1e-12)
+            np.testing.assert_array_equal(found, truth)
 
 
 @pytest.mark.parametrize("method", METHODS)

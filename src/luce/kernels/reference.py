@@ -133,7 +133,7 @@ def linear_cross_entropy(
     *,
     centre: NDArray[Any] | None = None,
     label_smoothing: float = 0.0,
-    threads: int = 1,  # noqa: ARG001
+    threads: int = 1,
 ) -> float:
     """Sum of the cross-entropies of linear scores, and its gradients, in float64."""
     rows, scores = _linear(features, coef, intercept, centre)
@@ -160,7 +160,7 @@ def linear_hessian_vector(
     intercept_product: NDArray[np.float64],
     *,
     centre: NDArray[Any] | None = None,
-    threads: int = 1,  # noqa: ARG001
+    threads: int = 1,
 ) -> None:
     """Product of that sum's Hessian with a direction, in float64."""
     rows, scores = _linear(features, coef, intercept, centre)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import threadpoolctl
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
@@ -33,12 +34,21 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _take_control() -> None:
+    """Newer threadpoolctl heeds only the thread that set a limit first; here any may come or go."""
+    openblas = getattr(threadpoolctl, "OpenBLASController", None)
+    clear = getattr(openblas, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Limit every BLAS of this process to one thread inside the block, and restore it after."""
     global _users, _limit
     with _lock:
         if _users == 0:
+            _take_control()
             _limit = _controller().limit(limits=1, user_api="blas")
         _users += 1
     try:
@@ -47,5 +57,7 @@ def single_threaded_blas() -> Iterator[None]:
         with _lock:
             _users -= 1
             if _users == 0:
+                _take_control()
                 _limit.restore_original_limits()
+                _take_control()
                 _limit = None

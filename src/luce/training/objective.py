@@ -1,4 +1,4 @@
-"""The objective of softmax regression, evaluated in one pass over blocks of rows.
+"""The objective of softmax regression, evaluated in one pass over the rows.
 
 Conventions of this room: n rows, d features, k classes; ``parameters`` is one float64 array of
 shape (k, d + 1), ``coef`` in its first d columns and ``intercept`` in its last; sums over rows
@@ -110,6 +110,34 @@ class SoftmaxRegression:
         self, parameters: Vector, over_rows: SumOverRows
     ) -> tuple[float, Vector]:
         """F and its gradient at `parameters`: one pass over the rows, never an (n, k) array."""
+        if isinstance(self.features, np.ndarray):
+            total, gradient = self._dense_loss(parameters)
+        else:
+            total, gradient = self._sparse_loss(parameters, over_rows)
+        gradient /= self.rows
+        if not self.fit_intercept:
+            gradient[:, -1] = 0.0
+        gradient[:, :-1] += self.l2 * parameters[:, :-1]
+        penalty = self.l2 / 2 * float(np.vdot(parameters[:, :-1], parameters[:, :-1]))
+        return total / self.rows + penalty, gradient
+
+    def _dense_loss(self, parameters: Vector) -> tuple[float, Vector]:
+        gradient, intercept_gradient = np.empty(self.shape), np.empty(self.classes)
+        total = kernels.linear_cross_entropy(
+            self.features,
+            self.labels,
+            self.weights,
+            np.ascontiguousarray(parameters[:, :-1], self.dtype),
+            np.ascontiguousarray(parameters[:, -1], self.dtype),
+            gradient[:, :-1],
+            intercept_gradient,
+            centre=None if self.centre is None else self.centre.astype(self.dtype),
+            threads=num_threads(),
+        )
+        gradient[:, -1] = intercept_gradient
+        return total, gradient
+
+    def _sparse_loss(self, parameters: Vector, over_rows: SumOverRows) -> tuple[float, Vector]:
         coef, intercept = parameters[:, :-1], parameters[:, -1]
 
         def share(lane: list[Rows]) -> Vector:
@@ -127,13 +155,8 @@ class SoftmaxRegression:
                 gradient[:, -1] += intercept_gradient
             return total
 
-        total = over_rows(share) / self.rows
-        gradient = total[1:].reshape(parameters.shape)
-        if not self.fit_intercept:
-            gradient[:, -1] = 0.0
-        gradient[:, :-1] += self.l2 * parameters[:, :-1]
-        penalty = self.l2 / 2 * float(np.vdot(parameters[:, :-1], parameters[:, :-1]))
-        return float(total[0]) + penalty, gradient
+        total = over_rows(share)
+        return float(total[0]), total[1:].reshape(parameters.shape)
 
     def row_weights(self, block: Rows) -> Vector:
         """Weights of a block of rows, 1 where none were given."""
