@@ -31,6 +31,8 @@ class Curve:
         Of the last fit: passes for luce.
     gap : float or None
         The certificate of luce at its default tol.
+    threads : int
+        That it used.
     """
 
     problem: str
@@ -46,6 +48,7 @@ class Curve:
     points: list[Point]
     limit: float
     ended: str
+    threads: int
     iterations: int = 0
     gap: float | None = None
 

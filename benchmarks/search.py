@@ -7,8 +7,11 @@ from benchmarks.results import TARGETS
 from benchmarks.trainers import PEERS, Answer, Point, Request
 from benchmarks.workers import Worker
 
-GROWTH = 1.6  # of max_iter from fit to fit
+GROWTH = 1.6  # of max_iter from fit to fit,
+LEAP = 2.5  # and from a fit that took longer than this, in seconds:
+LONG = 1.0
 FIRST = 4  # max_iter
+TRYING = 0.2  # seconds to find out how many threads are faster
 CLOSE = 1.15  # bisection ends where two max_iter are as near as this
 GRACE = 1.1  # a fit is ended at this many times the limit, and a second
 JUDGING = 600.0  # seconds for what is not timed
@@ -20,6 +23,7 @@ class Limits:
     """What the peers are given: `factor` times luce's time, within these seconds."""
 
     cap: float
+    threads: int
     factor: float = 100.0
     floor: float = 0.5
     targets: tuple[float, ...] = TARGETS
@@ -36,21 +40,40 @@ class Found:
 
     points: list[Point]
     ended: str
+    threads: int
     iterations: int = 0
 
 
 class _Ladder:
     """One solver's fits on one problem, by max_iter."""
 
-    def __init__(self, worker: Worker, solver: str, C: float, best: float, limit: float) -> None:
+    def __init__(
+        self, worker: Worker, solver: str, C: float, best: float, limit: float, threads: int
+    ) -> None:
         self.worker, self.solver, self.C, self.best, self.limit = worker, solver, C, best, limit
+        self.threads = threads
         self.answers: dict[int, Answer] = {}
         self.failure = ""
+
+    def choose_threads(self) -> bool:
+        """Take one thread if that is faster; whether either was soon enough to go on.
+
+        The BLAS of SciPy and that of NumPy, each with its threads, can be in each other's way.
+        """
+        seconds = {}
+        for threads in sorted({1, self.threads}):
+            self.threads = threads
+            answer = self.fit(FIRST, TRYING)
+            if answer is not None:
+                seconds[threads] = answer.points[0].seconds
+        self.answers.clear()
+        self.threads = min(seconds, key=lambda threads: seconds[threads], default=self.threads)
+        return bool(seconds)
 
     def fit(self, iterations: int, repeat_for: float = 0.0) -> Answer | None:
         """An answer, or None with the reason in `failure`."""
         patience = (GRACE * self.limit + 1.0) + 2 * repeat_for
-        request = Request(self.solver, self.C, iterations, repeat_for)
+        request = Request(self.solver, self.C, iterations, self.threads, repeat_for)
         answer = self.worker.ask(request, patience)
         if answer is None or answer.failure:
             self.failure = "limit" if answer is None else answer.failure or ""
@@ -74,7 +97,8 @@ class _Ladder:
             if answer.iterations < iterations:
                 return "stopped"
             affordable = int(iterations * self.limit / answer.points[0].seconds)
-            following = min(max(iterations + 1, round(iterations * GROWTH)), affordable)
+            growth = GROWTH if answer.points[0].seconds < LONG else LEAP
+            following = min(max(iterations + 1, round(iterations * growth)), affordable)
             if following < iterations * CLOSE:
                 return "limit"
             iterations = following
@@ -97,28 +121,35 @@ class _Ladder:
 
 
 def arrive(
-    worker: Worker, solver: str, C: float, best: float, limit: float, targets: tuple[float, ...]
+    worker: Worker, solver: str, C: float, best: float, limit: float, limits: Limits
 ) -> Found:
     """Fits of a scikit-learn solver around the numbers of iterations that reach the targets."""
-    ladder = _Ladder(worker, solver, C, best, limit)
-    ended = ladder.climb(min(targets))
-    for target in targets:
+    ladder = _Ladder(worker, solver, C, best, limit, limits.threads)
+    if not ladder.choose_threads():
+        return Found([], ladder.failure, limits.threads)
+    ended = ladder.climb(min(limits.targets))
+    for target in limits.targets:
         ladder.narrow(target)
     answers = [ladder.answers[m] for m in sorted(ladder.answers)]
     iterations = answers[-1].iterations if answers else 0
-    return Found([answer.points[0] for answer in answers], ended, iterations)
+    points = [answer.points[0] for answer in answers]
+    return Found(points, ended, ladder.threads, iterations)
 
 
-def watch(
-    worker: Worker, peer: str, C: float, best: float, limit: float, targets: tuple[float, ...]
-) -> Found:
-    """One run of torch."""
+def watch(worker: Worker, peer: str, C: float, best: float, limit: float, limits: Limits) -> Found:
+    """One run of torch, with as many threads as make more evaluations in the same short time."""
     goal = best + LITTLE * abs(best)
-    request = Request(peer, C, 0, limit=limit, goal=goal)
+    evaluations = {}
+    for threads in sorted({1, limits.threads}):
+        trial = worker.ask(Request(peer, C, 0, threads, limit=TRYING), JUDGING)
+        evaluations[threads] = trial.iterations if trial else 0
+    threads = max(evaluations, key=lambda threads: evaluations[threads])
+    request = Request(peer, C, 0, threads, limit=limit, goal=goal)
     answer = worker.ask(request, 2 * limit + JUDGING)
     if answer is None or answer.failure:
-        return Found([], "limit" if answer is None else answer.failure or "")
+        ended = "limit" if answer is None else answer.failure or ""
+        return Found([], ended, threads)
     least = min(point.objective for point in answer.points)
-    reached = least - best <= min(targets) * best
+    reached = least - best <= min(limits.targets) * best
     ended = "arrived" if reached else "stopped" if answer.stopped else "limit"
-    return Found(answer.points, ended, answer.iterations)
+    return Found(answer.points, ended, threads, answer.iterations)

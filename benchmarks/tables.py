@@ -24,7 +24,8 @@ function, is within 1e-3 and 1e-6 (relative) of the least that anybody reached; 
 at tol 1e-10 in float64 is among them. luce's is the time of a whole fit with that tol, its
 certificate included. scikit-learn's solvers are fitted with as many iterations as they need and no
 more; torch is L-BFGS on the full batch with strong Wolfe searches. Everybody has the same data in
-the same dtype and the same number of threads. `>` marks who had not arrived after 100 times luce's
+the same dtype and as many threads; a peer that is faster on one thread has one.
+`>` marks who had not arrived after 100 times luce's
 time (at least 0.5 s, at most 300 s) and counts at that limit; `stopped` marks who ended earlier by
 themselves; a dash marks who cannot be asked.
 
@@ -75,7 +76,9 @@ def rows(cases: Sequence[Case], peers: Sequence[str], target: float) -> list[lis
     return [
         [
             *identity(case),
-            *(time_cell(case, name, target) for name in ("luce", *peers)),
+            time_cell(case, "luce", target),
+            *_certificate(case),
+            *(time_cell(case, name, target) for name in peers),
             ratio_cell(case, target, SKLEARN),
             *([ratio_cell(case, target, ["torch"])] if "torch" in peers else []),
         ]
@@ -83,9 +86,15 @@ def rows(cases: Sequence[Case], peers: Sequence[str], target: float) -> list[lis
     ]
 
 
+def _certificate(case: Case) -> list[str]:
+    """Passes and certified gap of luce at its default tol."""
+    luce = case.curves["luce"]
+    return [str(luce.iterations), "–" if luce.gap is None else f"{luce.gap:.0e}"]
+
+
 def columns(peers: Sequence[str]) -> list[str]:
     ratios = ["best sklearn / luce", *(["torch / luce"] if "torch" in peers else [])]
-    return [*HEADERS, "luce", *map(header, peers), *ratios]
+    return [*HEADERS, "luce", "passes", "gap", *map(header, peers), *ratios]
 
 
 def print_cases(out: Console, cases: Sequence[Case], peers: Sequence[str]) -> None:

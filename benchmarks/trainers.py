@@ -36,6 +36,8 @@ class Request:
         tol for luce, max_iter for scikit-learn, nothing to torch.
     repeat_for : float
         Fits are repeated for this many seconds, and the median time is told.
+    threads : int
+        Of everything that has any.
     limit, goal : float
         torch stops after these seconds, or where its own objective is as low as this.
     """
@@ -43,6 +45,7 @@ class Request:
     trainer: str
     C: float
     effort: float
+    threads: int
     repeat_for: float = 0.0
     limit: float = np.inf
     goal: float = -np.inf
@@ -100,19 +103,19 @@ def applies(trainer: str, *, d: int, classes: int, sparse: bool) -> bool:
     return not sparse and 8 * side**2 <= LARGEST_HESSIAN
 
 
-def answer(request: Request, data: Data, threads: int, fitted: Callable[[], Any]) -> Answer:
+def answer(request: Request, data: Data, fitted: Callable[[], Any]) -> Answer:
     """Fit as asked; `fitted` is called when the clock has stopped."""
     import luce
 
     with (
         warnings.catch_warnings(),
-        luce.threads(threads),
-        threadpool_limits(threads),
+        luce.threads(request.threads),
+        threadpool_limits(request.threads),
     ):
         warnings.simplefilter("ignore")
-        warm_up(request.trainer, threads)
+        warm_up(request.trainer, request.threads)
         if request.trainer == "torch":
-            trace = fit_torch(data, request, threads)
+            trace = fit_torch(data, request)
             fitted()
             return _judged(trace, data, request)
         fit = partial_fit(request, data)
@@ -133,9 +136,9 @@ def warm_up(trainer: str, threads: int) -> None:
     rng = np.random.default_rng(0)
     tiny = Data(rng.standard_normal((60, 3)), np.arange(60) % 3, 3)
     if trainer == "torch":
-        fit_torch(tiny, Request(trainer, 1.0, 0, limit=0.2), threads)
+        fit_torch(tiny, Request(trainer, 1.0, 0, threads, limit=0.2))
     else:
-        partial_fit(Request(trainer, 1.0, 1e-3 if trainer in OURS else 3), tiny)()
+        partial_fit(Request(trainer, 1.0, 1e-3 if trainer in OURS else 3, threads), tiny)()
 
 
 def partial_fit(request: Request, data: Data) -> Callable[[], Fitted]:
@@ -184,7 +187,7 @@ class _EnoughError(Exception):
     """Ends torch's optimiser from inside."""
 
 
-def fit_torch(data: Data, request: Request, threads: int) -> Trace:
+def fit_torch(data: Data, request: Request) -> Trace:
     """Full-batch L-BFGS with strong Wolfe searches in the dtype of the features, from 0.
 
     The parameters of its best evaluations so far are kept; the time for that is not counted.
@@ -192,7 +195,7 @@ def fit_torch(data: Data, request: Request, threads: int) -> Trace:
     import torch
     from torch.nn import functional
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(request.threads)
     features = _as_torch(data.features)
     labels = torch.from_numpy(data.labels)
     n, d = data.features.shape

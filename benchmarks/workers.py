@@ -42,8 +42,8 @@ def facts_of(data: Data) -> Facts:
 class Worker:
     """A process that holds one problem's data and fits on request."""
 
-    def __init__(self, problem: str, variant: str, threads: int) -> None:
-        self._arguments = (problem, variant, threads)
+    def __init__(self, problem: str, variant: str) -> None:
+        self._arguments = (problem, variant)
         self._process: Any = None
         self._connection: Connection | None = None
         self.facts = self._start()
@@ -80,7 +80,7 @@ class Worker:
             self._process = None
 
 
-def _serve(connection: Connection, problem: str, variant: str, threads: int) -> None:
+def _serve(connection: Connection, problem: str, variant: str) -> None:
     data = PROBLEMS[problem].load(variant)
     connection.send(facts_of(data))
     while True:
@@ -89,7 +89,7 @@ def _serve(connection: Connection, problem: str, variant: str, threads: int) -> 
         except EOFError:
             return
         try:
-            reply = answer(request, data, threads, lambda: connection.send("fitted"))
+            reply = answer(request, data, lambda: connection.send("fitted"))
         except Exception as error:  # a peer may fail as it likes: that is its result
             reply = Answer([], failure=f"{type(error).__name__}: {error}")
         connection.send(reply)
@@ -118,7 +118,7 @@ def _measure(connection: Connection, problem: str, variant: str, C: float, threa
     data = PROBLEMS[problem].load(variant)
     with luce.threads(threads):
         warm_up("luce", threads)
-        fit = partial_fit(Request("luce", C, 1e-6), data)
+        fit = partial_fit(Request("luce", C, 1e-6, threads), data)
         before = settled_memory()
         fit()
     connection.send((peak_since_settled() - before, facts_of(data)))
