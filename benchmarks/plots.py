@@ -60,6 +60,16 @@ def draw_times(cases: Sequence[Case], path: Path) -> None:
         _dot(right, _ratio(case), names.index(facts.problem) + shift, case, "right")
     for ratio in (1, 20, 100):
         right.axvline(ratio, color="#BBBBBB", linewidth=1, zorder=0)
+        right.annotate(
+            f"{ratio}×",
+            (ratio, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color="#777777",
+        )
     right.set_xscale("log")
     right.set_yticks(range(len(names)), names)
     right.set_ylim(-0.7, len(names) - 0.3)

@@ -96,9 +96,8 @@ def main() -> int:
     features, labels = embeddings(rows, options.threads)
     made = time.perf_counter() - started
     inverse_penalty = C / options.scale
-    out.print(
-        f"\n{rows:,} x {COLUMNS} float32 drawn in {made:.1f} s; C = {inverse_penalty:g}, tol = {TOL:g}\n"
-    )
+    out.print(f"\n{rows:,} x {COLUMNS} float32, drawn in {made:.1f} s")
+    out.print(f"C = {inverse_penalty:g}, tol = {TOL:g}\n")
     out.print(f"{'pass':>5} {'seconds':>9} {'objective':>12} {'gap':>9}")
     before = settled_memory()
     started = time.perf_counter()

@@ -159,14 +159,11 @@ def run_case(
             )
 
 
-def run(options: argparse.Namespace, results: Results, console: Console) -> set[str]:
-    """Run what is chosen and missing; the names of the chosen cases."""
+def run(options: argparse.Namespace, results: Results, console: Console) -> None:
+    """Run what is chosen and missing."""
     cap = options.cap or (QUICK_CAP if options.quick else 300.0)
     limits = Limits(cap, options.threads, options.factor, peers=tuple(options.peers))
     plan = list(chosen(options))
-    names = {
-        case_name(problem.name, variant, C) for problem, variant, values in plan for C in values
-    }
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -176,7 +173,7 @@ def run(options: argparse.Namespace, results: Results, console: Console) -> set[
         transient=True,
     )
     with bar:
-        task = bar.add_task("", total=len(names))
+        task = bar.add_task("", total=sum(len(values) for _, _, values in plan))
         for problem, variant, values in plan:
             if not problem.available:
                 console.print(f"{problem.name}: skipped; to have it: {problem.install}")
@@ -191,16 +188,17 @@ def run(options: argparse.Namespace, results: Results, console: Console) -> set[
                 continue
             worker = Worker(problem.name, variant)
             try:
+                worker.start()
                 for C in missing:
                     case = case_name(problem.name, variant, C)
                     for step in run_case(worker, problem, variant, C, results, limits):
                         bar.update(task, description=f"{case} {step}")
                     bar.advance(task)
-            except RuntimeError as error:
-                console.print(f"[bold red]{error}", highlight=False)
+            except (RuntimeError, EOFError) as error:
+                what = str(error) or f"{problem.name}/{variant}: its process died"
+                console.print(f"[bold red]{what}", highlight=False)
             finally:
                 worker.close()
-    return names
 
 
 def _complete(results: Results, problem: Problem, variant: str, C: float, limits: Limits) -> bool:
@@ -227,12 +225,12 @@ def main() -> int:
     options = arguments()
     out, console = report.console(), Console(stderr=True)
     results = Results(options.results)
-    names = None
+    names = {case_name(p.name, variant, C) for p, variant, Cs in chosen(options) for C in Cs}
     if not options.report:
         facts = report.machine() | {"threads": str(options.threads)}
         if facts != results.machine:
             results.describe(facts)
-        names = run(options, results, console)
+        run(options, results, console)
     report.print_facts(out, results.machine)
     cases = results.chosen(names)
     if not cases:

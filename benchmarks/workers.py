@@ -46,19 +46,20 @@ class Worker:
         self._arguments = (problem, variant)
         self._process: Any = None
         self._connection: Connection | None = None
-        self.facts = self._start()
+        self.facts: Facts
 
-    def _start(self) -> Facts:
+    def start(self) -> None:
+        """Start the process and let it load the data."""
         self._connection, far = SPAWN.Pipe()
         self._process = SPAWN.Process(target=_serve, args=(far, *self._arguments), daemon=True)
         self._process.start()
         far.close()
-        return self._connection.recv()
+        self.facts = self._connection.recv()
 
     def ask(self, request: Request, limit: float) -> Answer | None:
         """The answer, or None if fitting took longer than `limit` seconds."""
         if self._process is None:
-            self._start()
+            self.start()
         assert self._connection is not None
         self._connection.send(request)
         if not self._connection.poll(limit):
