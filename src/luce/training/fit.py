@@ -21,10 +21,13 @@ from luce.training.objective import (
     shared_rows,
 )
 from luce.training.preconditioner import Preconditioner, precondition
-from luce.training.solver import Evaluation, Progress, Solution, Stopped, lbfgs
+from luce.training.solver import Evaluation, Memory, Progress, Solution, Stopped, lbfgs
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Array, Features
+
+STALLED = 25  # passes without progress: rounding is the limit
+STALLED_BEFORE_EXACT = 6  # the same where products in float64 can still be had
 
 
 @dataclass(frozen=True)
@@ -203,7 +206,7 @@ def solve(
 
     Where float32 is as far as it gets before `tol` is met, the rest is done in float64.
     """
-    passes = 0
+    passes, memory = 0, Memory()
     exact = np.dtype(np.float64)
     dtypes = [exact] if objective.dtype == exact or max_iter == 1 else [objective.dtype, exact]
     for dtype in dtypes:
@@ -230,6 +233,8 @@ def solve(
             tol=tol,
             smallest=np.finfo(np.float64).eps * math.log(objective.classes),
             rounding=float(np.finfo(dtype).eps),
+            stalled=STALLED if dtype == exact else STALLED_BEFORE_EXACT,
+            memory=memory,
             max_iter=max_iter - passes - (dtype != exact),  # the certificate takes one
             on_pass=report,
         )

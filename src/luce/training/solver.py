@@ -20,7 +20,6 @@ FLATTENING = 0.9  # a step is accepted when the slope along it has fallen to thi
 OVERSHOOT = 0.8  # or has turned upward to no more than this one
 LONGEST_SEARCH = 25  # evaluations along one direction
 ROUNDING = 2.0**-48  # relative, of a value: no certificate claims more
-STALLED = 25  # passes without progress, on curvature computed anew: rounding is the limit
 
 
 class Evaluation(NamedTuple):
@@ -101,6 +100,8 @@ def lbfgs(
     tol: float,
     smallest: float,
     rounding: float,
+    stalled: int,
+    memory: "Memory",
     max_iter: int,
     on_pass: Callable[[Progress], None],
 ) -> Solution:
@@ -122,6 +123,10 @@ def lbfgs(
         Positive; bounds below it count as zero.
     rounding : float
         Relative rounding of the objective's values: smaller falls are no progress.
+    stalled : int
+        So many passes without progress, on curvature computed anew, are the end.
+    memory : Memory
+        What is known of the curvature, perhaps from another run; it is added to.
     max_iter : int
         Most evaluations of the objective.
     on_pass : callable
@@ -157,9 +162,9 @@ def lbfgs(
     point, here = start, evaluate(start)
     if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
         raise DataError("the features are so large that the scores overflow: scale them down.")
-    memory, computed = Memory(), 0
+    computed = 0
     marked, marked_value, marked_gap = passes, best_value, relative_gap()
-    patience = STALLED + (curvature.every if curvature is not None else 0)
+    patience = stalled + (curvature.every if curvature is not None else 0)
     hoped = np.inf
     while not (gap := relative_gap()) <= tol:
         if best_value < marked_value - rounding * abs(best_value) or gap < marked_gap / 2:
@@ -175,13 +180,14 @@ def lbfgs(
         if curvature is not None and (
             passes - computed >= curvature.every or (gap < NEAR and not computed)
         ):
-            memory, computed = Memory(curvature.inverse_hessian(point)), passes
+            computed = passes
+            memory.rest_on(curvature.inverse_hessian(point))
         direction = -memory.inverse_hessian_product(here.gradient)
         found = search(evaluate, point, direction, here, most=max_iter - passes)
         if found is None:
             if memory.is_empty:
                 return solution("max_iter" if passes >= max_iter else "precision")
-            memory = Memory()
+            memory.forget()
             continue
         step, there = found
         memory.remember(step, there.gradient - here.gradient)
@@ -192,9 +198,19 @@ def lbfgs(
 class Memory:
     """What L-BFGS knows of the curvature: a base, and the last steps with their changes."""
 
-    def __init__(self, base: Product | None = None) -> None:
-        self.base = base
+    def __init__(self) -> None:
+        self.base: Product | None = None
         self.pairs: deque[tuple[Vector, Vector]] = deque(maxlen=PAIRS)
+
+    def rest_on(self, base: Product) -> None:
+        """Begin anew from an inverse Hessian."""
+        self.forget()
+        self.base = base
+
+    def forget(self) -> None:
+        """Begin anew from nothing."""
+        self.base = None
+        self.pairs.clear()
 
     @property
     def is_empty(self) -> bool:
