@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg import cho_solve
 
 from luce import kernels
 from luce.scorers import linear
@@ -58,10 +59,10 @@ def inverse_hessian(
             centred = preconditioner.centred(features)
             if not objective.fit_intercept:
                 centred[:, -1] = 0.0
+            centred *= np.sqrt(objective.row_weights(block))[:, None]
             products = (scores[:, :, None] * centred[:, None, :]).reshape(len(centred), -1)
-            weights = objective.row_weights(block)[:, None]
-            total -= products.T @ (weights * products)
-            diagonal += (products.T @ (weights * centred)).reshape(k, width, width)
+            total -= products.T @ products
+            diagonal += (products.T @ centred).reshape(k, width, width)
         return total
 
     hessian = over_rows(share) / objective.rows
@@ -76,8 +77,8 @@ def inverse_hessian(
     unseen /= np.linalg.norm(unseen)
     hessian += np.outer(unseen, unseen)
     # By its root, so that rounding cannot make the inverse indefinite.
-    root = np.linalg.inv(_cholesky(hessian))
-    return lambda vector: (root.T @ (root @ vector.ravel())).reshape(shape)
+    root = _cholesky(hessian)
+    return lambda vector: cho_solve((root, True), vector.ravel(), check_finite=False).reshape(shape)
 
 
 def _cholesky(hessian: Vector) -> Vector:

@@ -1,6 +1,6 @@
 """What the certificate and the preconditioner need to know of the data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -42,11 +42,22 @@ def feature_mean(objective: SoftmaxRegression, over_rows: SumOverRows) -> Vector
 
 def first_moments(objective: SoftmaxRegression, over_rows: SumOverRows) -> Moments:
     """Moments of the rows of an objective: one pass."""
+    k = objective.classes
+    if isinstance(objective.features, np.ndarray):
+        # At equal scores, and with one class more that no row has, all residuals are 1 / (k + 1)
+        # less 1 at the label.
+        wider = replace(objective, classes=k + 1, l2=0.0, dtype=np.dtype(np.float64))
+        _, gradient = wider.value_and_gradient(np.zeros(wider.shape), over_rows)
+        sums = gradient[k] - gradient[:k]
+        if not objective.fit_intercept:  # then the gradient of the intercept is not to be had
+            sums[:, -1] = np.bincount(objective.labels, weights=objective.weights, minlength=k)
+            sums[:, -1] /= objective.rows
+        return Moments(class_frequencies=sums[:, -1].copy(), class_sums=sums[:, :-1].copy())
 
     def share(lane: list[Rows]) -> Vector:
         total = np.zeros(objective.shape)
         for block in lane:
-            one_hot = np.zeros((block.stop - block.start, objective.classes), objective.dtype)
+            one_hot = np.zeros((block.stop - block.start, k), objective.dtype)
             weights = objective.row_weights(block)
             one_hot[np.arange(len(one_hot)), objective.labels[block]] = weights
             class_sums, counts = linear_vjp(objective.block(block), one_hot)
@@ -59,11 +70,17 @@ def first_moments(objective: SoftmaxRegression, over_rows: SumOverRows) -> Momen
 
 
 def covariance(objective: SoftmaxRegression, centre: Vector, over_rows: SumOverRows) -> Vector:
-    """Weighted second moments of dense features about `centre`, shape (d, d): one pass."""
+    """Weighted second moments of dense features about `centre`, shape (d, d): one pass.
+
+    In the objective's dtype, block by block: enough for a preconditioner.
+    """
+    centre = centre.astype(objective.dtype)
 
     def product(block: Rows) -> Vector:
         rows = objective.block(block) - centre
-        return rows.T @ (rows * objective.row_weights(block)[:, None])
+        if objective.weights is not None:
+            rows *= np.sqrt(objective.weights[block]).astype(objective.dtype)[:, None]
+        return np.asarray(rows.T @ rows, np.float64)
 
     return over_rows(lambda lane: reduce(np.add, map(product, lane))) / objective.rows
 
