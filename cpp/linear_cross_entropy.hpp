@@ -68,9 +68,7 @@ class LinearCrossEntropy {
   }
 
   // The sum of the losses. When it has been given up, of no use, as are the outputs.
-  double run() {
-    return d_ * k_ <= most_parameters_in_lanes && a_.features_gradient.data == nullptr ? in_lanes() : in_steps();
-  }
+  double run() const { return has_lanes() ? in_lanes() : in_steps(); }
 
  private:
   static constexpr Index most_parameters_in_lanes = 24576;
@@ -90,7 +88,9 @@ class LinearCrossEntropy {
   };
 
   bool has_direction() const { return a_.direction.data != nullptr; }
-  bool is_dotted() const { return k_ <= linear_.most_dotted && k_ * d_ * Index{sizeof(Real)} <= most_packed_bytes; }
+  bool has_lanes() const { return d_ * k_ <= most_parameters_in_lanes && a_.features_gradient.data == nullptr; }
+  // Dot products write past the last row of a block: only a lane's block is alone in its memory.
+  bool is_dotted() const { return has_lanes() && k_ <= linear_.most_dotted; }
   // So many vectors that rows begin at different lines of the nearest cache.
   Index odd(Index size) const { return size / linear_.classes_multiple % 2 ? size : size + linear_.classes_multiple; }
   Index scores_of_a_row() const { return has_direction() ? 2 * stride_ : stride_; }
@@ -323,11 +323,6 @@ class LinearCrossEntropy {
 
   // Tasks of so many classes: whole panels.
   void pack_all(Real* packed) const {
-    if (is_dotted()) {
-      pack(a_.coef, packed);
-      if (has_direction()) pack(a_.direction, packed + packed_size());
-      return;
-    }
     const Index together = 4 * linear_.panel_width, tasks = (k_ + together - 1) / together;
     share(tasks, 64, [&](Index i, Workspace) {
       pack_part(a_.coef, i * together, together, packed);

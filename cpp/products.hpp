@@ -87,10 +87,20 @@ void pack_coefficients(Matrix<const Real> coef, Real* packed) {
   for (Index first = 0; first < coef.rows; first += panel_width<Real>) {
     const Index width = classes_in_panel<Real>(coef.rows, first);
     Real* const panel = packed + first * coef.columns;
-    for (Index c = 0; c < width; ++c) {
-      const Real* const from = coef.data + (first + c) * coef.row_stride;
-      const bool is_padding = first + c >= coef.rows;
-      for (Index j = 0; j < coef.columns; ++j) panel[j * width + c] = is_padding ? Real{0} : from[j * coef.column_stride];
+    const Index given = coef.rows - first < width ? coef.rows - first : width;
+    const Real* const from = coef.data + first * coef.row_stride;
+    constexpr Index together = 16;  // features: of each class a line of memory, or so
+    for (Index some = 0; some < coef.columns; some += together) {
+      const Index end = some + together < coef.columns ? some + together : coef.columns;
+      if (coef.row_stride == 1) {
+        for (Index j = some; j < end; ++j)
+          for (Index c = 0; c < given; ++c) panel[j * width + c] = from[j * coef.column_stride + c];
+      } else {
+        for (Index c = 0; c < given; ++c)
+          for (Index j = some; j < end; ++j) panel[j * width + c] = from[c * coef.row_stride + j * coef.column_stride];
+      }
+      for (Index c = given; c < width; ++c)
+        for (Index j = some; j < end; ++j) panel[j * width + c] = 0;
     }
   }
 }

@@ -38,7 +38,7 @@ template <class T>
 Matrix<T> output_of(const char* name, const Output& array, Index rows, Index columns) {
   const Matrix<T> matrix = matrix_of<T>(name, array, rows, columns);
   require_distinct_elements(name, array);
-  if (matrix.column_stride != 1 && columns > 1) refuse(std::string(name) + ": the elements of a row must be adjacent");
+  if (matrix.column_stride != 1 && columns > 1 && rows > 0) refuse(std::string(name) + ": the elements of a row must be adjacent");
   return matrix;
 }
 

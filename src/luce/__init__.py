@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from luce.kernels.versions import show_versions
     from luce.losses.cross_entropy import cross_entropy, cross_entropy_gradient
     from luce.losses.fenchel_young import FenchelYoung
+    from luce.losses.linear_cross_entropy import linear_cross_entropy
     from luce.maps.hardmax import Hardmax, argmax, hardmax, topk
     from luce.maps.logsumexp import logsumexp
     from luce.maps.softmax import log_softmax, softmax
@@ -35,6 +36,7 @@ _ROOM_OF = {
     "FenchelYoung": "losses",
     "cross_entropy": "losses",
     "cross_entropy_gradient": "losses",
+    "linear_cross_entropy": "losses",
     "calibration": "calibration",
     "decisions": "decisions",
     "SoftmaxClassifier": "estimators",
@@ -66,6 +68,7 @@ __all__ = [
     "cross_entropy_gradient",
     "decisions",
     "hardmax",
+    "linear_cross_entropy",
     "load",
     "log_softmax",
     "logsumexp",
