@@ -160,11 +160,7 @@ def main(
     for count in threads or [1, 2]:
         for n, d, k in SHAPES:
             if fnmatch(f"{n}x{d}x{k}", only):
-                with (
-                    console.status(f"{n} x {d}, {k} classes")
-                    if console.is_terminal
-                    else nullcontext()
-                ):
+                with console.status(f"{n} x {d}, {k} classes"):
                     contest(n, d, k, count, passes)
         if fnmatch("2048x1024x32000", only):
             vocabulary(count, wide)
