@@ -79,6 +79,7 @@ struct LinearKernels {
   Index rows_multiple;     // blocks are scored in so many rows together
   Index classes_multiple;  // scores have room for so many
   Index most_dotted;       // of so few classes `score_few` is the quicker
+  Index most_side_by_side;
   Index panel_width;       // coefficients are packed so many classes together; add_gradient has as much to spare a row
   void (*pack_float)(Matrix<const float> rows, const Real* centre, Real* packed, Index stride);
   void (*pack_double)(Matrix<const double> rows, const Real* centre, Real* packed, Index stride);  // null for float
@@ -89,7 +90,7 @@ struct LinearKernels {
                 Index ahead, Real* scores, Index stride);
   void (*score_few)(const Matrix<const Real>& features, Matrix<const Real> coef, const Real* start, Index ahead,
                     Real* scores);  // the stride is the number of classes
-  // What training needs of cross-entropy: cheaper, and good to rounding errors that a sum over rows hides.
+  // What training needs of cross-entropy, of at most `most_side_by_side` classes: cheaper, and good to rounding errors that a sum over rows hides.
   void (*residuals)(Matrix<Real> scores, const double* weights, const std::int64_t* labels, double* losses, Workspace);
   void (*softmax_jvp)(Real* probabilities, const Real* tangents, Index stride, Index rows, Index classes,
                       const double* weights);
@@ -108,8 +109,8 @@ struct Kernels {
   ElementKernels<Bfloat> bfloat16;
   LossKernels<float> loss_float32;
   LossKernels<double> loss_float64;
-  LinearKernels<float> linear_float32;
-  LinearKernels<double> linear_float64;
+  const LinearKernels<float>* linear_float32;
+  const LinearKernels<double>* linear_float64;
 };
 
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.

@@ -153,7 +153,7 @@ class LinearCrossEntropy {
       return 0.0;
     }
     const CrossEntropyArguments<Real> arguments{given, weights, 1.0, a_.label_smoothing, 0.0, losses, residuals};
-    if (a_.labels != nullptr && a_.label_smoothing == 0.0) {
+    if (a_.labels != nullptr && a_.label_smoothing == 0.0 && k_ <= linear_.most_side_by_side) {
       linear_.residuals(residuals, weights, a_.labels + first, losses, workspace);
     } else if (a_.labels != nullptr) {
       losses_.labels(arguments, a_.labels + first, workspace);

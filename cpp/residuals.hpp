@@ -127,12 +127,12 @@ struct LabelResiduals {
   void exceptional(Index, Get, Put) const {}
 };
 
+// Of rows short enough for panels.
 template <class Real>
 void residuals_of_labels(Matrix<Real> scores, const double* weights, const std::int64_t* labels, double* losses,
                          Workspace workspace) {
   const Matrix<const Real> given{scores.data, scores.rows, scores.columns, scores.row_stride, scores.column_stride};
-  if (scores.columns <= short_columns<Real>) run_panels(LabelResiduals<Real>{labels, weights, losses}, given, scores, workspace);
-  else cross_entropy_of_labels<Real>({given, weights, 1.0, 0.0, 0.0, losses, scores}, labels, workspace);
+  run_panels(LabelResiduals<Real>{labels, weights, losses}, given, scores, workspace);
 }
 
 }  // namespace

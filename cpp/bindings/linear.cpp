@@ -10,8 +10,8 @@ namespace {
 
 template <class Real>
 const LinearKernels<Real>& linear_of() {
-  if constexpr (sizeof(Real) == sizeof(float)) return active().linear_float32;
-  else return active().linear_float64;
+  if constexpr (sizeof(Real) == sizeof(float)) return *active().linear_float32;
+  else return *active().linear_float64;
 }
 template <class Real>
 const LossKernels<Real>& losses_of() {
