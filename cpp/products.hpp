@@ -219,7 +219,7 @@ void score(const Matrix<const Real>& features, const Real* packed, Index classes
                  Real* scores, Index stride) {
   constexpr Index width = panel_width<Real>;
   const auto* const next = reinterpret_cast<const char*>(features.data + ahead);
-  for (Index j = 0; j < features.columns; j += features_together) {
+  for (Index j = 0; j == 0 || j < features.columns; j += features_together) {
     const Index count = features.columns - j < features_together ? features.columns - j : features_together;
     for (Index c = 0; c < classes; c += width) {
       const bool is_narrow = classes_in_panel<Real>(classes, c) < width;

@@ -13,15 +13,15 @@ SHAPES = [
     (7, 5, 3),
     (100, 17, 5),
     (241, 64, 10),
-    (1000, 33, 12),
+    (500, 33, 12),
     (500, 40, 13),
     (300, 31, 16),
-    (700, 70, 31),
+    (300, 70, 31),
     (90, 300, 49),
     (260, 100, 257),
-    (500, 260, 120),
+    (270, 260, 120),
     (61, 900, 33),
-    (1300, 130, 400),
+    (500, 130, 300),
     (30, 3000, 9),
 ]
 TYPES = [
@@ -67,7 +67,8 @@ def test_value_and_gradients(n, d, k, element, real, total):
     targets = np.random.default_rng(1).dirichlet(np.ones(k), n).astype(real)
     eps = float(np.finfo(real).eps)
     for layout, given in layouts(features):
-        for kind in ("plain", "weighted", "smoothed", "soft", "with features"):
+        kinds = ("plain", "weighted", "smoothed", "soft", "with features")
+        for kind in kinds if layout == "C" else kinds[1:2]:
             options = {
                 "centre": centre if kind in ("weighted", "soft") else None,
                 "label_smoothing": 0.1 if kind == "smoothed" else 0.0,
@@ -111,7 +112,7 @@ def test_hessian_vector(n, d, k, element, real, total):
     direction = random.standard_normal((k, d)).astype(real)
     slope = random.standard_normal(k).astype(real)
     for layout, given in layouts(features):
-        for plain in (True, False):
+        for plain in (True, False) if layout == "C" else (False,):
             results = []
             for module, out in ((kernels, total), (reference, np.float64)):
                 product, bias = np.full((k, d), np.nan, out), np.full(k, np.nan)
