@@ -1,172 +1,187 @@
 """A pass of a linear classifier against its limits, and linear_cross_entropy against torch.
 
-    python -m benchmarks.linear [--only 20000x784]
-
-The limits, measured in the same run with the same threads: reading the features once, and the two
-products at the best rate of a large product in the BLAS that comes with SciPy.
+A size is rows x features x classes. "pass" is value and gradient with respect to the coefficients;
+its limits are to read the features once, and two products of its size at the rate of a large one.
+"linear_cross_entropy" has the gradient with respect to the features too; "fused" is the function of
+that name in torch. The answers are compared with NumPy in float64: the value of luce is to be
+within 1e-9 of it, relatively, and its gradient within 1e-6 of the sums of |x| |p - y|.
 """
 
-import time
-from collections.abc import Callable
-from fnmatch import fnmatch
-from statistics import median
-from typing import Annotated, Any
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
+import scipy.special
 import torch
-import typer
-from rich.console import Console
-from rich.table import Table
 from scipy.linalg.blas import sgemm
-from threadpoolctl import threadpool_limits
 from torch.nn import functional
 
 import luce
+from benchmarks import report
+from benchmarks.report import duration, ratio, time_of, times
+from benchmarks.timing import Call, Case, Compare, Contest, Row, all_cpus, medians, using, words
 from luce import kernels
 
-SHAPES = [
+QUICK = ((20_000, 784, 10),)
+SHAPES = (
     (50_000, 300, 10),
     (20_000, 784, 10),
     (20_000, 384, 500),
     (200_000, 128, 1000),
     (1_000_000, 64, 5),
-]
-GOALS = {True: 1.35, False: 2.0}  # for 64 classes and more, and below
+)
+VOCABULARY = (2048, 1024, 32_000)
+PRODUCT = 3072  # rows and columns of the large product
+REFERENCE_ROWS = 2048
 
 
-def seconds(call: Callable[[], Any], repeats: int = 9) -> float:
-    """Median time of a call, after one that is not timed."""
-    call()
-    samples = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        samples.append(time.perf_counter() - start)
-    return median(samples)
+def cases(quick: bool) -> Iterator[Case]:
+    """Every row of the tables."""
+    for threads in sorted({1, all_cpus()}):
+        for shape in QUICK if quick else SHAPES:
+            yield Case("pass", shape, threads=threads)
+        if not quick:
+            yield Case("linear_cross_entropy", VOCABULARY, threads=threads)
 
 
-def product_rate(threads: int) -> float:
-    """Operations a second of a product of large float32 matrices."""
-    size = 3072
-    left = np.asfortranarray(np.random.default_rng(0).standard_normal((size, size), np.float32))
-    out = np.empty_like(left, order="F")
-    with threadpool_limits(threads, "blas"):
-        best = seconds(lambda: sgemm(1.0, left, left, c=out, overwrite_c=True), 5)
-    return 2 * size**3 / best
-
-
-def read_rate(features: np.ndarray, threads: int) -> float:
-    """Seconds to read the features once: their largest number, sought by luce's argmax."""
-    rows = features.reshape(-1, 4096) if features.size % 4096 == 0 else features
-    out = np.empty(len(rows), np.int64)
-    return seconds(lambda: kernels.argmax(rows, out, threads=threads))
-
-
-def torch_pass(features: torch.Tensor, coef: torch.Tensor, labels: torch.Tensor) -> float:
-    """Value and gradient by torch's autograd."""
-    coef.grad = features.grad = None
-    loss = functional.cross_entropy(features @ coef.T, labels)
-    loss.backward()
-    return float(loss.detach())
-
-
-def contest(n: int, d: int, k: int, threads: int, table: Table) -> None:
-    """One line of the table, the answers compared with torch's."""
-    random = np.random.default_rng(0)
+@lru_cache(maxsize=1)
+def problem(shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, coefficients and labels."""
+    n, d, k = shape
+    random = np.random.default_rng(7)
     features = random.standard_normal((n, d), np.float32)
     coef = random.standard_normal((k, d), np.float32) / np.float32(np.sqrt(d))
-    labels = random.integers(0, k, n)
-    gradient, bias = np.empty((k, d)), np.empty(k)
+    return features, coef, random.integers(0, k, n)
 
-    def ours() -> float:
-        return kernels.linear_cross_entropy(
-            features, labels, None, coef, None, gradient, bias, threads=threads
+
+@lru_cache(maxsize=1)
+def reference(shape: tuple[int, int, int]) -> tuple[float, np.ndarray, np.ndarray]:
+    """Mean loss, its gradient, and what the gradient's entries are made of, in float64."""
+    features, coef, labels = problem(shape)
+    n, wide = len(features), coef.astype(np.float64)
+    loss, gradient, size = 0.0, np.zeros(wide.shape), np.zeros(wide.shape)
+    for start in range(0, n, REFERENCE_ROWS):
+        rows = features[start : start + REFERENCE_ROWS].astype(np.float64)
+        at = np.arange(len(rows)), labels[start : start + REFERENCE_ROWS]
+        scores = rows @ wide.T
+        loss += (scipy.special.logsumexp(scores, axis=1) - scores[at]).sum()
+        residuals = scipy.special.softmax(scores, axis=1)
+        residuals[at] -= 1
+        gradient += residuals.T @ rows
+        size += np.abs(residuals).T @ np.abs(rows)
+    return loss / n, gradient / n, size / n
+
+
+def compared(case: Case) -> Compare:
+    """Compare values and gradients with the reference."""
+
+    def compare(answer: Any, strict: bool) -> str | None:
+        value, gradient = answer
+        loss, exact, size = reference(case.shape)
+        off = abs(float(value) / loss - 1)
+        if off > (1e-9 if strict else 1e-5):
+            return f"the value is off by {off:.1e}"
+        worst = float((np.abs(np.asarray(gradient) - exact) / size).max())
+        if worst > (1e-6 if strict else 1e-4):
+            return f"the gradient is off by {worst:.1e} of what it is made of"
+        return None
+
+    return compare
+
+
+def torch_call(shape: tuple[int, int, int], loss: Callable[..., Any], whole: bool) -> Call:
+    """Forward and backward; with respect to the features too if `whole`."""
+    features, coef, labels = (torch.from_numpy(array) for array in problem(shape))
+    features = features.detach().requires_grad_(whole)
+    coef = coef.detach().requires_grad_()
+
+    def call() -> tuple[float, Any]:
+        features.grad = coef.grad = None
+        value = loss(features, coef, labels)
+        value.backward()
+        return value.item(), coef.grad
+
+    return call
+
+
+def plain(features: torch.Tensor, coef: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The loss by the product and the cross-entropy."""
+    return functional.cross_entropy(features @ coef.T, labels)
+
+
+def contest(case: Case) -> Contest:
+    """Who takes part in a row."""
+    features, coef, labels = problem(case.shape)
+    whole = case.operation != "pass"
+    gradient, bias = np.empty(coef.shape), np.empty(len(coef))
+    weights = np.full(len(features), 1 / len(features))
+
+    def one_pass() -> tuple[float, Any]:
+        value = kernels.linear_cross_entropy(
+            features, labels, weights, coef, None, gradient, bias, threads=case.threads
         )
+        return value, gradient
 
-    torch.set_num_threads(threads)
-    tensors = torch.tensor(features), torch.tensor(coef, requires_grad=True), torch.tensor(labels)
-    value = torch_pass(*tensors)
-    difference = abs(ours() / n / value - 1)
-    theirs = seconds(lambda: torch_pass(*tensors), 3)
-    mine, reading = seconds(ours), read_rate(features, threads)
-    products = 4 * n * d * k / product_rate(threads)
-    limit = max(reading, products)
-    goal = GOALS[k >= 64]
-    table.add_row(
-        f"{n} x {d}, k {k}",
-        str(threads),
-        *(f"{each * 1e3:.2f}" for each in (mine, reading, products, theirs)),
-        f"{mine / limit:.2f} ({goal})",
-        "yes" if mine <= goal * limit else "no",
-        f"{difference:.0e}",
-    )
-
-
-def vocabulary(threads: int, table: Table) -> None:
-    """`linear_cross_entropy` of 2048 rows and 32,000 classes against torch, plain and fused."""
-    n, d, k = 2048, 1024, 32_000
-    random = np.random.default_rng(0)
-    features = random.standard_normal((n, d), np.float32)
-    coef = random.standard_normal((k, d), np.float32) / np.float32(np.sqrt(d))
-    labels = random.integers(0, k, n)
-    torch.set_num_threads(threads)
-    tensors = (
-        torch.tensor(features, requires_grad=True),
-        torch.tensor(coef, requires_grad=True),
-        torch.tensor(labels),
-    )
-    plain = torch_pass(*tensors)
-    with luce.threads(threads):
+    def with_features() -> tuple[float, Any]:
         found = luce.linear_cross_entropy(features, coef, labels)
-        mine = seconds(lambda: luce.linear_cross_entropy(features, coef, labels), 3)
-    theirs = seconds(lambda: torch_pass(*tensors), 3)
+        return found.value, found.coef
+
+    contestants = {
+        "luce": with_features if whole else one_pass,
+        "torch": torch_call(case.shape, plain, whole),
+    }
     fused = getattr(functional, "linear_cross_entropy", None)
-
-    def by_fused() -> None:
-        tensors[0].grad = tensors[1].grad = None
-        fused(*tensors).backward()
-
-    fastest = min(theirs, seconds(by_fused, 3) if fused else theirs)
-    table.add_row(
-        f"{n} x {d}, k {k}",
-        str(threads),
-        *(f"{each * 1e3:.0f}" for each in (mine, theirs, fastest)),
-        f"{fastest / mine:.2f} (2)",
-        "yes" if fastest >= 2 * mine else "no",
-        f"{abs(found.value / plain - 1):.0e}",
-    )
+    if whole and fused is not None:
+        contestants["torch fused"] = torch_call(case.shape, fused, whole)
+    if whole:
+        return Contest(contestants, compared(case), prepare=lambda: None)
+    numbers = words(features)
+    tensor = torch.from_numpy(numbers)
+    floors = {"read numpy": numbers.sum, "read torch": tensor.sum}
+    return Contest(contestants, compared(case), prepare=lambda: None, floors=floors)
 
 
-def main(
-    only: Annotated[str, typer.Option(help="Shapes that match, such as '20000x784*'.")] = "*",
-    threads: Annotated[list[int] | None, typer.Option(help="By default 1 and 2.")] = None,
-) -> None:
-    """Print both tables."""
-    console = Console()
-    passes = Table("value and gradient", "threads", title="A pass, milliseconds", box=None)
-    for name in (
-        "luce",
-        "reading X",
-        "two products",
-        "torch",
-        "luce / limit (goal)",
-        "",
-        "differs",
-    ):
-        passes.add_column(name, justify="right")
-    wide = Table("with all gradients", "threads", title="Many classes, milliseconds", box=None)
-    for name in ("luce", "torch", "best torch", "best torch / luce (goal)", "", "differs"):
-        wide.add_column(name, justify="right")
-    for count in threads or [1, 2]:
-        for n, d, k in SHAPES:
-            if fnmatch(f"{n}x{d}x{k}", only):
-                with console.status(f"{n} x {d}, {k} classes"):
-                    contest(n, d, k, count, passes)
-        if fnmatch("2048x1024x32000", only):
-            vocabulary(count, wide)
-    console.print(passes)
-    console.print(wide)
+@cache
+def large_product(threads: int) -> float:
+    """Seconds of a large product by SciPy's BLAS, apart: its threads wait actively for long."""
+    left = np.asfortranarray(np.ones((PRODUCT, PRODUCT), np.float32))
+    product = np.empty_like(left)
+    call = {"product": lambda: sgemm(1.0, left, left, c=product, overwrite_c=True)}
+    with using(threads):
+        call["product"]()
+        return medians(call, rounds=5, sample=0.01)["product"]
+
+
+def products(row: Row) -> float | None:
+    """Seconds of the two products of a pass at the rate of the large one."""
+    if row.case.operation != "pass":
+        return None
+    n, d, k = row.case.shape
+    return large_product(row.case.threads) * 2 * n * d * k / PRODUCT**3
+
+
+def over_limit(row: Row) -> float | None:
+    """The time in units of the larger limit."""
+    limit = products(row)
+    return None if limit is None else ratio(row.ours, max(limit, row.read or 0.0))
+
+
+COLUMNS: tuple[report.Column, ...] = (
+    ("luce", time_of("luce")),
+    ("reading", lambda row: duration(row.read)),
+    ("products", lambda row: duration(products(row))),
+    ("luce/limit", lambda row: times(over_limit(row))),
+    ("torch", time_of("torch")),
+    ("torch fused", time_of("torch fused")),
+    ("torch/luce", lambda row: times(ratio(row.best("torch", "torch fused"), row.ours))),
+)
+
+
+def main() -> int:
+    return report.present("linear", __doc__, cases, contest, COLUMNS)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main())

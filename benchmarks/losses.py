@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import scipy.special
 import torch
+from rich.console import Console
 from torch.nn import functional
 
 import luce
 from benchmarks import reach, report
 from benchmarks.report import ratio, time_of, times
-from benchmarks.timing import Buffers, Call, Case, Contest, all_cpus, close_to, jax
+from benchmarks.timing import Buffers, Call, Case, Contest, Row, all_cpus, close_to, jax
 
 try:
     from sklearn._loss.loss import HalfMultinomialLoss
@@ -216,16 +217,10 @@ COLUMNS: tuple[report.Column, ...] = (
 
 
 def main() -> int:
-    options = report.arguments("losses", __doc__)
-    out, facts = report.console(), report.machine()
-    report.print_facts(out, facts)
-    rows = report.run(options, report.chosen(cases(options.quick), options.only), contest)
-    for name in OPERATIONS:
-        mine = [row for row in rows if row.case.operation == name]
-        if mine:
-            report.print_rows(out, name, mine, COLUMNS)
-    figures = reach.print_targets(out, reach.loss_targets(), rows)
-    return report.finish(options, out, facts, rows, figures)
+    def closing(out: Console, rows: list[Row]) -> list[dict[str, Any]]:
+        return reach.print_targets(out, reach.loss_targets(), rows)
+
+    return report.present("losses", __doc__, cases, contest, COLUMNS, closing)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.special
 import torch
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 import luce
@@ -270,20 +271,15 @@ def exponentials(rows: list[Row]) -> Table | None:
 
 
 def main() -> int:
-    options = report.arguments("maps", __doc__)
-    out, facts = report.console(), report.machine()
-    report.print_facts(out, facts)
+    def closing(out: Console, rows: list[Row]) -> list[dict[str, Any]]:
+        figures = reach.print_targets(out, reach.map_targets(), rows)
+        table = exponentials(rows)
+        if table is not None:
+            out.print(table)
+        return figures
+
     with torch.inference_mode():
-        rows = report.run(options, report.chosen(cases(options.quick), options.only), contest)
-    for name in OPERATIONS:
-        mine = [row for row in rows if row.case.operation == name]
-        if mine:
-            report.print_rows(out, name, mine, COLUMNS)
-    figures = reach.print_targets(out, reach.map_targets(), rows)
-    table = exponentials(rows)
-    if table is not None:
-        out.print(table)
-    return report.finish(options, out, facts, rows, figures)
+        return report.present("maps", __doc__, cases, contest, COLUMNS, closing)
 
 
 if __name__ == "__main__":

@@ -101,15 +101,7 @@ COLUMNS: tuple[report.Column, ...] = (
 
 
 def main() -> int:
-    options = report.arguments("predict", __doc__)
-    out, facts = report.console(), report.machine()
-    report.print_facts(out, facts)
-    rows = report.run(options, report.chosen(cases(options.quick), options.only), contest)
-    for name in OPERATIONS:
-        mine = [row for row in rows if row.case.operation == name]
-        if mine:
-            report.print_rows(out, name, mine, COLUMNS)
-    return report.finish(options, out, facts, rows, reach=[])
+    return report.present("predict", __doc__, cases, contest, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,25 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """Shape and kind of a problem's features."""
+
+    n: int
+    d: int
+    k: int
+    dtype: str
+    sparse: bool
+    stored: int
+
+
+def facts_of(data: Data) -> Facts:
+    """The facts of these data."""
+    n, d = data.features.shape
+    sparse = not isinstance(data.features, np.ndarray)
+    return Facts(n, d, data.classes, data.features.dtype.name, sparse, data.stored)
+
+
+@dataclass(frozen=True)
 class Problem:
     """A named way to get features and labels.
 

@@ -32,6 +32,29 @@ The exit status is 1 if an answer was wrong. Targets that are missed do not chan
 Column = tuple[str, Callable[[Row], str | None]]
 
 
+def present(
+    name: str,
+    about: str,
+    cases: Callable[[bool], Iterable[Case]],
+    contest: Callable[[Case], Contest],
+    columns: Sequence[Column],
+    closing: Callable[[Console, list[Row]], list[dict[str, Any]]] = lambda out, rows: [],
+) -> int:
+    """Hold the contests, print a table for every operation, and close; gives the exit status.
+
+    `cases` is told whether to be quick; `closing` prints what comes after the tables, and gives
+    the figures reached.
+    """
+    options = arguments(name, about)
+    out, facts = console(), machine()
+    print_facts(out, facts)
+    rows = run(options, chosen(cases(options.quick), options.only), contest)
+    for operation in dict.fromkeys(row.case.operation for row in rows):
+        mine = [row for row in rows if row.case.operation == operation]
+        print_rows(out, operation, mine, columns)
+    return finish(options, out, facts, rows, closing(out, rows))
+
+
 def arguments(name: str, about: str) -> argparse.Namespace:
     """The command line that the benchmarks share."""
     parser = argparse.ArgumentParser(

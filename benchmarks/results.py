@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.problems import Facts
 from benchmarks.trainers import PEERS, SKLEARN, Point
 
 TARGETS = (1e-3, 1e-6)
@@ -15,7 +16,7 @@ SQUARES = 3  # numbers, times d * d
 
 
 @dataclass(frozen=True)
-class Curve:
+class Curve(Facts):
     """What one contestant reached on one problem.
 
     Attributes
@@ -38,12 +39,6 @@ class Curve:
     problem: str
     variant: str
     C: float
-    n: int
-    d: int
-    k: int
-    dtype: str
-    sparse: bool
-    stored: int
     contestant: str
     points: list[Point]
     limit: float

@@ -29,7 +29,7 @@ else:
 Call = Callable[[], Any]
 Compare = Callable[[Any, bool], str | None]
 
-SHORT_CALL = 0.02  # seconds; below, a sample starts with calls that are not timed
+SHORT_CALL = 0.2  # seconds; below, a sample starts with calls that are not timed
 BLOCK = 1 << 16  # entries compared at a time
 # Seconds of such calls: one where nobody else has threads. They wait actively for milliseconds, on
 # the CPU that the next one's threads want; a pause would let the CPUs fall asleep as well.

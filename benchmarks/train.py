@@ -111,8 +111,8 @@ def run_case(
         contestant: str, points: list[Point], limit: float, ended: str, **rest: float
     ) -> Curve:
         return Curve(
-            problem.name, variant, C, **facts, contestant=contestant, points=points,
-            limit=limit, ended=ended, **{"threads": limits.threads, **rest},
+            **facts, problem=problem.name, variant=variant, C=C, contestant=contestant,
+            points=points, limit=limit, ended=ended, **{"threads": limits.threads, **rest},
         )  # fmt: skip
 
     yield "luce"

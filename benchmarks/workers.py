@@ -6,37 +6,16 @@ import multiprocessing
 import resource
 import sys
 import time
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.problems import PROBLEMS, Data
+from benchmarks.problems import PROBLEMS, Facts, facts_of
 from benchmarks.trainers import Answer, Request, answer, partial_fit, warm_up
 
 STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
 SPAWN = multiprocessing.get_context("spawn")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Shape and kind of a problem's features."""
-
-    n: int
-    d: int
-    k: int
-    dtype: str
-    sparse: bool
-    stored: int
-
-
-def facts_of(data: Data) -> Facts:
-    n, d = data.features.shape
-    sparse = not isinstance(data.features, np.ndarray)
-    return Facts(n, d, data.classes, data.features.dtype.name, sparse, data.stored)
 
 
 class Worker:

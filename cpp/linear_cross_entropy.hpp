@@ -84,7 +84,7 @@ class LinearCrossEntropy {
     Matrix<const Real> features;  // with rows to spare, if need be
     Real* scores;
     Real* tangents;
-    Real* spare;
+    Real* spare;  // of a lane's block
   };
 
   bool has_direction() const { return a_.direction.data != nullptr; }
@@ -105,23 +105,34 @@ class LinearCrossEntropy {
     return std::max(rows, linear_.rows_multiple);
   }
 
-  // Features are used where they lie, if they can be.
-  Block bring(Real* memory, Index padded, Index first, Index rows) const {
-    Matrix<const Element> given = a_.features;
-    given.data += first * given.row_stride;
-    given.rows = rows;
+  // A lane's block: its features are used where they lie, if they can be.
+  Block lane_block(Real* memory, Index padded, Index first, Index rows) const {
     Real* const scores = memory + padded * odd(padded_d_);
     Real* const tangents = scores + padded * stride_ + linear_.classes_multiple;
-    Block block{first, rows, {memory, padded, d_, odd(padded_d_), 1}, scores, tangents, memory + padded * (size_of_a_row() - linear_.panel_width) + 2 * linear_.classes_multiple};
+    Real* const spare = memory + block_size(padded) - padded * linear_.panel_width;
+    Block block{first, rows, {memory, padded, d_, odd(padded_d_), 1}, scores, tangents, spare};
     if constexpr (sizeof(Element) == sizeof(Real)) {
+      const Matrix<const Element> given = given_rows(first, rows);
       if (given.column_stride == 1 && a_.centre == nullptr && rows == padded) {
         block.features = given;
         return block;
       }
     }
-    if constexpr (sizeof(Element) == sizeof(float)) linear_.pack_float(given, a_.centre, memory, odd(padded_d_));
-    else linear_.pack_double(given, a_.centre, memory, odd(padded_d_));
+    bring(first, rows, memory);
     return block;
+  }
+
+  Matrix<const Element> given_rows(Index first, Index rows) const {
+    Matrix<const Element> given = a_.features;
+    given.data += first * given.row_stride;
+    given.rows = rows;
+    return given;
+  }
+  // Centred features of some rows to where a block has its own.
+  void bring(Index first, Index rows, Real* to) const {
+    if constexpr (sizeof(Element) == sizeof(float))
+      linear_.pack_float(given_rows(first, rows), a_.centre, to, odd(padded_d_));
+    else linear_.pack_double(given_rows(first, rows), a_.centre, to, odd(padded_d_));
   }
 
   // Where scores are dot products, rows of coefficients that begin at lines of memory; else panels of classes.
@@ -214,7 +225,7 @@ class LinearCrossEntropy {
       for (Index number = blocks * lane / lanes; number < end; ++number) {
         if (is_given_up(workspace)) return;
         const Index first = number * rows_of_block;
-        const Block block = bring(block_memory, rows_of_block, first, std::min(rows_of_block, n_ - first));
+        const Block block = lane_block(block_memory, rows_of_block, first, std::min(rows_of_block, n_ - first));
         const bool is_followed = number + 1 < end && a_.features.row_stride == d_;
         score(block, packed, direction, is_followed ? rows_of_block * d_ : 0);
         *loss += residuals_of(block.scores, block.tangents, first, block.rows, workspace);
@@ -229,7 +240,8 @@ class LinearCrossEntropy {
       for (Index i = 0; i < sums_size; ++i) sums[i] += sums[lane * sums_size + i];
     if (lanes == 0) std::fill(sums.get(), sums.get() + sums_size, 0.0);
     for (Index c = 0; c < k_; ++c) {
-      for (Index j = 0; j < d_; ++j) a_.gradient.data[c * a_.gradient.row_stride + j] = static_cast<Sum>(sums[c * padded_d_ + j]);
+      for (Index j = 0; j < d_; ++j)
+        a_.gradient.data[c * a_.gradient.row_stride + j] = static_cast<Sum>(sums[c * padded_d_ + j]);
       a_.intercept_gradient[c] = sums[k_ * padded_d_ + c];
     }
     return sums[sums_size - 1];
@@ -237,7 +249,7 @@ class LinearCrossEntropy {
 
   // The rows of one stretch are in memory whole, features and scores; blocks are what a task takes of them.
   struct Stretch {
-    Index first, rows, padded, block_rows;
+    Index first, rows, block_rows;
     Real* features;
     Real* scores;
     Real* tangents;
@@ -249,6 +261,10 @@ class LinearCrossEntropy {
     const Index stride = odd(padded_d_);
     return {stretch.first + at, rows, {stretch.features + at * stride, rounded_up(rows, linear_.rows_multiple), d_, stride, 1},
             stretch.scores + at * stride_, stretch.tangents + at * stride_, nullptr};
+  }
+
+  void bring(const Stretch& stretch, const Block& block) const {
+    bring(block.first, block.rows, stretch.features + (block.first - stretch.first) * odd(padded_d_));
   }
 
   Index stretch_rows() const {
@@ -277,19 +293,19 @@ class LinearCrossEntropy {
     for (Index number = 0; number < stretches; ++number) {
       if (patience_.is_over(patience_.context)) return loss;
       Real* const scores = memory.get() + rows * odd(padded_d_);
-      const Stretch stretch{number * rows, std::min(rows, n_ - number * rows), rows, block_rows, memory.get(), scores,
+      const Stretch stretch{number * rows, std::min(rows, n_ - number * rows), block_rows, memory.get(), scores,
                             scores + rows * stride_};
       const Index blocks = blocks_of(stretch);
       std::fill(sums.begin(), sums.end(), 0.0);
       if (packs_once) {
         share(blocks, loss_bytes(block_rows), [&](Index i, Workspace workspace) {
           const Block block = block_of(stretch, i);
-          bring(block);
+          bring(stretch, block);
           score(block, packed.get(), packed.get() + packed_size(), 0);
           residuals_of(block, sums.data() + i * (k_ + 1), workspace);
         });
       } else {
-        share(blocks, 64, [&](Index i, Workspace) { bring(block_of(stretch, i)); });
+        share(blocks, 64, [&](Index i, Workspace) { bring(stretch, block_of(stretch, i)); });
         score_by_classes(stretch);
         share(blocks, loss_bytes(block_rows), [&](Index i, Workspace workspace) {
           residuals_of(block_of(stretch, i), sums.data() + i * (k_ + 1), workspace);
@@ -304,15 +320,6 @@ class LinearCrossEntropy {
       if (a_.features_gradient.data != nullptr) differentiate_features(stretch, features_gradient.get());
     }
     return loss;
-  }
-
-  void bring(const Block& block) const {
-    Matrix<const Element> given = a_.features;
-    given.data += block.first * given.row_stride;
-    given.rows = block.rows;
-    Real* const to = const_cast<Real*>(block.features.data);
-    if constexpr (sizeof(Element) == sizeof(float)) linear_.pack_float(given, a_.centre, to, block.features.row_stride);
-    else linear_.pack_double(given, a_.centre, to, block.features.row_stride);
   }
 
   // The sums of the residuals of every class, and of the losses, are added to `sums`.
@@ -357,10 +364,10 @@ class LinearCrossEntropy {
 
   // A task is some classes by some features: what it adds to stays in a core's own cache.
   void add_gradients(const Stretch& stretch) const {
-    const Index features = 128;
-    Index classes = 120;
+    const Index features = 128, tile = 12;  // classes of one tile, or of two
+    Index classes = 10 * tile;
     const auto tasks_of = [&](Index size, Index whole) { return (whole + size - 1) / size; };
-    while (classes > 12 && tasks_of(classes, k_) * tasks_of(features, d_) < 4 * threads_) classes -= 12;
+    while (classes > tile && tasks_of(classes, k_) * tasks_of(features, d_) < 4 * threads_) classes -= tile;
     const Index across = tasks_of(features, d_);
     const auto bytes = static_cast<std::size_t>(stretch.block_rows * linear_.panel_width) * sizeof(Real);
     share(tasks_of(classes, k_) * across, bytes, [&](Index task, Workspace workspace) {

@@ -166,7 +166,7 @@ void bind_linear(nb::module_& module) {
              nb::arg("features_gradient").noconvert().none() = nb::none(), nb::kw_only(),
              nb::arg("centre").noconvert().none() = nb::none(), nb::arg("label_smoothing") = 0.0, nb::arg("threads") = 1,
              "The sum of the cross-entropies of a linear classifier's scores with labels, or with rows of targets, and "
-             "its gradients.");
+             "its gradients. Labels are taken to be classes: with others the results mean nothing.");
   module.def("linear_hessian_vector", &linear_hessian_vector, nb::arg("features").noconvert(),
              nb::arg("weights").noconvert().none(), nb::arg("coef").noconvert(), nb::arg("intercept").noconvert().none(),
              nb::arg("direction").noconvert(), nb::arg("direction_intercept").noconvert().none(),

@@ -136,6 +136,32 @@ def test_hessian_vector(n, d, k, element, real, total):
             assert np.abs(bias - expected[1]).max() <= tolerance, (layout, plain)
 
 
+@pytest.mark.parametrize(("element", "real", "total"), TYPES[1:3])
+def test_more_coefficients_than_are_packed_at_once_and_more_rows_than_a_stretch(
+    element, real, total
+):
+    features, labels, weights, coef, intercept, _ = problem(900, 1100, 4100, element, real)
+    direction = np.roll(coef, 7, axis=0)
+    found, expected = [], []
+    for module, into, out, wide in (
+        (kernels, found, total, real),
+        (reference, expected, np.float64, np.float64),
+    ):
+        gradient, bias = np.empty(coef.shape, out), np.empty(len(coef))
+        product, bias_product = np.empty(coef.shape, out), np.empty(len(coef))
+        back = np.empty(features.shape, wide)
+        value = module.linear_cross_entropy(
+            features, labels, weights, coef, intercept, gradient, bias, back, threads=2
+        )
+        module.linear_hessian_vector(
+            features, None, coef, intercept, direction, None, product, bias_product, threads=2
+        )
+        into.extend([value, gradient, bias, back, product, bias_product])
+    for one, other in zip(found, expected, strict=True):
+        size = np.abs(other).max()
+        assert np.abs(one - other).max() <= 100 * np.finfo(real).eps * size
+
+
 def gradient_of(features, labels, coef, threads=1, **options):
     gradient, bias = np.empty(coef.shape), np.empty(len(coef))
     value = kernels.linear_cross_entropy(

@@ -1,5 +1,6 @@
 """Value, gradient and Hessian of the objective against exact differences."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ import scipy.sparse
 from mpmath import mp, mpf
 
 from luce.training.curvature import inverse_hessian, recentred
-from luce.training.moments import covariance, feature_mean, first_moments, variances
+from luce.training.moments import centre_of, covariance, first_moments, variances
 from luce.training.objective import SoftmaxRegression, blocks_of_rows, shared_rows
 from luce.training.preconditioner import precondition
 
@@ -114,17 +115,19 @@ def test_moments(weighted):
     weights = np.ones(9) if objective.weights is None else objective.weights
     with shared_rows(blocks_of_rows(9, 8)) as over_rows:
         moments = first_moments(objective, over_rows)
+        uncentred = replace(objective, centre=None)
         np.testing.assert_allclose(
-            feature_mean(sparse, over_rows),
+            centre_of(uncentred, over_rows),
             np.average(objective.features, axis=0, weights=weights),
         )
+        assert centre_of(objective, over_rows) is None
         mean = np.average(objective.features - objective.centre, axis=0, weights=weights)
         expected = np.cov(objective.features.T, aweights=weights, bias=True)
         np.testing.assert_allclose(moments.mean, mean)
         np.testing.assert_allclose(moments.class_frequencies.sum(), 1)
         np.testing.assert_allclose(covariance(objective, mean, over_rows), expected, atol=1e-12)
         for each in (objective, sparse):
-            centre = feature_mean(each, over_rows)
+            centre = first_moments(each, over_rows).mean
             np.testing.assert_allclose(variances(each, centre, over_rows), np.diag(expected))
 
 

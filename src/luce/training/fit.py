@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from luce.errors import DataError
 from luce.training.certificate import optimality_gap
 from luce.training.curvature import curvature_of, recentred
-from luce.training.moments import Moments, feature_mean, first_moments
+from luce.training.moments import Moments, centre_of, first_moments
 from luce.training.objective import (
     SoftmaxRegression,
     SumOverRows,
@@ -161,8 +161,10 @@ def fit_softmax_regression(
     width = features.shape[1] if isinstance(features, np.ndarray) else features.nnz // len(labels)
     with shared_rows(blocks_of_rows(objective.rows, classes + width)) as over_rows:
         if fit_intercept and isinstance(features, np.ndarray):
-            mean = feature_mean(objective, over_rows).astype(features.dtype)
-            objective = replace(objective, centre=mean.astype(np.float64))
+            centre = centre_of(objective, over_rows)
+            if centre is not None:
+                rounded = centre.astype(features.dtype).astype(np.float64)
+                objective = replace(objective, centre=rounded)
         moments = first_moments(replace(objective, dtype=np.dtype(np.float64)), over_rows)
         preconditioner = precondition(objective, moments, over_rows)
         if start is None:

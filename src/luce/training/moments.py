@@ -8,6 +8,8 @@ import numpy as np
 from luce.scorers import linear_vjp
 from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
 
+LARGE_MEAN = 4  # spreads: the features then lose two bits
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -31,13 +33,22 @@ class Moments:
         return mean
 
 
-def feature_mean(objective: SoftmaxRegression, over_rows: SumOverRows) -> Vector:
-    """Weighted mean of the features, shape (d,): one pass."""
+def centre_of(objective: SoftmaxRegression, over_rows: SumOverRows) -> Vector | None:
+    """What to subtract from dense features: their weighted mean, (d,), where it is large.
+
+    None where no mean exceeds some spreads of its feature: then the intercept can take it up
+    without a loss of digits, and features are used where they lie. One pass.
+    """
 
     def sums(block: Rows) -> Vector:
-        return objective.row_weights(block) @ objective.block(block)
+        rows, weights = objective.block(block), objective.row_weights(block)
+        with np.errstate(over="ignore"):
+            return np.stack([weights @ rows, weights @ (rows * rows)])
 
-    return over_rows(lambda lane: reduce(np.add, map(sums, lane))) / objective.rows
+    mean, square = over_rows(lambda lane: reduce(np.add, map(sums, lane))) / objective.rows
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_small = mean**2 <= LARGE_MEAN**2 * (square - mean**2)
+    return None if is_small.all() else mean
 
 
 def first_moments(objective: SoftmaxRegression, over_rows: SumOverRows) -> Moments:
