@@ -107,8 +107,8 @@ struct Kernels {
   ElementKernels<double> float64;
   ElementKernels<Half> float16;
   ElementKernels<Bfloat> bfloat16;
-  LossKernels<float> loss_float32;
-  LossKernels<double> loss_float64;
+  const LossKernels<float>* loss_float32;
+  const LossKernels<double>* loss_float64;
   const LinearKernels<float>* linear_float32;
   const LinearKernels<double>* linear_float64;
 };

@@ -34,6 +34,17 @@ inline const ElementKernels<Half>& kernels_of<Half>() { return active().float16;
 template <>
 inline const ElementKernels<Bfloat>& kernels_of<Bfloat>() { return active().bfloat16; }
 
+template <class Real>
+const LossKernels<Real>& losses_of() {
+  if constexpr (sizeof(Real) == sizeof(float)) return *active().loss_float32;
+  else return *active().loss_float64;
+}
+template <class Real>
+const LinearKernels<Real>& linear_of() {
+  if constexpr (sizeof(Real) == sizeof(float)) return *active().linear_float32;
+  else return *active().linear_float64;
+}
+
 [[noreturn]] inline void refuse(const std::string& message) { throw nb::value_error(message.c_str()); }
 [[noreturn]] inline void refuse_type(const std::string& message) { throw nb::type_error(message.c_str()); }
 

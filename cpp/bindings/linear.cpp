@@ -8,17 +8,6 @@
 namespace luce::bindings {
 namespace {
 
-template <class Real>
-const LinearKernels<Real>& linear_of() {
-  if constexpr (sizeof(Real) == sizeof(float)) return *active().linear_float32;
-  else return *active().linear_float64;
-}
-template <class Real>
-const LossKernels<Real>& losses_of() {
-  if constexpr (sizeof(Real) == sizeof(float)) return active().loss_float32;
-  else return active().loss_float64;
-}
-
 using OptionalInput = std::optional<Input>;
 using OptionalOutput = std::optional<Output>;
 

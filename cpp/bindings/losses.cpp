@@ -7,12 +7,6 @@
 namespace luce::bindings {
 namespace {
 
-template <class Real>
-const LossKernels<Real>& losses_of() {
-  if constexpr (sizeof(Real) == sizeof(float)) return active().loss_float32;
-  else return active().loss_float64;
-}
-
 struct Losses {
   const Input& scores;
   const std::optional<Input>& weights;
