@@ -11,21 +11,17 @@ from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.training.certificate import optimality_gap
-from luce.training.curvature import curvature_of, recentred
+from luce.training.curvature import Curvatures
 from luce.training.moments import Moments, centre_of, first_moments
-from luce.training.objective import (
-    SoftmaxRegression,
-    SumOverRows,
-    Vector,
-    blocks_of_rows,
-    shared_rows,
-)
-from luce.training.preconditioner import Preconditioner, precondition
+from luce.training.objective import SoftmaxRegression, SumOverRows, Vector, shared_rows
+from luce.training.recentring import recentred
 from luce.training.solver import Evaluation, Memory, Progress, Solution, Stopped, lbfgs
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Array, Features
 
+MOST_PAIRS, LEAST_PAIRS = 30, 6
+BYTES_OF_PAIRS = 1 << 25
 STALLED = 25  # passes without progress: rounding is the limit
 STALLED_BEFORE_EXACT = 6  # the same where products in float64 can still be had
 
@@ -158,15 +154,13 @@ def fit_softmax_regression(
         fit_intercept=fit_intercept,
         dtype=features.dtype,
     )
-    width = features.shape[1] if isinstance(features, np.ndarray) else features.nnz // len(labels)
-    with shared_rows(blocks_of_rows(objective.rows, classes + width)) as over_rows:
+    with shared_rows() as over_rows:
         if fit_intercept and isinstance(features, np.ndarray):
             centre = centre_of(objective, over_rows)
             if centre is not None:
                 rounded = centre.astype(features.dtype).astype(np.float64)
                 objective = replace(objective, centre=rounded)
         moments = first_moments(replace(objective, dtype=np.dtype(np.float64)), over_rows)
-        preconditioner = precondition(objective, moments, over_rows)
         if start is None:
             parameters = np.zeros(objective.shape)
             if fit_intercept:
@@ -176,10 +170,9 @@ def fit_softmax_regression(
             if objective.centre is not None:
                 parameters[:, -1] += parameters[:, :-1] @ objective.centre
         solution = solve(
-            objective, moments, preconditioner, over_rows, preconditioner.variables(parameters),
-            tol=tol, max_iter=max_iter, on_pass=on_pass,
-        )  # fmt: skip
-    parameters = preconditioner.parameters(solution.point)
+            objective, moments, over_rows, parameters, tol=tol, max_iter=max_iter, on_pass=on_pass
+        )
+    parameters = solution.point
     if objective.centre is not None:
         parameters[:, -1] -= parameters[:, :-1] @ objective.centre
     parameters -= parameters.mean(axis=0)
@@ -196,9 +189,8 @@ def fit_softmax_regression(
 def solve(
     objective: SoftmaxRegression,
     moments: Moments,
-    preconditioner: Preconditioner,
     over_rows: SumOverRows,
-    variables: Vector,
+    parameters: Vector,
     *,
     tol: float,
     max_iter: int,
@@ -208,20 +200,22 @@ def solve(
 
     Where float32 is as far as it gets before `tol` is met, the rest is done in float64.
     """
-    passes, memory = 0, Memory()
+    passes = 0
+    pairs = int(np.clip(BYTES_OF_PAIRS // (2 * parameters.nbytes), LEAST_PAIRS, MOST_PAIRS))
+    memory = Memory(parameters.shape, pairs)
+    curvature = Curvatures(objective, moments.class_frequencies, over_rows)
     exact = np.dtype(np.float64)
     dtypes = [exact] if objective.dtype == exact or max_iter == 1 else [objective.dtype, exact]
     for dtype in dtypes:
         problem = replace(objective, dtype=dtype)
 
-        def evaluate(variables: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
+        def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
             # What is common to all classes changes no probability: rounding must not feed it.
-            parameters = preconditioner.parameters(variables)
-            parameters -= parameters.mean(axis=0)
+            parameters = parameters - parameters.mean(axis=0)
             value, gradient = problem.value_and_gradient(parameters, over_rows)
             gradient -= gradient.mean(axis=0)
             bounds = optimality_gap(problem, moments, parameters, value, gradient)
-            return Evaluation(value, preconditioner.pull_back(gradient), *bounds)
+            return Evaluation(value, gradient, *bounds)
 
         def report(progress: Progress, earlier: int = passes) -> None:
             if on_pass is not None:
@@ -229,16 +223,17 @@ def solve(
 
         solution = lbfgs(
             evaluate,
-            variables,
-            curvature=curvature_of(problem, preconditioner, over_rows),
-            recentre=partial(recentred, problem, moments, preconditioner, over_rows=over_rows),
+            parameters,
+            curvature=curvature,
+            recentre=partial(recentred, problem, moments, over_rows=over_rows),
             tol=tol,
             smallest=np.finfo(np.float64).eps * math.log(objective.classes),
             rounding=float(np.finfo(dtype).eps),
             stalled=STALLED if dtype == exact else STALLED_BEFORE_EXACT,
+            resort=dtype == exact,
             memory=memory,
             max_iter=max_iter - passes - (dtype != exact),  # the certificate takes one
             on_pass=report,
         )
-        variables, passes = solution.point, passes + solution.passes
+        parameters, passes = solution.point, passes + solution.passes
     return replace(solution, passes=passes)

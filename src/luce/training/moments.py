@@ -45,7 +45,8 @@ def centre_of(objective: SoftmaxRegression, over_rows: SumOverRows) -> Vector | 
         with np.errstate(over="ignore"):
             return np.stack([weights @ rows, weights @ (rows * rows)])
 
-    mean, square = over_rows(lambda lane: reduce(np.add, map(sums, lane))) / objective.rows
+    total = over_rows(lambda lane: reduce(np.add, map(sums, lane)), objective.blocks())
+    mean, square = total / objective.rows
     with np.errstate(over="ignore", invalid="ignore"):
         is_small = mean**2 <= LARGE_MEAN**2 * (square - mean**2)
     return None if is_small.all() else mean
@@ -76,38 +77,5 @@ def first_moments(objective: SoftmaxRegression, over_rows: SumOverRows) -> Momen
             total[:, -1] += counts
         return total
 
-    total = over_rows(share) / objective.rows
+    total = over_rows(share, objective.blocks()) / objective.rows
     return Moments(class_frequencies=total[:, -1], class_sums=total[:, :-1])
-
-
-def covariance(objective: SoftmaxRegression, centre: Vector, over_rows: SumOverRows) -> Vector:
-    """Weighted second moments of dense features about `centre`, shape (d, d): one pass.
-
-    In the objective's dtype, block by block: enough for a preconditioner.
-    """
-    centre = centre.astype(objective.dtype)
-
-    def product(block: Rows) -> Vector:
-        rows = objective.block(block) - centre
-        if objective.weights is not None:
-            rows *= np.sqrt(objective.weights[block]).astype(objective.dtype)[:, None]
-        return np.asarray(rows.T @ rows, np.float64)
-
-    return over_rows(lambda lane: reduce(np.add, map(product, lane))) / objective.rows
-
-
-def variances(objective: SoftmaxRegression, centre: Vector, over_rows: SumOverRows) -> Vector:
-    """The diagonal of `covariance`, shape (d,), for dense and CSR features: one pass.
-
-    For CSR by ``E x^2 - 2 centre E x + centre^2``, not below 0: enough for a preconditioner.
-    """
-
-    def sums(block: Rows) -> Vector:
-        rows, weights = objective.block(block).astype(np.float64), objective.row_weights(block)
-        if isinstance(rows, np.ndarray):
-            return weights @ (rows - centre) ** 2
-        total = weights @ rows.multiply(rows) - 2 * centre * (weights @ rows)
-        return np.asarray(total + weights.sum() * centre**2)
-
-    total = over_rows(lambda lane: reduce(np.add, map(sums, lane)))
-    return np.maximum(total / objective.rows, 0.0)

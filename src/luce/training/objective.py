@@ -37,28 +37,29 @@ def blocks_of_rows(n: int, width: int) -> list[Rows]:
 
 
 Share: TypeAlias = Callable[[list[Rows]], Vector]
-SumOverRows: TypeAlias = Callable[[Share], Vector]
+SumOverRows: TypeAlias = Callable[[Share, list[Rows]], Vector]
 
 
 @contextmanager
-def shared_rows(blocks: list[Rows]) -> Iterator[SumOverRows]:
-    """Yield a function that sums ``share(lane)`` over lanes of blocks, on several threads.
+def shared_rows() -> Iterator[SumOverRows]:
+    """Yield a function that sums ``share(lane)`` over lanes of given blocks, on several threads.
 
-    The number of lanes depends on the shape alone and they are added in a fixed order, so the
-    sum has the same bits for any number of threads.
+    The number of lanes depends on that of the blocks alone and they are added in a fixed order, so
+    the sum has the same bits for any number of threads.
     """
-    lanes = [blocks[i::MOST_LANES] for i in range(min(MOST_LANES, len(blocks)))]
+
+    def lanes(blocks: list[Rows]) -> list[list[Rows]]:
+        return [blocks[i::MOST_LANES] for i in range(min(MOST_LANES, len(blocks)))]
 
     def total(shares: Iterable[Vector]) -> Vector:
         return reduce(lambda sum_so_far, part: np.add(sum_so_far, part, out=sum_so_far), shares)
 
-    workers = min(num_threads(), len(lanes))
     with single_threaded_blas():
-        if workers <= 1:
-            yield lambda share: total(map(share, lanes))
+        if num_threads() <= 1:
+            yield lambda share, blocks: total(map(share, lanes(blocks)))
             return
-        with ThreadPoolExecutor(workers, thread_name_prefix="luce") as executor:
-            yield lambda share: total(executor.map(share, lanes))
+        with ThreadPoolExecutor(num_threads(), thread_name_prefix="luce") as executor:
+            yield lambda share, blocks: total(executor.map(share, lanes(blocks)))
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,18 @@ class SoftmaxRegression:
         """Shape of the parameters, (k, d + 1)."""
         return self.classes, int(self.features.shape[1]) + 1
 
-    def block(self, block: Rows) -> "Features":
+    @property
+    def features_per_row(self) -> int:
+        """Numbers that a row of features holds, on average where they are sparse."""
+        if isinstance(self.features, np.ndarray):
+            return int(self.features.shape[1])
+        return int(self.features.nnz) // self.rows
+
+    def blocks(self) -> list[Rows]:
+        """All rows, cut into blocks that stay in a core's own cache."""
+        return blocks_of_rows(self.rows, self.classes + self.features_per_row)
+
+    def block(self, block: "Rows | NDArray[np.intp]") -> "Features":
         """Centred features of a block of rows, in `dtype`."""
         features = self.features[block].astype(self.dtype, copy=False)
         return features if self.centre is None else features - self.centre.astype(self.dtype)
@@ -155,7 +167,7 @@ class SoftmaxRegression:
                 gradient[:, -1] += intercept_gradient
             return total
 
-        total = over_rows(share)
+        total = over_rows(share, self.blocks())
         return float(total[0]), total[1:].reshape(parameters.shape)
 
     def row_weights(self, block: Rows) -> Vector:

@@ -1,12 +1,12 @@
 """L-BFGS for a smooth convex objective that says at every point how far the optimum can be."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtrs
 
 from luce.errors import DataError
 
@@ -14,8 +14,8 @@ Vector: TypeAlias = NDArray[np.float64]
 Product: TypeAlias = Callable[[Vector], Vector]
 Stopped: TypeAlias = Literal["certified", "max_iter", "precision"]
 
-PAIRS = 30  # of steps and gradient changes that are remembered
-NEAR = 1e-3  # relative gap below which the curvature is worth computing at once
+FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.02, 1 / 4, 10.0
+TOO_LONG = 1.6  # evaluations a search, when steps are
 FLATTENING = 0.9  # a step is accepted when the slope along it has fallen to this share,
 OVERSHOOT = 0.8  # or has turned upward to no more than this one
 LONGEST_SEARCH = 25  # evaluations along one direction
@@ -36,10 +36,21 @@ class Evaluation(NamedTuple):
 
 
 class Curvature(NamedTuple):
-    """Where the inverse Hessian can be had, and after how many passes it has paid for itself."""
+    """An inverse Hessian, exact or nearly so at one point.
 
-    inverse_hessian: Callable[[Vector], Product]
-    every: int
+    Attributes
+    ----------
+    inverse_hessian : callable
+        Gradient -> step; symmetric and positive definite on what gradients can be.
+    lasting : float
+        Passes after which another one is worth its price.
+    """
+
+    inverse_hessian: Product
+    lasting: float
+
+
+CurvatureAt: TypeAlias = Callable[[Vector, float, float], Curvature]
 
 
 @dataclass(frozen=True)
@@ -95,12 +106,13 @@ def lbfgs(
     objective: Callable[[Vector], Evaluation],
     start: Vector,
     *,
-    curvature: Curvature | None,
+    curvature: CurvatureAt,
     recentre: Callable[[Vector], Vector],
     tol: float,
     smallest: float,
     rounding: float,
     stalled: int,
+    resort: bool,
     memory: "Memory",
     max_iter: int,
     on_pass: Callable[[Progress], None],
@@ -110,10 +122,11 @@ def lbfgs(
     Parameters
     ----------
     objective : callable
-        point -> Evaluation. It should be nearly round: see `luce.training.preconditioner`.
+        point -> Evaluation.
     start : array
-    curvature : Curvature or None
-        The steps then start from the inverse Hessian, computed anew along the way.
+    curvature : callable
+        (point, passes that it may cost, damping) -> Curvature there, on which the steps rest. It
+        is asked for at the start, and anew when the last one has lasted long enough.
     recentre : callable
         point -> a point nearby where the gap is about the attainable one. It is asked for where
         that would be enough to stop.
@@ -124,7 +137,9 @@ def lbfgs(
     rounding : float
         Relative rounding of the objective's values: smaller falls are no progress.
     stalled : int
-        So many passes without progress, on curvature computed anew, are the end.
+        So many passes without progress are the end,
+    resort : bool
+        unless the best curvature, at any price, has still to be tried.
     memory : Memory
         What is known of the curvature, perhaps from another run; it is added to.
     max_iter : int
@@ -162,33 +177,37 @@ def lbfgs(
     point, here = start, evaluate(start)
     if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
         raise DataError("the features are so large that the scores overflow: scale them down.")
-    computed = 0
     marked, marked_value, marked_gap = passes, best_value, relative_gap()
-    patience = stalled + (curvature.every if curvature is not None else 0)
-    hoped = np.inf
+    hoped, renewed = np.inf, False
     while not (gap := relative_gap()) <= tol:
         if best_value < marked_value - rounding * abs(best_value) or gap < marked_gap / 2:
             marked, marked_value, marked_gap = passes, best_value, gap
         if passes >= max_iter:
             return solution("max_iter")
-        if passes - marked > patience:
-            return solution("precision")
+        if passes - marked > stalled:
+            if not resort:
+                return solution("precision")
+            resort, marked = False, passes
+            memory.rest_on(curvature, point, price=np.inf)
         if here.attainable < min(hoped, tol * abs(here.value)) / 2:
             hoped = here.attainable
             evaluate(recentre(point))
             continue
-        if curvature is not None and (
-            passes - computed >= curvature.every or (gap < NEAR and not computed)
-        ):
-            computed = passes
-            memory.rest_on(curvature.inverse_hessian(point))
+        if memory.passes >= memory.due:
+            memory.rest_on(curvature, point)
         direction = -memory.inverse_hessian_product(here.gradient)
+        before = passes
         found = search(evaluate, point, direction, here, most=max_iter - passes)
+        memory.took(passes - before)
         if found is None:
-            if memory.is_empty:
+            if memory.order:
+                memory.order.clear()
+            elif renewed:
                 return solution("max_iter" if passes >= max_iter else "precision")
-            memory.forget()
+            else:
+                renewed, memory.due = True, memory.passes
             continue
+        renewed = False
         step, there = found
         memory.remember(step, there.gradient - here.gradient)
         point, here = point + step, there
@@ -196,48 +215,80 @@ def lbfgs(
 
 
 class Memory:
-    """What L-BFGS knows of the curvature: a base, and the last steps with their changes."""
+    """What L-BFGS knows of the curvature: a base, and the last steps with their changes.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shape : tuple of int
+        Of a point.
+    pairs : int
+        Of steps and gradient changes that are remembered.
+    """
+
+    def __init__(self, shape: tuple[int, ...], pairs: int) -> None:
+        self.steps = np.zeros((pairs, *shape))
+        self.changes = np.zeros((pairs, *shape))
+        self.products = np.zeros((pairs, pairs))  # of each step with each change
+        self.order: list[int] = []  # places of the pairs, the oldest first
         self.base: Product | None = None
-        self.pairs: deque[tuple[Vector, Vector]] = deque(maxlen=PAIRS)
+        self.due = 0.0  # passes after which the base is worth renewing
+        self.damping = FIRST_DAMPING
+        self.passes = self.passes_of_base = self.searches_on_base = 0
 
-    def rest_on(self, base: Product) -> None:
-        """Begin anew from an inverse Hessian."""
-        self.forget()
-        self.base = base
+    def took(self, passes: int) -> None:
+        """Take note of a search."""
+        self.passes += passes
+        self.searches_on_base += 1
 
-    def forget(self) -> None:
-        """Begin anew from nothing."""
-        self.base = None
-        self.pairs.clear()
+    def rest_on(self, curvature: CurvatureAt, point: Vector, price: float | None = None) -> None:
+        """Renew the base; what the pairs say stays.
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the direction would be the plain negative gradient."""
-        return self.base is None and not self.pairs
+        Where steps have turned out too long the curvature is damped more, otherwise less.
+        """
+        if self.passes_of_base and self.searches_on_base:
+            tries = (self.passes - self.passes_of_base) / self.searches_on_base
+            change = MORE_DAMPING if tries > TOO_LONG else LESS_DAMPING
+            self.damping = min(change * self.damping, 1.0)
+        price = self.passes if price is None else price
+        self.base, lasting = curvature(point, price, self.damping)
+        self.passes_of_base, self.searches_on_base = self.passes, 0
+        self.due = self.passes + lasting
 
     def remember(self, step: Vector, change: Vector) -> None:
         """Take up a step and the gradient's change along it, if that shows any curvature."""
-        if np.vdot(step, change) > 0:
-            self.pairs.append((step, change))
+        if not np.vdot(step, change) > 0:
+            return
+        full = len(self.order) == len(self.steps)
+        place = self.order.pop(0) if full else len(self.order)
+        self.steps[place], self.changes[place] = step, change
+        self.order.append(place)
+        steps, changes = self._pairs()
+        self.products[: len(steps), place] = steps @ change.ravel()
+        self.products[place, : len(steps)] = changes @ step.ravel()
 
     def inverse_hessian_product(self, gradient: Vector) -> Vector:
-        """Product of the remembered inverse Hessian with a gradient: the two-loop recursion."""
-        result = gradient.copy()
-        weights = []
-        for step, change in reversed(self.pairs):
-            weight = np.vdot(step, result) / np.vdot(step, change)
-            result -= weight * change
-            weights.append(weight)
-        if self.base is not None:
-            result = self.base(result)
-        elif self.pairs:
-            step, change = self.pairs[-1]
-            result *= np.vdot(step, change) / np.vdot(change, change)
-        for (step, change), weight in zip(self.pairs, reversed(weights), strict=True):
-            result += (weight - np.vdot(change, result) / np.vdot(step, change)) * step
+        """Product of the remembered inverse Hessian with a gradient.
+
+        The two-loop recursion of Nocedal (1980), its loops solved as triangular systems of the
+        products of steps with changes, so that the pairs are read four times in all.
+        """
+        assert self.base is not None
+        if not self.order:
+            return self.base(gradient)
+        (steps, changes), order = self._pairs(), self.order
+        products = np.asfortranarray(self.products[np.ix_(order, order)])
+        weights = np.empty(len(order))
+        weights[order] = along = dtrtrs(products, (steps @ gradient.ravel())[order])[0]
+        result = self.base(gradient - (weights @ changes).reshape(gradient.shape))
+        against = products.diagonal() * along - (changes @ result.ravel())[order]
+        weights[order] = dtrtrs(products, against, trans=1)[0]
+        result += (weights @ steps).reshape(gradient.shape)
         return result
+
+    def _pairs(self) -> tuple[Vector, Vector]:
+        """Steps and changes, a row each, in their places."""
+        used = len(self.order)
+        return self.steps[:used].reshape(used, -1), self.changes[:used].reshape(used, -1)
 
 
 def search(

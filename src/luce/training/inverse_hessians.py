@@ -1,0 +1,292 @@
+"""Inverse Hessians of softmax regression, as products with a gradient: one exact, three nearly so.
+
+With features x, a last one of 1 for the intercept, and probabilities p, the Hessian of the loss is
+the mean over rows of ``(diag(p) - p p') kron x x'``; the penalty adds l2 for coef. Each form here
+is symmetric and positive definite on gradients that sum to 0 over the classes.
+
+The cheap forms add `damping` times the same at probabilities f, the class frequencies: where
+probabilities have nearly saturated, the Hessian of a point says little of the next one's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve
+
+from luce import kernels
+from luce.errors import DataError
+from luce.scorers import linear
+from luce.training.objective import Rows, SumOverRows, Vector
+from luce.training.sample import Sample
+from luce.training.solver import Product
+
+if TYPE_CHECKING:
+    from luce.scorers.linear import Features
+
+SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
+
+
+Add: TypeAlias = "Callable[[Vector, Features, Vector, NDArray[Any]], None]"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a Hessian is wanted, and what it is computed from.
+
+    Attributes
+    ----------
+    parameters : array of shape (k, d + 1)
+    damping : float
+    frequencies : array of shape (k,)
+        Weighted share of each class.
+    sample : Sample
+    over_rows : callable
+        See `shared_rows`.
+    """
+
+    parameters: Vector
+    damping: float
+    frequencies: Vector
+    sample: Sample
+    over_rows: SumOverRows
+
+    def total(self, size: int, add: "Add") -> Vector:
+        """Mean over rows of what `add(total, features, weights, probabilities)` adds a block."""
+        sample = self.sample
+
+        def share(lane: list[Rows]) -> Vector:
+            total = np.zeros(size)
+            for block in lane:
+                features, weights = sample.take(block)
+                p = self.probabilities(features)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    add(total, features, weights, p)
+            return total
+
+        total = self.over_rows(share, sample.blocks()) / sample.objective.rows
+        if not np.isfinite(total).all():
+            raise DataError(
+                "the features are so large that their squares overflow: scale them down."
+            )
+        return total
+
+    def probabilities(self, features: "Features") -> NDArray[Any]:
+        """Probabilities of a block."""
+        scores = linear(features, self.parameters[:, :-1], self.parameters[:, -1])
+        kernels.softmax(scores, 1.0, scores)
+        return scores
+
+    def spread_roots(self, weights: Vector, p: NDArray[Any]) -> NDArray[Any]:
+        """Roots of each row's curvature over all classes, ``weight * (1 - p'p)``."""
+        spread = 1 - np.einsum("ij,ij->i", p, p, dtype=np.float64)
+        spread += self.damping * (1 - self.frequencies @ self.frequencies)
+        roots = np.sqrt(np.maximum(spread, 0.0) * weights)
+        return np.asarray(roots.astype(p.dtype))
+
+    def with_ones(self, features: "Features") -> NDArray[Any]:
+        """Features of a block with a last one of 1, or 0 where there is no intercept."""
+        last = np.full(len(features), float(self.sample.objective.fit_intercept), features.dtype)
+        return np.column_stack([features, last])
+
+
+def whole(point: Point) -> Product:
+    """The exact inverse, from the root of the Hessian: k^2 d^2 numbers.
+
+    For one row the loss has, with a = p kron x, blocks ``x a'`` on the diagonal, minus ``a a'``.
+    """
+    objective = point.sample.objective
+    k, width = shape = objective.shape
+
+    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
+        hessian = total.reshape(k * width, k * width)
+        diagonal = np.einsum("iaib->iab", hessian.reshape(k, width, k, width))
+        rows = point.with_ones(features) * np.sqrt(weights)[:, None]
+        products = (p[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+        hessian -= products.T @ products
+        diagonal += (products.T @ rows).reshape(k, width, width)
+
+    hessian = point.total((k * width) ** 2, add).reshape(k * width, k * width)
+    penalty = np.full(shape, objective.l2)
+    penalty[:, -1] = 0.0 if objective.fit_intercept else 1.0
+    hessian[np.diag_indices(k * width)] += penalty.ravel()
+    # A constant added to all intercepts changes nothing: give that direction some curvature.
+    intercepts = hessian.reshape(k, width, k, width)[:, -1, :, -1]
+    intercepts += np.trace(intercepts) / k
+    scale = _unit_diagonal(hessian)
+    root = _cholesky(hessian)
+
+    def product(gradient: Vector) -> Vector:
+        solved = cho_solve((root, True), gradient.ravel() * scale, check_finite=False) * scale
+        step = solved.reshape(shape)
+        return np.asarray(step - step.mean(axis=0))
+
+    return product
+
+
+def class_blocks(point: Point) -> Product:
+    """The inverse of the Hessian's blocks on the diagonal, one a class: k d^2 numbers."""
+    objective = point.sample.objective
+    k, width = objective.shape
+    of_frequencies = point.damping * point.frequencies * (1 - point.frequencies)
+
+    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
+        blocks = total.reshape(k, width, width)
+        rows = point.with_ones(features)
+        roots = np.sqrt((p * (1 - p) + of_frequencies) * weights[:, None]).astype(rows.dtype)
+        for block, root in zip(blocks, roots.T, strict=True):
+            weighted = rows * root[:, None]
+            block += weighted.T @ weighted
+
+    blocks = point.total(k * width * width, add).reshape(k, width, width)
+    diagonals = np.einsum("iaa->ia", blocks)
+    diagonals[:, :-1] += objective.l2
+    if not objective.fit_intercept:
+        diagonals[:, -1] = 1.0
+    scale = _unit_diagonal(blocks)
+    roots = np.linalg.inv(_cholesky(blocks))
+    inverses = np.swapaxes(roots, 1, 2) @ roots
+    inverses *= scale[:, :, None] * scale[:, None, :]
+
+    def product(gradient: Vector) -> Vector:
+        step = (inverses @ gradient[:, :, None])[:, :, 0]
+        return np.asarray(step - step.mean(axis=0))
+
+    return product
+
+
+def kronecker(point: Point) -> Product:
+    """The inverse of ``A kron S + l2``, in the eigenvectors of A and S: k^2 + d^2 numbers.
+
+    A is the mean of diag(p) - p p', S that of h x x' over that of h, where h = 1 - p'p: the
+    nearest product with the right trace, exact where all rows have the same probabilities.
+    """
+    objective = point.sample.objective
+    k, width = objective.shape
+    sizes = np.cumsum([width * width, k * k])
+
+    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
+        covariance, products, sums = np.split(total, sizes)
+        rows = point.with_ones(features)
+        rows *= point.spread_roots(weights, p)[:, None]
+        covariance += (rows.T @ rows).ravel()
+        weighted = p * weights.astype(p.dtype)[:, None]
+        products += (weighted.T @ p).ravel()
+        sums += weighted.sum(axis=0, dtype=np.float64)
+
+    moments, products, sums = np.split(point.total(sizes[-1] + k, add), sizes)
+    curvatures, classes = _classes(point, products.reshape(k, k), sums)
+    moments = moments.reshape(width, width) / curvatures.sum()
+    centre = moments[-1, :-1].copy()
+    variances, rotation = np.linalg.eigh(moments[:-1, :-1] - np.outer(centre, centre))
+    inverse = 1 / (np.outer(curvatures, np.maximum(variances, 0.0)) + objective.l2)
+
+    def solve(coef: Vector) -> Vector:
+        return np.asarray(((coef @ rotation) * inverse) @ rotation.T)
+
+    return _in_eigenvectors(curvatures, classes, centre, solve)
+
+
+def kronecker_of_few_rows(point: Point) -> Product:
+    """`kronecker` where all rows are fewer than the features: n d + n^2 + k^2 numbers.
+
+    The eigenvectors of S come from the n x n products of the rows with each other.
+    """
+    sample = point.sample
+    l2 = sample.objective.l2
+    features, weights = sample.take(slice(0, len(sample)))
+    p = point.probabilities(features)
+    weighted = p * weights[:, None]
+    curvatures, classes = _classes(point, weighted.T @ p / len(p), weighted.mean(axis=0))
+    rows = np.array(features)
+    roots = point.spread_roots(weights / (len(p) * curvatures.sum()), p)[:, None]
+    centre = np.zeros(rows.shape[1])
+    if sample.objective.fit_intercept:
+        centre = (roots**2 * rows).sum(axis=0, dtype=np.float64)
+        rows -= centre.astype(rows.dtype)
+    rows *= roots
+    variances, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
+    kept = variances > variances[-1] * np.finfo(rows.dtype).eps * len(rows)
+    variances, vectors = variances[kept], vectors[:, kept]
+    inverse = (1 / (np.outer(curvatures, variances) + l2) - 1 / l2) / variances
+
+    def solve(coef: Vector) -> Vector:
+        seen = (coef.astype(rows.dtype) @ rows.T) @ vectors
+        return np.asarray(coef / l2 + ((seen * inverse) @ vectors.T).astype(rows.dtype) @ rows)
+
+    return _in_eigenvectors(curvatures, classes, centre, solve)
+
+
+def diagonal(point: Point) -> Product:
+    """The inverse of the Hessian's diagonal for features centred by class: k d numbers."""
+    objective = point.sample.objective
+    k, d = objective.classes, objective.shape[1] - 1
+    f = point.frequencies
+
+    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
+        squares, sums, spreads = np.split(total, [k * d, 2 * k * d])
+        spread = ((p * (1 - p) + point.damping * f * (1 - f)) * weights[:, None]).astype(p.dtype)
+        squared = features**2 if isinstance(features, np.ndarray) else features.multiply(features)
+        squares += (spread.T @ squared).ravel()
+        sums += (spread.T @ features).ravel()
+        spreads += spread.sum(axis=0, dtype=np.float64)
+
+    squares, sums, spreads = np.split(point.total(2 * k * d + k, add), [k * d, 2 * k * d])
+    spreads = np.maximum(spreads, SMALLEST_SHARE * max(spreads.max(), SMALLEST_SHARE))[:, None]
+    centres = np.zeros((k, d))
+    if objective.fit_intercept:
+        centres = sums.reshape(k, d) / spreads
+    curvature = np.maximum(squares.reshape(k, d) - spreads * centres**2, 0.0) + objective.l2
+
+    def product(gradient: Vector) -> Vector:
+        coef = (gradient[:, :-1] - gradient[:, -1:] * centres) / curvature
+        intercept = gradient[:, -1:] / spreads - (coef * centres).sum(axis=1, keepdims=True)
+        step = np.column_stack([coef, intercept])
+        return np.asarray(step - step.mean(axis=0))
+
+    return product
+
+
+def _classes(point: Point, products: Vector, sums: Vector) -> tuple[Vector, Vector]:
+    """Eigenvalues, all positive, and eigenvectors of A, from the means of p p' and p."""
+    f = point.frequencies
+    of_classes = np.diag(sums) - products + point.damping * (np.diag(f) - np.outer(f, f))
+    curvatures, classes = np.linalg.eigh(of_classes)
+    return np.maximum(curvatures, SMALLEST_SHARE * max(curvatures[-1], SMALLEST_SHARE)), classes
+
+
+def _in_eigenvectors(
+    curvatures: Vector, classes: Vector, centre: Vector, solve: Product
+) -> Product:
+    """Product with an inverse that `solve` gives for coef, among the eigenvectors of A."""
+
+    def product(gradient: Vector) -> Vector:
+        rotated = classes.T @ gradient
+        coef = solve(rotated[:, :-1] - np.outer(rotated[:, -1], centre))
+        intercept = rotated[:, -1] / curvatures - coef @ centre
+        step = classes @ np.column_stack([coef, intercept])
+        return np.asarray(step - step.mean(axis=0))
+
+    return product
+
+
+def _unit_diagonal(hessians: Vector) -> Vector:
+    """Scale symmetric matrices in place to ones on their diagonals; returns the factors."""
+    scale = 1 / np.sqrt(np.maximum(np.einsum("...aa->...a", hessians), np.finfo(np.float64).tiny))
+    hessians *= scale[..., :, None] * scale[..., None, :]
+    return np.asarray(scale)
+
+
+def _cholesky(hessians: Vector) -> Vector:
+    """Roots of matrices that rounding may have made indefinite, with the least ridge that helps."""
+    ridge = SMALLEST_SHARE
+    while True:
+        np.einsum("...aa->...a", hessians)[...] += ridge
+        try:
+            return np.asarray(np.linalg.cholesky(hessians), np.float64)
+        except np.linalg.LinAlgError:
+            if not np.isfinite(ridge):
+                raise
+            ridge *= 10
