@@ -1,6 +1,6 @@
 """Some of the rows, enough for what need not be exact."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,19 @@ class Sample:
         """Cut the sample into blocks of rows that stay in a core's cache."""
         width = self.objective.classes + self.objective.features_per_row
         return blocks_of_rows(len(self), width)
+
+    def taken(self) -> SoftmaxRegression:
+        """The objective over these rows alone, gathered."""
+        if self.rows is None:
+            return self.objective
+        features, weights = self.take(slice(0, len(self)))
+        return replace(
+            self.objective,
+            features=features,
+            centre=None,
+            labels=self.objective.labels[self.rows],
+            weights=weights / weights.mean(),
+        )
 
     def take(self, block: Rows) -> "tuple[Features, Vector]":
         """Features of a block, as `SoftmaxRegression.block` gives them, and their weights."""

@@ -110,6 +110,7 @@ def lbfgs(
     recentre: Callable[[Vector], Vector],
     tol: float,
     smallest: float,
+    enough: float,
     rounding: float,
     stalled: int,
     resort: bool,
@@ -134,6 +135,8 @@ def lbfgs(
         Largest accepted (value - lower bound) / max(|lower bound|, smallest).
     smallest : float
         Positive; bounds below it count as zero.
+    enough : float
+        Least fall of the objective that a step must promise.
     rounding : float
         Relative rounding of the objective's values: smaller falls are no progress.
     stalled : int
@@ -196,6 +199,8 @@ def lbfgs(
         if memory.passes >= memory.due:
             memory.rest_on(curvature, point)
         direction = -memory.inverse_hessian_product(here.gradient)
+        if -float(np.vdot(direction, here.gradient)) / 2 < enough:
+            return solution("precision")
         before = passes
         found = search(evaluate, point, direction, here, most=max_iter - passes)
         memory.took(passes - before)
@@ -233,7 +238,14 @@ class Memory:
         self.base: Product | None = None
         self.due = 0.0  # passes after which the base is worth renewing
         self.damping = FIRST_DAMPING
-        self.passes = self.passes_of_base = self.searches_on_base = 0
+        self.passes = self.passes_of_base = 0.0
+        self.searches_on_base = 0
+
+    def start_over(self, passes: float) -> None:
+        """Keep the damping for a larger objective, of which so many passes have been worked off."""
+        self.order.clear()
+        self.passes = self.passes_of_base = self.due = passes
+        self.searches_on_base = 0
 
     def took(self, passes: int) -> None:
         """Take note of a search."""
