@@ -120,6 +120,54 @@ def test_progress_is_reported_after_every_pass():
     assert seen[0].value > seen[-1].value
 
 
+def test_progress_gives_the_fit_so_far():
+    features, labels = problem(6)
+    features += 100.0  # far from their centre
+    seen = []
+
+    def on_pass(progress):
+        coef, intercept = progress.fitted()
+        scores = features @ coef.T + intercept
+        losses = logsumexp(scores, axis=1) - scores[np.arange(len(labels)), labels]
+        seen.append(losses.mean() + (coef**2).sum() / (2 * len(labels)))
+        assert seen[-1] == pytest.approx(progress.value, rel=1e-9)
+        return len(seen) == 6
+
+    fit = fit_softmax_regression(features, labels, classes=4, tol=1e-12, on_pass=on_pass)
+    assert (fit.passes, fit.stopped) == (6, "callback")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_without_a_penalty_the_classes_that_can_be_separated_are_found(dtype, sparse):
+    random = np.random.default_rng(0)
+    features = random.standard_normal((500, 3)).astype(dtype)
+    labels = np.arange(500) % 4
+    fit = fit_softmax_regression(features, labels, classes=4, C=np.inf)
+    assert (fit.stopped, len(fit.separable)) == ("certified", 0)
+    features[labels == 2, 0] += 12
+    given = scipy.sparse.csr_array(features) if sparse else features
+    fit = fit_softmax_regression(given, labels, classes=4, C=np.inf)
+    assert fit.stopped == "separable"
+    np.testing.assert_array_equal(fit.separable, [2])
+    assert fit.passes < 100
+    for label in range(4):
+        features[labels == label] += 12 * random.standard_normal(3)
+    given = scipy.sparse.csr_array(features) if sparse else features
+    fit = fit_softmax_regression(given, labels, classes=4, C=np.inf)
+    assert fit.stopped == "separable"
+    assert len(fit.separable) >= 2
+
+
+def test_a_row_without_weight_does_not_keep_classes_from_being_separable():
+    features = np.array([[0.0], [1.0], [2.0], [3.0], [9.0]])
+    labels = np.array([0, 0, 1, 1, 0])
+    fit = fit_softmax_regression(
+        features, labels, classes=2, C=np.inf, sample_weight=np.array([1.0, 1, 1, 1, 0])
+    )
+    np.testing.assert_array_equal(fit.separable, [0, 1])
+
+
 def test_constant_features_and_duplicated_features():
     features, labels = problem(7)
     widened = np.column_stack([features, features[:, 0], np.full(len(features), 7.0)])

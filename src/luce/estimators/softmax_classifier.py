@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from luce.errors import DataError
 from luce.estimators import predictions
+from luce.estimators.callbacks import CallbackSupport, PassReporter, as_fitted, with_callbacks
 from luce.kernels.threads import num_threads, threads
 from luce.training import fit_softmax_regression
 
@@ -41,6 +42,15 @@ INSTEAD = {
 }
 
 
+REASONS = {  # without a certificate
+    "max_iter": "max_iter={self.max_iter} passes were used up: raise max_iter",
+    "max_seconds": "max_seconds={self.max_seconds} were over: raise max_seconds",
+    "separable": "the classes in `separable_` can be told from the others without an error, so "
+    "that no finite coefficients are best: choose a finite C",
+    "precision": "rounding hides any further progress: raise tol, or scale the features",
+}
+
+
 def _answering(initialise: Callable[P, None]) -> Callable[P, None]:
     """Answer scikit-learn's parameters that mean nothing here with what to do instead."""
 
@@ -54,7 +64,7 @@ def _answering(initialise: Callable[P, None]) -> Callable[P, None]:
     return answer
 
 
-class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
+class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     """Softmax (multinomial logistic) regression, trained to a certified optimum.
 
     Minimises, over ``coef_`` and ``intercept_``,
@@ -69,7 +79,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     C : float, default=1.0
-        Inverse strength of the penalty, positive and finite: larger means weaker.
+        Inverse strength of the penalty, positive: larger means weaker. Infinity stands for none;
+        the fit then stops if it finds classes that a linear rule can separate.
     tol : float, default=1e-6
         The fit stops when the objective is certified to be within this of its minimum, relative
         to it: see ``optimality_gap_``.
@@ -79,6 +90,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         Weight of each class, multiplied with `sample_weight`.
     max_iter : int, default=1000
         Most passes over the rows; a `ConvergenceWarning` tells if they did not suffice.
+    max_seconds : float, optional
+        The fit stops after the pass in which these are over, and one more for the certificate,
+        with a `ConvergenceWarning`.
     warm_start : bool, default=False
         Start from the last fit's coefficients where the shapes allow it.
     n_jobs : int, optional
@@ -93,6 +107,12 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         Certified: (objective - minimum) / minimum is at most this.
     n_iter_ : int
         Passes over the rows.
+    history_ : structured array of shape (n_iter_,)
+        A row per pass: `seconds` since the fit began, least `objective` (the mean loss, with its
+        penalty) and certified `gap` so far. ``pandas.DataFrame(history_)`` makes a table of it.
+    separable_ : array
+        Classes that can be told from all others without an error, found with an infinite C:
+        without a penalty their coefficients would grow for ever.
     n_features_in_ : int
     feature_names_in_ : array of shape (d,), if X has names
 
@@ -102,8 +122,9 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         For parameters of scikit-learn's LogisticRegression that mean nothing here, saying what to
         do instead.
     DataError
-        (by `fit`) For C or `n_jobs` out of range, one class only, or a class whose rows all have
-        weight 0. A `ValueError`, as all of scikit-learn's own complaints about X and y.
+        (by `fit`) For C, `max_seconds` or `n_jobs` out of range, one class only, or a class whose
+        rows all have weight 0. A `ValueError`, as all of scikit-learn's own complaints about X
+        and y.
 
     Examples
     --------
@@ -126,6 +147,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | str | None = None,
         max_iter: int = 1000,
+        max_seconds: float | None = None,
         warm_start: bool = False,
         n_jobs: int | None = None,
     ) -> None:
@@ -134,14 +156,17 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.max_iter = max_iter
+        self.max_seconds = max_seconds
         self.warm_start = warm_start
         self.n_jobs = n_jobs
 
+    @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to features X (n, d) and labels y (n,), optionally weighted (n,); returns self.
 
         X is a dense array or sparse matrix (CSR inside), float32 or float64, which the products
-        are computed in; other dtypes become float64. Raises `ValueError` for bad input.
+        are computed in; other dtypes become float64. Raises `ValueError` for bad input. Ctrl-C
+        raises `KeyboardInterrupt` after the pass, with the best fit so far in the attributes.
         """
         features, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
         check_classification_targets(y)
@@ -151,38 +176,38 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
                 f"y has one class only, {classes[0]!r}: a classifier needs rows of at least two."
             )
         weights = self._weights(features, y, classes, labels, sample_weight)
-        binary = len(classes) == 2
+        reporter = PassReporter(self, features, y, sample_weight, classes)
         with threads(self._threads()) if self.n_jobs is not None else nullcontext():
             fit = fit_softmax_regression(
                 features,
                 labels,
                 classes=len(classes),
-                C=self.C / 2 if binary else self.C,
+                C=self.C / 2 if len(classes) == 2 else self.C,
                 sample_weight=weights,
                 fit_intercept=self.fit_intercept,
                 tol=self.tol,
                 max_iter=self.max_iter,
+                max_seconds=np.inf if self.max_seconds is None else self.max_seconds,
                 start=self._start(classes, features.shape[1]) if self.warm_start else None,
+                on_pass=reporter.on_pass,
             )
-        coef, intercept = fit.coef, fit.intercept
-        if binary:
-            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
-        self.classes_ = classes
-        self.coef_ = coef.astype(features.dtype)
-        self.intercept_ = intercept.astype(features.dtype)
+        fitted = as_fitted(fit.coef, fit.intercept, classes, features.dtype)
+        for name, value in fitted.items():
+            setattr(self, name, value)
         self.n_iter_ = fit.passes
         self.optimality_gap_ = fit.optimality_gap
-        if fit.stopped != "certified":
-            reason = (
-                f"max_iter={self.max_iter} passes were used up: raise max_iter"
-                if fit.stopped == "max_iter"
-                else "rounding hides any further progress: raise tol, or scale the features"
-            )
+        self.history_ = fit.history
+        self.separable_ = classes[fit.separable]
+        reporter.finish()
+        if fit.stopped == "interrupted":
+            raise KeyboardInterrupt
+        if fit.stopped in REASONS:
+            reason = REASONS[fit.stopped].format(self=self)
             warnings.warn(
                 f"The fit is certified only to a relative gap of {fit.optimality_gap:.1e}, not "
                 f"tol={self.tol:.1e}; {reason}.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return self
 

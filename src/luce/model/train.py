@@ -323,7 +323,7 @@ def _fit(
     start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> LinearFit:
     """Fit at scikit-learn's C: of two classes, the binary one is twice the softmax one."""
-    return fit_softmax_regression(
+    fit = fit_softmax_regression(
         features,
         rows.labels,
         classes=classes,
@@ -333,6 +333,9 @@ def _fit(
         start=start,
         on_pass=tell,
     )
+    if fit.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return fit
 
 
 def _choose_penalty(

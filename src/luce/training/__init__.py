@@ -1,6 +1,6 @@
 """Softmax regression to a certified optimum: objective, preconditioner, solver, certificate."""
 
 from luce.training.fit import LinearFit, fit_softmax_regression
-from luce.training.solver import Progress
+from luce.training.record import Progress
 
 __all__ = ["LinearFit", "Progress", "fit_softmax_regression"]

@@ -3,31 +3,23 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
-from luce.training.certificate import optimality_gap
-from luce.training.curvature import Curvatures
-from luce.training.moments import Moments, centre_of, first_moments
-from luce.training.objective import SoftmaxRegression, SumOverRows, Vector, shared_rows
-from luce.training.recentring import recentred
-from luce.training.sample import sample_of
-from luce.training.solver import Evaluation, Memory, Progress, Solution, Stopped, lbfgs
+from luce.training.moments import centre_of, first_moments, least_variance
+from luce.training.objective import SoftmaxRegression, Vector, shared_rows
+from luce.training.record import History, Progress, Record, finished
+from luce.training.separation import separable_classes
+from luce.training.solver import Stopped
+from luce.training.stages import solve
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Array, Features
 
-MOST_PAIRS, LEAST_PAIRS = 30, 6
-BYTES_OF_PAIRS = 1 << 25
-ROWS_OF_A_SAMPLED_ONE = 10
-ROWS_PER_PARAMETER = 3  # in a sample that is worth fitting first
-MOST_PASSES_OVER_SAMPLE = 200
-STALLED = 25  # passes without progress: rounding is the limit
-STALLED_BEFORE_EXACT = 6  # the same where products in float64 can still be had
+UNPENALISED = 1e-9  # penalty in curvatures of the loss that is too weak to be seen
 
 
 @dataclass(frozen=True)
@@ -46,9 +38,17 @@ class LinearFit:
         Certified: (objective - minimum) / minimum is at most this.
     passes : int
         Evaluations of the objective and its gradient, each one reading of all training rows;
-        readings for curvature are not counted.
-    stopped : {"certified", "max_iter", "precision"}
-        Why the solver stopped; the gap is at most `tol` only if "certified".
+        readings for curvature, and of samples, are not counted.
+    stopped : str
+        Why the solver stopped. "certified": the gap is at most `tol`, only then. "max_iter",
+        "max_seconds": these were used up. "callback": `on_pass` asked for it. "interrupted": by
+        Ctrl-C. "separable": there is no finite optimum. "precision": rounding hides any further
+        progress.
+    history : structured array of shape (passes,)
+        A row per pass: `seconds` since the fit began, least `objective` and certified `gap` so far.
+    separable : int64 array
+        The classes that a hyperplane tells from all others, all of them if every row is classified
+        right, found where `C` is infinite: without a penalty their coefficients grow for ever.
 
     Examples
     --------
@@ -65,6 +65,8 @@ class LinearFit:
     optimality_gap: float
     passes: int
     stopped: Stopped
+    history: History
+    separable: NDArray[np.int64]
 
 
 def fit_softmax_regression(
@@ -77,8 +79,9 @@ def fit_softmax_regression(
     fit_intercept: bool = True,
     tol: float = 1e-6,
     max_iter: int = 1000,
+    max_seconds: float = math.inf,
     start: "tuple[Array, Array] | None" = None,
-    on_pass: Callable[[Progress], None] | None = None,
+    on_pass: Callable[[Progress], object] | None = None,
 ) -> LinearFit:
     """Minimise ``C * sum of weights * cross_entropy(linear(features), labels) + |coef|^2 / 2``.
 
@@ -93,7 +96,9 @@ def fit_softmax_regression(
     classes : int
         k, at least 2; every class has rows of positive weight.
     C : float
-        Positive and finite; larger means a weaker penalty.
+        Positive; larger means a weaker penalty. Infinity stands for none: the penalty is then
+        1e-9 times the mean curvature of the loss, and the fit stops where it finds classes that
+        can be separated.
     sample_weight : float64 array of shape (n,), optional
         Not negative.
     fit_intercept : bool
@@ -102,10 +107,12 @@ def fit_softmax_regression(
         Largest accepted certified relative gap.
     max_iter : int
         Most passes over the rows.
+    max_seconds : float
+        The fit stops after the pass in which these are over, and one more for the certificate.
     start : (coef, intercept), optional
         Where to start; by default at 0 and the log frequencies of the classes.
     on_pass : callable, optional
-        Given a `Progress` after every pass.
+        Given a `Progress` after every pass; the fit stops if it returns True.
 
     Returns
     -------
@@ -114,9 +121,9 @@ def fit_softmax_regression(
     Raises
     ------
     DataError
-        If C or tol is not positive and finite, max_iter is below 1, a weight is negative or not
-        finite, a class has no row of positive weight, or the features are too large for their
-        dtype.
+        If C, tol or max_seconds is not positive, tol is not finite, max_iter is below 1, a weight
+        is negative or not finite, a class has no row of positive weight, or the features are too
+        large for their dtype.
 
     Examples
     --------
@@ -127,12 +134,14 @@ def fit_softmax_regression(
     >>> fit.stopped, fit.optimality_gap <= 1e-6
     ('certified', True)
     """
-    if not (math.isfinite(C) and C > 0):
-        raise DataError(f"C must be positive and finite, got {C!r}: larger means a weaker penalty.")
+    if not C > 0:
+        raise DataError(f"C must be positive, got {C!r}: larger means a weaker penalty.")
     if not (math.isfinite(tol) and tol > 0):
         raise DataError(f"tol must be positive and finite, got {tol!r}: 1e-6 is a good choice.")
     if max_iter < 1:
         raise DataError(f"max_iter must be at least 1, got {max_iter!r}.")
+    if not max_seconds > 0:
+        raise DataError(f"max_seconds must be positive, got {max_seconds!r}.")
     if sample_weight is not None and not (np.isfinite(sample_weight) & (sample_weight >= 0)).all():
         raise DataError(
             "weights are finite numbers of at least 0: a sample or class weight is not."
@@ -144,7 +153,8 @@ def fit_softmax_regression(
             "classes: give it rows or leave it out."
         )
     total_weight = float(counts.sum())
-    if not 1e-300 < C * total_weight < 1e300:
+    penalised = not math.isinf(C)
+    if penalised and not 1e-300 < C * total_weight < 1e300:
         raise DataError(
             f"C * sum of weights is {C * total_weight:g}: bring C or the weights nearer 1."
         )
@@ -154,16 +164,16 @@ def fit_softmax_regression(
         labels=labels,
         weights=None if sample_weight is None else sample_weight * (len(labels) / total_weight),
         classes=classes,
-        l2=1 / (C * total_weight),
+        l2=1 / (C * total_weight) if penalised else 0.0,
         fit_intercept=fit_intercept,
         dtype=features.dtype,
     )
+    record = Record(max_seconds, on_pass)
     with shared_rows() as over_rows:
+        if not penalised:
+            objective = replace(objective, l2=UNPENALISED * least_variance(objective, over_rows))
         if fit_intercept and isinstance(features, np.ndarray):
-            centre = centre_of(objective, over_rows)
-            if centre is not None:
-                rounded = centre.astype(features.dtype).astype(np.float64)
-                objective = replace(objective, centre=rounded)
+            objective = replace(objective, centre=centre_of(objective, over_rows))
         moments = first_moments(replace(objective, dtype=np.dtype(np.float64)), over_rows)
         if start is None:
             parameters = np.zeros(objective.shape)
@@ -174,112 +184,20 @@ def fit_softmax_regression(
             if objective.centre is not None:
                 parameters[:, -1] += parameters[:, :-1] @ objective.centre
         solution = solve(
-            objective, moments, over_rows, parameters, tol=tol, max_iter=max_iter, on_pass=on_pass
-        )
-    parameters = solution.point
-    if objective.centre is not None:
-        parameters[:, -1] -= parameters[:, :-1] @ objective.centre
-    parameters -= parameters.mean(axis=0)
+            objective, moments, over_rows, parameters, record=record, tol=tol, max_iter=max_iter,
+            until_separable=not penalised,
+        )  # fmt: skip
+        separable = np.empty(0, np.int64)
+        if not penalised:
+            separable = separable_classes(objective, solution.point, over_rows)
+    coef, intercept = finished(objective, solution.point)
     return LinearFit(
-        coef=np.ascontiguousarray(parameters[:, :-1]),
-        intercept=parameters[:, -1].copy(),
+        coef=coef,
+        intercept=intercept,
         objective=solution.value,
         optimality_gap=solution.gap,
         passes=solution.passes,
-        stopped=solution.stopped,
+        stopped="separable" if len(separable) else solution.stopped,
+        history=record.history(),
+        separable=separable,
     )
-
-
-def solve(
-    objective: SoftmaxRegression,
-    moments: Moments,
-    over_rows: SumOverRows,
-    parameters: Vector,
-    *,
-    tol: float,
-    max_iter: int,
-    on_pass: Callable[[Progress], None] | None,
-) -> Solution:
-    """Run the solver in the dtype of the features, then certify with products in float64.
-
-    Where float32 is as far as it gets before `tol` is met, the rest is done in float64.
-    """
-    passes = 0
-    pairs = int(np.clip(BYTES_OF_PAIRS // (2 * parameters.nbytes), LEAST_PAIRS, MOST_PAIRS))
-    memory = Memory(parameters.shape, pairs)
-    parameters = head_start(objective, moments, over_rows, parameters, memory)
-    curvature = Curvatures(objective, moments.class_frequencies, over_rows)
-    exact = np.dtype(np.float64)
-    dtypes = [exact] if objective.dtype == exact or max_iter == 1 else [objective.dtype, exact]
-    for dtype in dtypes:
-        problem = replace(objective, dtype=dtype)
-
-        def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
-            # What is common to all classes changes no probability: rounding must not feed it.
-            parameters = parameters - parameters.mean(axis=0)
-            value, gradient = problem.value_and_gradient(parameters, over_rows)
-            gradient -= gradient.mean(axis=0)
-            bounds = optimality_gap(problem, moments, parameters, value, gradient)
-            return Evaluation(value, gradient, *bounds)
-
-        def report(progress: Progress, earlier: int = passes) -> None:
-            if on_pass is not None:
-                on_pass(replace(progress, passes=earlier + progress.passes))
-
-        solution = lbfgs(
-            evaluate,
-            parameters,
-            curvature=curvature,
-            recentre=partial(recentred, problem, moments, over_rows=over_rows),
-            tol=tol,
-            smallest=np.finfo(np.float64).eps * math.log(objective.classes),
-            enough=-np.inf,
-            rounding=float(np.finfo(dtype).eps),
-            stalled=STALLED if dtype == exact else STALLED_BEFORE_EXACT,
-            resort=dtype == exact,
-            memory=memory,
-            max_iter=max_iter - passes - (dtype != exact),  # the certificate takes one
-            on_pass=report,
-        )
-        parameters, passes = solution.point, passes + solution.passes
-    return replace(solution, passes=passes)
-
-
-def head_start(
-    objective: SoftmaxRegression,
-    moments: Moments,
-    over_rows: SumOverRows,
-    parameters: Vector,
-    memory: Memory,
-) -> Vector:
-    """Where the optimum of a sample of the rows is, if they are enough to say something of it.
-
-    A sample of m rows misses the objective's minimum by about (number of parameters) / (2 m):
-    steps that promise much less are not worth taking on it.
-    """
-    sample = sample_of(objective, objective.rows // ROWS_OF_A_SAMPLED_ONE)
-    if len(sample) < ROWS_PER_PARAMETER * parameters.size or sample.rows is None:
-        return parameters
-    smaller = sample.taken()
-
-    def evaluate(parameters: Vector) -> Evaluation:
-        value, gradient = smaller.value_and_gradient(parameters, over_rows)
-        return Evaluation(value, gradient - gradient.mean(axis=0), gap=value, attainable=value)
-
-    solution = lbfgs(
-        evaluate,
-        parameters - parameters.mean(axis=0),
-        curvature=Curvatures(smaller, moments.class_frequencies, over_rows),
-        recentre=lambda parameters: parameters,
-        tol=0.0,
-        smallest=1.0,
-        enough=0.1 * parameters.size / len(sample),
-        rounding=float(np.finfo(objective.dtype).eps),
-        stalled=STALLED_BEFORE_EXACT,
-        resort=False,
-        memory=memory,
-        max_iter=MOST_PASSES_OVER_SAMPLE,
-        on_pass=lambda progress: None,
-    )
-    memory.start_over(solution.passes / ROWS_OF_A_SAMPLED_ONE)
-    return solution.point

@@ -37,19 +37,39 @@ def centre_of(objective: SoftmaxRegression, over_rows: SumOverRows) -> Vector | 
     """What to subtract from dense features: their weighted mean, (d,), where it is large.
 
     None where no mean exceeds some spreads of its feature: then the intercept can take it up
-    without a loss of digits, and features are used where they lie. One pass.
+    without a loss of digits, and features are used where they lie. Rounded to the features'
+    dtype. One pass.
     """
-
-    def sums(block: Rows) -> Vector:
-        rows, weights = objective.block(block), objective.row_weights(block)
-        with np.errstate(over="ignore"):
-            return np.stack([weights @ rows, weights @ (rows * rows)])
-
-    total = over_rows(lambda lane: reduce(np.add, map(sums, lane)), objective.blocks())
-    mean, square = total / objective.rows
+    mean, square = _mean_and_square(objective, over_rows)
     with np.errstate(over="ignore", invalid="ignore"):
         is_small = mean**2 <= LARGE_MEAN**2 * (square - mean**2)
-    return None if is_small.all() else mean
+    return None if is_small.all() else mean.astype(objective.dtype).astype(np.float64)
+
+
+def least_variance(objective: SoftmaxRegression, over_rows: SumOverRows) -> float:
+    """The smallest variance of a feature that is not constant, 1 if there is none: one pass.
+
+    Of sparse features the smallest mean square.
+    """
+    mean, square = _mean_and_square(objective, over_rows)
+    variance = square
+    if objective.fit_intercept and isinstance(objective.features, np.ndarray):
+        variance = square - mean**2
+    moving = variance[variance > np.sqrt(np.finfo(objective.dtype).eps) * square]
+    return float(moving.min(initial=np.inf)) if len(moving) else 1.0
+
+
+def _mean_and_square(objective: SoftmaxRegression, over_rows: SumOverRows) -> Vector:
+    def sums(block: Rows) -> Vector:
+        rows, weights = objective.block(block), objective.row_weights(block)
+        squares = rows * rows if isinstance(rows, np.ndarray) else rows.multiply(rows)
+        return np.stack([weights @ rows, weights @ squares])
+
+    def share(lane: list[Rows]) -> Vector:
+        with np.errstate(over="ignore"):
+            return reduce(np.add, map(sums, lane))
+
+    return over_rows(share, objective.blocks()) / objective.rows
 
 
 def first_moments(objective: SoftmaxRegression, over_rows: SumOverRows) -> Moments:

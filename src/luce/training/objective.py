@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,29 +37,40 @@ def blocks_of_rows(n: int, width: int) -> list[Rows]:
 
 
 Share: TypeAlias = Callable[[list[Rows]], Vector]
-SumOverRows: TypeAlias = Callable[[Share, list[Rows]], Vector]
+
+
+class SumOverRows(Protocol):
+    """Sums ``share(lane)`` over lanes of blocks, or combines them by another ufunc."""
+
+    def __call__(self, share: Share, blocks: list[Rows], combine: np.ufunc = np.add) -> Vector:
+        """The sum, with the same bits for any number of threads."""
 
 
 @contextmanager
 def shared_rows() -> Iterator[SumOverRows]:
-    """Yield a function that sums ``share(lane)`` over lanes of given blocks, on several threads.
+    """Yield a `SumOverRows` that uses several threads.
 
     The number of lanes depends on that of the blocks alone and they are added in a fixed order, so
     the sum has the same bits for any number of threads.
     """
 
-    def lanes(blocks: list[Rows]) -> list[list[Rows]]:
-        return [blocks[i::MOST_LANES] for i in range(min(MOST_LANES, len(blocks)))]
+    def over(
+        each: Callable[[Share, list[list[Rows]]], Iterable[Vector]],
+    ) -> SumOverRows:
+        def over_rows(share: Share, blocks: list[Rows], combine: np.ufunc = np.add) -> Vector:
+            lanes = [blocks[i::MOST_LANES] for i in range(min(MOST_LANES, len(blocks)))]
+            return reduce(
+                lambda so_far, part: combine(so_far, part, out=so_far), each(share, lanes)
+            )
 
-    def total(shares: Iterable[Vector]) -> Vector:
-        return reduce(lambda sum_so_far, part: np.add(sum_so_far, part, out=sum_so_far), shares)
+        return over_rows
 
     with single_threaded_blas():
         if num_threads() <= 1:
-            yield lambda share, blocks: total(map(share, lanes(blocks)))
+            yield over(map)
             return
         with ThreadPoolExecutor(num_threads(), thread_name_prefix="luce") as executor:
-            yield lambda share, blocks: total(executor.map(share, lanes(blocks)))
+            yield over(executor.map)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from luce.errors import DataError
 
 Vector: TypeAlias = NDArray[np.float64]
 Product: TypeAlias = Callable[[Vector], Vector]
-Stopped: TypeAlias = Literal["certified", "max_iter", "precision"]
+Stopped: TypeAlias = Literal[
+    "certified", "max_iter", "max_seconds", "callback", "interrupted", "separable", "precision"
+]
 
 FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.02, 1 / 4, 10.0
 TOO_LONG = 1.6  # evaluations a search, when steps are
@@ -53,29 +55,12 @@ class Curvature(NamedTuple):
 CurvatureAt: TypeAlias = Callable[[Vector, float, float], Curvature]
 
 
-@dataclass(frozen=True)
-class Progress:
-    """State of a fit after a pass: what a progress line shows.
+class Interruption(Exception):  # noqa: N818 - nothing has gone wrong
+    """Raised where a pass is reported, to stop there; the best point so far is kept."""
 
-    Attributes
-    ----------
-    passes : int
-        Readings of all training rows so far.
-    value : float
-        The least value of the objective so far.
-    gap : float
-        Certified bound on its relative gap.
-
-    Examples
-    --------
-    >>> from luce.training import Progress
-    >>> Progress(passes=1, value=0.69, gap=0.5).passes
-    1
-    """
-
-    passes: int
-    value: float
-    gap: float
+    def __init__(self, reason: Stopped) -> None:
+        super().__init__(reason)
+        self.reason: Stopped = reason
 
 
 @dataclass(frozen=True)
@@ -90,9 +75,10 @@ class Solution:
     gap : float
         Certified bound on the relative gap, (value - lower bound) / max(|lower bound|, smallest).
     passes : int
-    stopped : {"certified", "max_iter", "precision"}
-        The gap is at most `tol`; or the passes were used up; or neither value nor gap fall any
-        further, in the arithmetic in which the objective is computed.
+    stopped : str
+        "certified": the gap is at most `tol`. "max_iter": the passes were used up. "precision":
+        neither value nor gap fall any further, in the arithmetic in which the objective is
+        computed. "interrupted": by Ctrl-C. Or the reason of an `Interruption`.
     """
 
     point: Vector
@@ -116,7 +102,7 @@ def lbfgs(
     resort: bool,
     memory: "Memory",
     max_iter: int,
-    on_pass: Callable[[Progress], None],
+    on_pass: Callable[[Vector, float, float], None],
 ) -> Solution:
     """Minimise a convex objective until its certified relative gap is at most `tol`.
 
@@ -148,7 +134,8 @@ def lbfgs(
     max_iter : int
         Most evaluations of the objective.
     on_pass : callable
-        Given a `Progress` after every evaluation.
+        Given the best point, its value and its relative gap after every evaluation. It may raise
+        `Interruption`.
 
     Notes
     -----
@@ -171,52 +158,61 @@ def lbfgs(
         lower = max(lower, evaluation.value - evaluation.gap)
         if evaluation.value < best_value:
             best_point, best_value = point, evaluation.value
-        on_pass(Progress(passes, best_value, relative_gap()))
+        on_pass(best_point, best_value, relative_gap())
         return evaluation
 
-    def solution(stopped: Stopped) -> Solution:
-        return Solution(best_point, best_value, relative_gap(), passes, stopped)
+    def descend() -> Stopped:
+        nonlocal resort
+        point, here = start, evaluate(start)
+        if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
+            raise DataError("the features are so large that the scores overflow: scale them down.")
+        marked, marked_value, marked_gap = passes, best_value, relative_gap()
+        hoped, renewed = np.inf, False
+        while not (gap := relative_gap()) <= tol:
+            if best_value < marked_value - rounding * abs(best_value) or gap < marked_gap / 2:
+                marked, marked_value, marked_gap = passes, best_value, gap
+            if passes >= max_iter:
+                return "max_iter"
+            if passes - marked > stalled:
+                if not resort:
+                    return "precision"
+                resort, marked = False, passes
+                memory.rest_on(curvature, point, price=np.inf)
+            if here.attainable < min(hoped, tol * abs(here.value)) / 2:
+                hoped = here.attainable
+                evaluate(recentre(point))
+                continue
+            if memory.passes >= memory.due:
+                memory.rest_on(curvature, point)
+            direction = -memory.inverse_hessian_product(here.gradient)
+            if -float(np.vdot(direction, here.gradient)) / 2 < enough:
+                return "precision"
+            before = passes
+            found = search(evaluate, point, direction, here, most=max_iter - passes)
+            memory.took(passes - before)
+            if found is None:
+                if memory.order:
+                    memory.order.clear()
+                elif renewed:
+                    return "max_iter" if passes >= max_iter else "precision"
+                else:
+                    renewed, memory.due = True, memory.passes
+                continue
+            renewed = False
+            step, there = found
+            memory.remember(step, there.gradient - here.gradient)
+            point, here = point + step, there
+        return "certified"
 
-    point, here = start, evaluate(start)
-    if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
-        raise DataError("the features are so large that the scores overflow: scale them down.")
-    marked, marked_value, marked_gap = passes, best_value, relative_gap()
-    hoped, renewed = np.inf, False
-    while not (gap := relative_gap()) <= tol:
-        if best_value < marked_value - rounding * abs(best_value) or gap < marked_gap / 2:
-            marked, marked_value, marked_gap = passes, best_value, gap
-        if passes >= max_iter:
-            return solution("max_iter")
-        if passes - marked > stalled:
-            if not resort:
-                return solution("precision")
-            resort, marked = False, passes
-            memory.rest_on(curvature, point, price=np.inf)
-        if here.attainable < min(hoped, tol * abs(here.value)) / 2:
-            hoped = here.attainable
-            evaluate(recentre(point))
-            continue
-        if memory.passes >= memory.due:
-            memory.rest_on(curvature, point)
-        direction = -memory.inverse_hessian_product(here.gradient)
-        if -float(np.vdot(direction, here.gradient)) / 2 < enough:
-            return solution("precision")
-        before = passes
-        found = search(evaluate, point, direction, here, most=max_iter - passes)
-        memory.took(passes - before)
-        if found is None:
-            if memory.order:
-                memory.order.clear()
-            elif renewed:
-                return solution("max_iter" if passes >= max_iter else "precision")
-            else:
-                renewed, memory.due = True, memory.passes
-            continue
-        renewed = False
-        step, there = found
-        memory.remember(step, there.gradient - here.gradient)
-        point, here = point + step, there
-    return solution("certified")
+    try:
+        stopped = descend()
+    except Interruption as interruption:
+        stopped = interruption.reason
+    except KeyboardInterrupt:
+        if not passes:
+            raise
+        stopped = "interrupted"
+    return Solution(best_point, best_value, relative_gap(), passes, stopped)
 
 
 class Memory:

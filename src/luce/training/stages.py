@@ -1,0 +1,131 @@
+"""The stages of a fit: on a sample of the rows, in the features' dtype, in float64."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from luce.training.certificate import optimality_gap
+from luce.training.curvature import Curvatures
+from luce.training.moments import Moments
+from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
+from luce.training.recentring import recentred
+from luce.training.record import Record
+from luce.training.sample import sample_of
+from luce.training.separation import separable_classes
+from luce.training.solver import Evaluation, Interruption, Memory, Solution, lbfgs
+
+MOST_PAIRS, LEAST_PAIRS = 30, 6
+BYTES_OF_PAIRS = 1 << 25
+ROWS_OF_A_SAMPLED_ONE = 10
+ROWS_PER_PARAMETER = 3  # in a sample that is worth fitting first
+MOST_PASSES_OVER_SAMPLE = 200
+STALLED = 25  # passes without progress: rounding is the limit
+STALLED_BEFORE_EXACT = 6  # the same where products in float64 can still be had
+BETWEEN_SEPARATIONS = 10  # passes
+STOPPED_FROM_OUTSIDE = ("callback", "interrupted", "max_seconds", "separable")
+
+
+def solve(
+    objective: SoftmaxRegression,
+    moments: Moments,
+    over_rows: SumOverRows,
+    parameters: Vector,
+    *,
+    record: Record,
+    tol: float,
+    max_iter: int,
+    until_separable: bool,
+) -> Solution:
+    """Run the solver in the dtype of the features, then certify with products in float64.
+
+    Where float32 is as far as it gets before `tol` is met, the rest is done in float64. However
+    the fit is stopped, its last pass is the certificate's.
+    """
+    pairs = int(np.clip(BYTES_OF_PAIRS // (2 * parameters.nbytes), LEAST_PAIRS, MOST_PAIRS))
+    memory = Memory(parameters.shape, pairs)
+    solution = head_start(objective, moments, over_rows, parameters, record, memory)
+    curvature = Curvatures(objective, moments.class_frequencies, over_rows)
+    exact = np.dtype(np.float64)
+    dtypes = [exact] if objective.dtype == exact or max_iter == 1 else [objective.dtype, exact]
+    for dtype in dtypes:
+        if solution.stopped in STOPPED_FROM_OUTSIDE and dtype != exact:
+            continue
+        problem = replace(objective, dtype=dtype)
+
+        def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
+            # What is common to all classes changes no probability: rounding must not feed it.
+            parameters = parameters - parameters.mean(axis=0)
+            value, gradient = problem.value_and_gradient(parameters, over_rows)
+            gradient -= gradient.mean(axis=0)
+            bounds = optimality_gap(problem, moments, parameters, value, gradient)
+            return Evaluation(value, gradient, *bounds)
+
+        def report(point: Vector, value: float, gap: float) -> None:
+            record.add(objective, point, value, gap)
+            due = until_separable and len(record.rows) % BETWEEN_SEPARATIONS == 0
+            if due and len(separable_classes(objective, point, over_rows)):
+                raise Interruption("separable")
+
+        left = max_iter - len(record.rows) - (dtype != exact)  # the certificate takes one
+        earlier = solution
+        solution = lbfgs(
+            evaluate,
+            earlier.point,
+            curvature=curvature,
+            recentre=partial(recentred, problem, moments, over_rows=over_rows),
+            tol=tol,
+            smallest=np.finfo(np.float64).eps * math.log(objective.classes),
+            enough=-np.inf,
+            rounding=float(np.finfo(dtype).eps),
+            stalled=STALLED if dtype == exact else STALLED_BEFORE_EXACT,
+            resort=dtype == exact,
+            memory=memory,
+            max_iter=1 if earlier.stopped in STOPPED_FROM_OUTSIDE else left,
+            on_pass=report,
+        )
+        if earlier.stopped in STOPPED_FROM_OUTSIDE and solution.stopped != "certified":
+            solution = replace(solution, stopped=earlier.stopped)
+    return replace(solution, passes=len(record.rows))
+
+
+def head_start(
+    objective: SoftmaxRegression,
+    moments: Moments,
+    over_rows: SumOverRows,
+    parameters: Vector,
+    record: Record,
+    memory: Memory,
+) -> Solution:
+    """Where the optimum of a sample of the rows is, if they are enough to say something of it.
+
+    A sample of m rows misses the objective's minimum by about (number of parameters) / (2 m):
+    steps that promise much less are not worth taking on it.
+    """
+    sample = sample_of(objective, objective.rows // ROWS_OF_A_SAMPLED_ONE)
+    if len(sample) < ROWS_PER_PARAMETER * parameters.size or sample.rows is None:
+        return Solution(parameters, np.inf, np.inf, 0, "precision")
+    smaller = sample.taken()
+
+    def evaluate(parameters: Vector) -> Evaluation:
+        value, gradient = smaller.value_and_gradient(parameters, over_rows)
+        return Evaluation(value, gradient - gradient.mean(axis=0), gap=value, attainable=value)
+
+    solution = lbfgs(
+        evaluate,
+        parameters - parameters.mean(axis=0),
+        curvature=Curvatures(smaller, moments.class_frequencies, over_rows),
+        recentre=lambda parameters: parameters,
+        tol=0.0,
+        smallest=1.0,
+        enough=0.1 * parameters.size / len(sample),
+        rounding=float(np.finfo(objective.dtype).eps),
+        stalled=STALLED_BEFORE_EXACT,
+        resort=False,
+        memory=memory,
+        max_iter=MOST_PASSES_OVER_SAMPLE,
+        on_pass=lambda point, value, gap: record.watch_time(),
+    )
+    memory.start_over(solution.passes / ROWS_OF_A_SAMPLED_ONE)
+    return solution
