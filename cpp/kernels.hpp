@@ -109,9 +109,11 @@ struct SparseRows {
   const Index* starts;  // where the entries of each row begin, and where the last row's end
   Index rows;
 };
+// An entry among those of some rows and a range of features: its number there is feature * most_sparse_rows + row.
+constexpr Index most_sparse_rows = 4096, most_sparse_features = Index{1} << 20;
 template <class Real>
 struct SparseEntry {
-  std::uint32_t feature, row;
+  std::uint32_t number;
   Real value;
 };
 template <class Real>
@@ -136,8 +138,9 @@ struct SparseKernels {
   void (*add_residuals)(const Real* residuals, Index stride, Index rows, double* sums, Index padded);
   void (*sort)(const SparseRows<Real>& rows, Index first_row, int shift, Index ranges, std::uint32_t* ends,
                SparseEntry<Real>* entries);
-  void (*add_range)(const SparseRange<Real>* parts, Index count, Index first, Index features, const Real* residuals,
-                    Index stride, double* sums, Index padded, void* memory);
+  void (*add_range)(const SparseRange<Real>* parts, Index count, Index features, const Real* residuals, Index stride,
+                    double* sums, Index padded, void* memory);
+  void (*add)(const double* from, Index count, double* sums);
 };
 
 struct Kernels {

@@ -8,7 +8,7 @@ template <class Real>
 constexpr SparseKernels<Real> sparse_of() {
   return {padded_classes<Real>, pack_features<Real>, unpack_features, bring_indices<std::int32_t>,
           bring_indices<std::int64_t>, widen_values, score_sparse<Real>, add_rows<Real>, add_residuals<Real>,
-          sort_by_ranges<Real>, add_range<Real>};
+          sort_by_ranges<Real>, add_range<Real>, add_sums};
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 // A pass of a linear classifier over sparse rows: scores = features coef' + intercept, their cross-entropy, and its
 // gradients. Only entries are gone through, and never are there scores of all rows.
 //
-// Two ways, chosen by shape and number of entries alone. With few parameters every lane of rows has sums of its own, and
-// the lanes, shared by threads, are added up in order. With many, a stretch of rows is gone through in two steps: scores and
-// residuals, shared by chunks of rows, whose entries are then sorted by ranges of features; and the gradient, shared by
-// these ranges. So results have the same bits for any number of threads.
+// Two ways, chosen by the shape alone. With few parameters every lane of rows has sums of its own, and the lanes, shared by
+// threads, are added up in order. With many, a stretch of rows is gone through in two steps: scores and residuals, shared
+// by chunks of rows, whose entries are sorted by ranges of features; and the gradient, shared by these ranges. So results
+// have the same bits for any number of threads.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@ namespace luce {
 struct Integers {
   const void* data;
   bool are_wide;
-  Index operator[](Index i) const {
+  [[gnu::always_inline]] Index operator[](Index i) const {
     return are_wide ? static_cast<const std::int64_t*>(data)[i] : static_cast<const std::int32_t*>(data)[i];
   }
 };
@@ -74,9 +74,9 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
  private:
   static constexpr Index most_sums_of_a_lane = Index{1} << 16, most_sums_of_lanes = Index{1} << 20, most_lanes = 32;
   static constexpr Index most_block_rows = 128, most_block_entries = 4096;
-  static constexpr Index most_stretch_rows = 4096, most_stretch_entries = Index{1} << 18;
+  static constexpr Index most_stretch_entries = Index{1} << 18;
   static constexpr Index stretch_score_bytes = Index{4} << 20, most_stretch_score_bytes = Index{32} << 20;
-  static constexpr Index most_chunks = 32, most_ranges = 512, ranges_of_a_task = 4;
+  static constexpr Index most_chunks = 32, ranges_wanted = 128;
 
   // Rows that are gone through together: `starts` of their entries count from `entry` on.
   struct Rows {
@@ -123,8 +123,13 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
     share((d_ + together - 1) / together, 0,
           [&](Index i, Workspace) { task(i * together, std::min((i + 1) * together, d_)); });
   }
-  void write_gradient(const double* sums) const {
-    share_features([&](Index from, Index to) { sparse_.unpack(sums, padded_k_, from, to, a_.gradient); });
+  // The lanes' sums, `size` apart, are added up.
+  void write_gradient(double* sums, Index lanes, Index size) const {
+    share_features([&](Index from, Index to) {
+      double* const all = sums + from * padded_k_;
+      for (Index lane = 1; lane < lanes; ++lane) sparse_.add(all + lane * size, (to - from) * padded_k_, all);
+      sparse_.unpack(sums, padded_k_, from, to, a_.gradient);
+    });
   }
 
   double in_lanes() {
@@ -159,11 +164,11 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
         sparse_.add_residuals(scores, stride_, rows.rows, intercept, padded_k_);
       }
     });
-    for (Index lane = 1; lane < lanes; ++lane)
-      for (Index i = 0; i < sums_size; ++i) sums[i] += sums[lane * sums_size + i];
-    write_gradient(sums.get());
-    std::copy_n(sums.get() + line, k_, a_.intercept_gradient);
-    return sums[line + padded_k_];
+    write_gradient(sums.get(), lanes, sums_size);
+    double* const last = sums.get() + line;
+    for (Index lane = 1; lane < lanes; ++lane) sparse_.add(last + lane * sums_size, padded_k_ + 1, last);
+    std::copy_n(last, k_, a_.intercept_gradient);
+    return last[padded_k_];
   }
 
   // What is in memory of a stretch of rows.
@@ -185,10 +190,10 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
 
   double in_steps() {
     const Index row_bytes = stride_ * Index{sizeof(Real)};
-    const Index most_rows = std::min({most_stretch_rows, std::max<Index>(stretch_score_bytes / row_bytes, 256),
+    const Index most_rows = std::min({most_sparse_rows, std::max<Index>(stretch_score_bytes / row_bytes, 256),
                                       std::max<Index>(most_stretch_score_bytes / row_bytes, 16), std::max<Index>(n_, 1)});
     int shift = 0;
-    while ((d_ - 1) >> shift >= most_ranges) ++shift;
+    while ((d_ - 1) >> shift >= ranges_wanted && Index{2} << shift <= most_sparse_features) ++shift;
     const Index ranges = ((d_ - 1) >> shift) + 1;
     const auto sums = buffer_of<double>(d_ * padded_k_);
     share_features([&](Index from, Index to) { std::fill(sums.get() + from * padded_k_, sums.get() + to * padded_k_, 0.0); });
@@ -213,7 +218,7 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
       }
       add_gradients(stretch, shift, ranges, sums.get());
     }
-    write_gradient(sums.get());
+    write_gradient(sums.get(), 1, 0);
     return loss;
   }
 
@@ -250,18 +255,15 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
       largest = std::max(largest, size);
     }
     const Index width = Index{1} << shift;
-    const std::size_t bytes = static_cast<std::size_t>(largest) * (sizeof(Real) + sizeof(std::uint32_t)) +
+    const std::size_t bytes = static_cast<std::size_t>(largest) * sizeof(SparseEntry<Real>) +
                               static_cast<std::size_t>(width) * sizeof(std::uint32_t);
-    share((ranges + ranges_of_a_task - 1) / ranges_of_a_task, bytes, [&](Index task, Workspace workspace) {
+    share(ranges, bytes, [&](Index range, Workspace workspace) {
       if (is_given_up(workspace)) return;
-      const Index end = std::min((task + 1) * ranges_of_a_task, ranges);
       SparseRange<Real> parts[most_chunks];
-      for (Index range = task * ranges_of_a_task; range < end; ++range) {
-        for (Index chunk = 0; chunk < stretch.chunks; ++chunk) parts[chunk] = part_of(range, chunk);
-        const Index first = range << shift;
-        sparse_.add_range(parts, stretch.chunks, first, std::min(width, d_ - first), stretch.scores.get(), stride_,
-                          sums + first * padded_k_, padded_k_, workspace.memory);
-      }
+      for (Index chunk = 0; chunk < stretch.chunks; ++chunk) parts[chunk] = part_of(range, chunk);
+      const Index first = range << shift;
+      sparse_.add_range(parts, stretch.chunks, std::min(width, d_ - first), stretch.scores.get(), stride_,
+                        sums + first * padded_k_, padded_k_, workspace.memory);
     });
   }
 

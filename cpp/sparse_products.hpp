@@ -14,8 +14,10 @@ constexpr int most_vectors = 8;
 // So many products are added up in the type of the scores before they join the sum: rounding does not grow with more.
 constexpr Index most_entries_of_a_score = 256, most_entries_of_a_sum = 64;
 
-// Lines of memory are asked for so many entries ahead of their use.
-constexpr Index entries_ahead = 8;
+// With so few classes it is quicker to add to sums in memory than to sort entries first.
+constexpr int most_vectors_unsorted = 2;
+
+constexpr auto entry_rows = static_cast<std::uint32_t>(most_sparse_rows);
 
 template <class Real, int width>
 struct SomeOf { typedef Real Type __attribute__((vector_size(width * sizeof(Real)))); };
@@ -98,13 +100,6 @@ template <class Real, int width>
   }
 }
 
-template <class Real>
-[[gnu::always_inline]] inline void ask_for(const Real* line, Index size) {
-  const auto* const from = reinterpret_cast<const char*>(line);
-#pragma GCC unroll 8
-  for (Index byte = 0; byte < size * Index{sizeof(Real)}; byte += 64) __builtin_prefetch(from + byte);
-}
-
 // Coefficients of features `from` to `to`, feature by feature; what pads them is 0.
 template <class Real>
 void pack_features(const Matrix<const Real>& coef, Index from, Index to, Real* packed, Index padded, Index stride) {
@@ -155,7 +150,6 @@ template <class Real, int width, int vectors>
   using V = Some<Real, width>;
   // Sums enough to keep multipliers busy.
   constexpr int chains = vectors == 1 ? 4 : vectors <= 3 ? 2 : 1;
-  const Index last = rows.starts[rows.rows] - 1;
   for (Index i = 0; i < rows.rows; ++i, scores += stride) {
     V total[vectors];
 #pragma GCC unroll 8
@@ -165,7 +159,6 @@ template <class Real, int width, int vectors>
       const Index stop = end - t > most_entries_of_a_score ? t + most_entries_of_a_score : end;
       V sums[chains][vectors] = {};
       const auto add = [&](Index t, int chain) __attribute__((always_inline)) {
-        ask_for(packed + rows.features[t + entries_ahead < last ? t + entries_ahead : last] * stride, vectors * width);
         const Real* const line = packed + rows.features[t] * stride;
         const V x = rows.values[t] - V{};
 #pragma GCC unroll 8
@@ -263,16 +256,18 @@ void sort_by_ranges(const SparseRows<Real>& rows, Index first_row, int shift, In
     ends[range] = before;
     before += size;
   }
-  for (Index i = 0; i < rows.rows; ++i)
+  const std::uint32_t within = (std::uint32_t{1} << shift) - 1;
+  for (Index i = 0; i < rows.rows; ++i) {
+    const auto row = static_cast<std::uint32_t>(first_row + i);
     for (Index t = rows.starts[i]; t < rows.starts[i + 1]; ++t)
-      entries[ends[features[t] >> shift]++] = {features[t], static_cast<std::uint32_t>(first_row + i), rows.values[t]};
+      entries[ends[features[t] >> shift]++] = {(features[t] & within) * entry_rows + row, rows.values[t]};
+  }
 }
 
 template <class Real>
 struct SortedEntries {
+  const SparseEntry<Real>* entries;
   const std::uint32_t* ends;  // by feature
-  const std::uint32_t* rows;
-  const Real* values;
   Index features;
 };
 
@@ -280,7 +275,6 @@ template <class Real, int width, int vectors>
 [[gnu::noinline]] void add_sorted_panel(const SortedEntries<Real>& entries, const Real* residuals, Index stride,
                                         double* sums, Index padded) {
   using V = Some<Real, width>;
-  const std::uint32_t* const rows = entries.rows;
   Index t = 0;
   for (Index j = 0; j < entries.features; ++j, sums += padded) {
     const Index end = entries.ends[j];
@@ -289,8 +283,8 @@ template <class Real, int width, int vectors>
       V total[vectors] = {};
 #pragma GCC unroll 1
       for (; t < stop; ++t) {
-        const V x = entries.values[t] - V{};
-        const Real* const residual = residuals + rows[t] * stride;
+        const V x = entries.entries[t].value - V{};
+        const Real* const residual = residuals + entries.entries[t].number % entry_rows * stride;
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v)
           total[v] = times_plus_some<Real, width>(x, load_some<Real, width>(residual + v * width), total[v]);
@@ -302,39 +296,38 @@ template <class Real, int width, int vectors>
 }
 
 template <class Real, int width, int vectors>
-[[gnu::noinline]] void add_parts_panel(const SparseRange<Real>* parts, Index count, Index first, const Real* residuals,
-                                       Index stride, double* sums, Index padded) {
+[[gnu::noinline]] void add_parts_panel(const SparseRange<Real>* parts, Index count, const Real* residuals, Index stride,
+                                       double* sums, Index padded) {
   for (Index part = 0; part < count; ++part)
     for (const auto* entry = parts[part].begin; entry != parts[part].end; ++entry) {
       const Some<Real, width> x = entry->value - Some<Real, width>{};
-      const Real* const residual = residuals + entry->row * stride;
-      double* const line = sums + (entry->feature - first) * padded;
+      const Real* const residual = residuals + entry->number % entry_rows * stride;
+      double* const line = sums + entry->number / entry_rows * padded;
 #pragma GCC unroll 8
       for (int v = 0; v < vectors; ++v)
         add_wide<Real, width>(line + v * width, x * load_some<Real, width>(residual + v * width));
     }
 }
 
-// sums += values residuals of the entries of one range of features, in `parts` that follow one another. Where features have
-// several entries these are sorted by them first. `memory` has room for an integer a feature, one an entry, and the values.
+// sums += values residuals of the entries of one range of features, in `parts` that follow one another. With many classes
+// they are sorted by feature first. `memory` has room for an integer a feature, and for the entries.
 template <class Real>
-void add_range(const SparseRange<Real>* parts, Index count, Index first, Index features, const Real* residuals,
-               Index stride, double* sums, Index padded, void* memory) {
+void add_range(const SparseRange<Real>* parts, Index count, Index features, const Real* residuals, Index stride, double* sums,
+               Index padded, void* memory) {
   Index all = 0;
   for (Index part = 0; part < count; ++part) all += parts[part].end - parts[part].begin;
-  if (all < features) {
+  if (padded <= most_vectors_unsorted * lanes<Real> || all < features) {
     by_panels<Real, most_vectors>(padded, padded, [&](auto width, auto vectors, Index from) __attribute__((always_inline)) {
-      add_parts_panel<Real, decltype(width)::value, decltype(vectors)::value>(parts, count, first, residuals + from, stride,
+      add_parts_panel<Real, decltype(width)::value, decltype(vectors)::value>(parts, count, residuals + from, stride,
                                                                              sums + from, padded);
     });
     return;
   }
-  auto* const values = static_cast<Real*>(memory);
-  auto* const rows = reinterpret_cast<std::uint32_t*>(values + all);
-  std::uint32_t* const ends = rows + all;
+  auto* const entries = static_cast<SparseEntry<Real>*>(memory);
+  auto* const ends = reinterpret_cast<std::uint32_t*>(entries + all);
   for (Index j = 0; j < features; ++j) ends[j] = 0;
   for (Index part = 0; part < count; ++part)
-    for (const auto* entry = parts[part].begin; entry != parts[part].end; ++entry) ++ends[entry->feature - first];
+    for (const auto* entry = parts[part].begin; entry != parts[part].end; ++entry) ++ends[entry->number / entry_rows];
   std::uint32_t before = 0;
   for (Index j = 0; j < features; ++j) {
     const std::uint32_t size = ends[j];
@@ -342,16 +335,17 @@ void add_range(const SparseRange<Real>* parts, Index count, Index first, Index f
     before += size;
   }
   for (Index part = 0; part < count; ++part)
-    for (const auto* entry = parts[part].begin; entry != parts[part].end; ++entry) {
-      const std::uint32_t to = ends[entry->feature - first]++;
-      rows[to] = entry->row;
-      values[to] = entry->value;
-    }
-  const SortedEntries<Real> sorted{ends, rows, values, features};
+    for (const auto* entry = parts[part].begin; entry != parts[part].end; ++entry)
+      entries[ends[entry->number / entry_rows]++] = *entry;
+  const SortedEntries<Real> sorted{entries, ends, features};
   by_panels<Real, most_vectors>(padded, padded, [&](auto width, auto vectors, Index from) __attribute__((always_inline)) {
     add_sorted_panel<Real, decltype(width)::value, decltype(vectors)::value>(sorted, residuals + from, stride, sums + from,
                                                                             padded);
   });
+}
+
+inline void add_sums(const double* from, Index count, double* sums) {
+  for (Index i = 0; i < count; ++i) sums[i] += from[i];
 }
 
 }  // namespace

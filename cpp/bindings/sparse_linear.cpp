@@ -15,6 +15,8 @@ Integers integers_of(const char* name, const Input& array) {
   return {array.data(), are_wide};
 }
 
+constexpr Index most = 0x7fffffff;  // of features, and of entries of a row
+
 struct SparseCall {
   const Input& values;
   const Input& indices;
@@ -33,11 +35,12 @@ struct SparseCall {
   void check() const {
     if (coef.ndim() != 2) refuse("coef has shape " + shape_of(coef) + "; expected (classes, features)");
     if (k() < 1) refuse("coef has no classes");
-    if (d() > INT32_MAX) refuse("coef has " + std::to_string(d()) + " features; expected less than 2^31");
+    if (d() > most) refuse("coef has " + std::to_string(d()) + " features; expected less than 2^31");
     if (starts.ndim() != 1 || starts.shape(0) < 1)
       refuse("indptr has shape " + shape_of(starts) + "; expected (rows + 1,)");
     if (values.ndim() != 1 || indices.ndim() != 1 || values.shape(0) != indices.shape(0))
-      refuse("data has shape " + shape_of(values) + " and indices " + shape_of(indices) + "; expected one of each an entry");
+      refuse("data has shape " + shape_of(values) + " and indices " + shape_of(indices) +
+             "; expected one of each an entry");
     if (values.shape(0) > 1 && values.stride(0) != 1)
       refuse("data: the elements must be adjacent in memory; copy with numpy.ascontiguousarray");
     for (const auto& [name, array] : {std::pair<const char*, const Input&>{"data", values},
@@ -83,8 +86,11 @@ struct SparseCall {
       refuse("indptr[" + std::to_string(row) + "] is " + std::to_string(found) + "; expected " + expected);
     };
     if (given[0] != 0) expect(0, given[0], "0");
-    for (Index i = 0; i < n(); ++i)
-      if (given[i + 1] < given[i]) expect(i + 1, given[i + 1], "at least the one before, " + std::to_string(given[i]));
+    for (Index i = 0; i < n(); ++i) {
+      const Index before = given[i], found = given[i + 1];
+      if (found < before) expect(i + 1, found, "at least the one before, " + std::to_string(before));
+      if (found - before > most) expect(i + 1, found, "less than 2^31 entries a row");
+    }
     if (given[n()] > entries) expect(n(), given[n()], "at most the number of entries, " + std::to_string(entries));
   }
 
