@@ -1,6 +1,6 @@
-// The table of all kernels, and those of the maps; the others are in kernels_losses.cpp and kernels_linear.cpp, which takes
-// less time than all at once. Compiled once for every instruction set: the build defines LUCE_ISA (the namespace) and
-// LUCE_ISA_NAME.
+// The table of all kernels, and those of the maps; the others are in kernels_losses.cpp, kernels_linear.cpp and
+// kernels_sparse.cpp, which takes less time than all at once. Compiled once for every instruction set: the build defines
+// LUCE_ISA (the namespace) and LUCE_ISA_NAME.
 #include "argmax.hpp"
 #include "softmax.hpp"
 
@@ -18,9 +18,11 @@ extern const LossKernels<float> loss_float32;
 extern const LossKernels<double> loss_float64;
 extern const LinearKernels<float> linear_float32;
 extern const LinearKernels<double> linear_float64;
+extern const SparseKernels<float> sparse_float32;
+extern const SparseKernels<double> sparse_float64;
 extern const Kernels kernels;
 const Kernels kernels = {LUCE_ISA_NAME,        of_element<float>(), of_element<double>(), of_element<Half>(),
                          of_element<Bfloat>(), &loss_float32,       &loss_float64,        &linear_float32,
-                         &linear_float64};
+                         &linear_float64,      &sparse_float32,     &sparse_float64};
 
 }  // namespace luce::LUCE_ISA

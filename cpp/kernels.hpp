@@ -101,6 +101,48 @@ struct LinearKernels {
   void (*add_column_sums)(const Real* residuals, Index stride, Index rows, Index classes, double* sums);
 };
 
+// Rows of a sparse matrix: the features of their entries, in any order and also more than once, and the values there.
+template <class Real>
+struct SparseRows {
+  const std::uint32_t* features;
+  const Real* values;
+  const Index* starts;  // where the entries of each row begin, and where the last row's end
+  Index rows;
+};
+// An entry among those of some rows and a range of features: its number there is feature * most_sparse_rows + row.
+constexpr Index most_sparse_rows = 4096, most_sparse_features = Index{1} << 20;
+template <class Real>
+struct SparseEntry {
+  std::uint32_t number;
+  Real value;
+};
+template <class Real>
+struct SparseRange {
+  const SparseEntry<Real>* begin;
+  const SparseEntry<Real>* end;
+};
+
+// The parts of a pass of a linear classifier over sparse rows (sparse_products.hpp). Packed coefficients, scores and sums
+// have room for `padded` classes, rows of them lie `stride` apart.
+template <class Real>
+struct SparseKernels {
+  Index (*padded_classes)(Index classes);
+  void (*pack)(const Matrix<const Real>& coef, Index from, Index to, Real* packed, Index padded, Index stride);
+  void (*unpack)(const double* sums, Index padded, Index from, Index to, const Matrix<double>& gradient);
+  bool (*bring_int32)(const std::int32_t* indices, Index count, std::uint32_t end, std::uint32_t* features);
+  bool (*bring_int64)(const std::int64_t* indices, Index count, std::uint32_t end, std::uint32_t* features);
+  void (*widen)(const float* values, Index count, double* to);
+  void (*score)(const SparseRows<Real>& rows, const Real* packed, Index padded, Index stride, const Real* start,
+                Real* scores);
+  void (*add_rows)(const SparseRows<Real>& rows, const Real* residuals, Index stride, double* sums, Index padded);
+  void (*add_residuals)(const Real* residuals, Index stride, Index rows, double* sums, Index padded);
+  void (*sort)(const SparseRows<Real>& rows, Index first_row, int shift, Index ranges, std::uint32_t* ends,
+               SparseEntry<Real>* entries);
+  void (*add_range)(const SparseRange<Real>* parts, Index count, Index features, const Real* residuals, Index stride,
+                    double* sums, Index padded, void* memory);
+  void (*add)(const double* from, Index count, double* sums);
+};
+
 struct Kernels {
   const char* isa;
   ElementKernels<float> float32;
@@ -111,6 +153,8 @@ struct Kernels {
   const LossKernels<double>* loss_float64;
   const LinearKernels<float>* linear_float32;
   const LinearKernels<double>* linear_float64;
+  const SparseKernels<float>* sparse_float32;
+  const SparseKernels<double>* sparse_float64;
 };
 
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.

@@ -6,27 +6,18 @@
 // rows, then the gradient, shared by its parts. So results have the same bits for any number of threads.
 #pragma once
 
-#include <algorithm>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <vector>
 
-#include "kernels.hpp"
-#include "parallel.hpp"
+#include "linear_pass.hpp"
 
 namespace luce {
 
 template <class Element, class Real, class Sum>
-struct LinearArguments {
+struct LinearArguments : RowTargets<Real> {
   Matrix<const Element> features;
   const Real* centre;  // null: 0, as the intercepts
   Matrix<const Real> coef;
   const Real* intercept;
-  const double* weights;       // null: 1
-  const std::int64_t* labels;  // null: targets
-  Matrix<const Real> targets;
-  double label_smoothing;
   Matrix<const Real> direction;  // with data: the Hessian's product with it, instead of the gradient
   const Real* direction_intercept;
   Matrix<Sum> gradient;            // (classes, features), as coef
@@ -34,32 +25,19 @@ struct LinearArguments {
   Matrix<Real> features_gradient;  // without data: not wanted
 };
 
-template <class T>
-struct FreeMemory {
-  void operator()(T* memory) const { std::free(memory); }
-};
-template <class T>
-using Buffer = std::unique_ptr<T[], FreeMemory<T>>;
-
-template <class T>
-Buffer<T> buffer_of(Index size) {
-  const std::size_t bytes = (static_cast<std::size_t>(size) * sizeof(T) + 4095) / 4096 * 4096;
-  auto* const memory = static_cast<T*>(std::aligned_alloc(4096, bytes));
-  if (memory == nullptr) throw std::bad_alloc();
-  return Buffer<T>(memory);
-}
-
-inline Index rounded_up(Index size, Index multiple) { return (size + multiple - 1) / multiple * multiple; }
-
 template <class Element, class Real, class Sum>
-class LinearCrossEntropy {
+class LinearCrossEntropy : LinearPass<Real> {
+  using Pass = LinearPass<Real>;
+  using Pass::has_direction_, Pass::is_given_up, Pass::k_, Pass::linear_, Pass::loss_bytes, Pass::patience_, Pass::share,
+      Pass::threads_;
+
  public:
   using Arguments = LinearArguments<Element, Real, Sum>;
 
   LinearCrossEntropy(const Arguments& arguments, const LinearKernels<Real>& linear, const LossKernels<Real>& losses,
                      const ElementKernels<Real>& maps, int threads, Patience patience)
-      : a_(arguments), linear_(linear), losses_(losses), maps_(maps), threads_(threads), patience_(patience),
-        n_(arguments.features.rows), d_(arguments.features.columns), k_(arguments.coef.rows),
+      : Pass(arguments, arguments.coef.rows, arguments.direction.data != nullptr, linear, losses, maps, threads, patience),
+        a_(arguments), n_(arguments.features.rows), d_(arguments.features.columns),
         padded_d_(rounded_up(d_, linear.classes_multiple)), padded_k_(rounded_up(k_, linear.classes_multiple)),
         stride_(is_dotted() ? k_ : odd(padded_k_)), starts_(2 * padded_k_, Real{0}) {
     if (a_.intercept != nullptr) std::copy(a_.intercept, a_.intercept + k_, starts_.begin());
@@ -87,13 +65,12 @@ class LinearCrossEntropy {
     Real* spare;  // of a lane's block
   };
 
-  bool has_direction() const { return a_.direction.data != nullptr; }
   bool has_lanes() const { return d_ * k_ <= most_parameters_in_lanes && a_.features_gradient.data == nullptr; }
   // Dot products write past the last row of a block: only a lane's block is alone in its memory.
   bool is_dotted() const { return has_lanes() && k_ <= linear_.most_dotted; }
   // So many vectors that rows begin at different lines of the nearest cache.
   Index odd(Index size) const { return size / linear_.classes_multiple % 2 ? size : size + linear_.classes_multiple; }
-  Index scores_of_a_row() const { return has_direction() ? 2 * stride_ : stride_; }
+  Index scores_of_a_row() const { return has_direction_ ? 2 * stride_ : stride_; }
   Index size_of_a_row() const { return odd(padded_d_) + scores_of_a_row() + linear_.panel_width; }
   Index block_size(Index rows) const { return rows * size_of_a_row() + 2 * linear_.classes_multiple; }
   Index packed_size() const { return is_dotted() ? k_ * padded_d_ : d_ * padded_k_; }
@@ -143,65 +120,11 @@ class LinearCrossEntropy {
   }
   void score(const Block& block, const Real* packed, const Real* packed_direction, Index ahead) const {
     score_with(block, packed, starts_.data(), ahead, block.scores);
-    if (has_direction()) score_with(block, packed_direction, starts_.data() + padded_k_, 0, block.tangents);
+    if (has_direction_) score_with(block, packed_direction, starts_.data() + padded_k_, 0, block.tangents);
   }
   void score_with(const Block& block, const Real* packed, const Real* start, Index ahead, Real* scores) const {
     if (is_dotted()) linear_.score_few(block.features, {packed, k_, d_, padded_d_, 1}, start, ahead, scores);
     else linear_.score(block.features, packed, k_, start, ahead, scores, stride_);
-  }
-
-  // Scores become residuals. Returns the sum of the losses.
-  double residuals_of(Real* scores, Real* tangents, Index first, Index rows, Workspace workspace) const {
-    auto* const losses = static_cast<double*>(workspace.memory);
-    workspace.memory = losses + rounded_up(rows, 8);
-    const double* const weights = a_.weights == nullptr ? nullptr : a_.weights + first;
-    const Matrix<Real> residuals{scores, rows, k_, stride_, 1};
-    const Matrix<const Real> given{scores, rows, k_, stride_, 1};
-    if (has_direction()) {
-      const double temperature = 1.0;
-      maps_.softmax(given, {&temperature, 0}, residuals, workspace);
-      linear_.softmax_jvp(scores, tangents, stride_, rows, k_, weights);
-      return 0.0;
-    }
-    const CrossEntropyArguments<Real> arguments{given, weights, 1.0, a_.label_smoothing, 0.0, losses, residuals};
-    if (a_.labels != nullptr && a_.label_smoothing == 0.0 && k_ <= linear_.most_side_by_side) {
-      linear_.residuals(residuals, weights, a_.labels + first, losses, workspace);
-    } else if (a_.labels != nullptr) {
-      losses_.labels(arguments, a_.labels + first, workspace);
-    } else {
-      Matrix<const Real> targets = a_.targets;
-      targets.data += first * targets.row_stride;
-      targets.rows = rows;
-      losses_.targets(arguments, targets, workspace);
-    }
-    double sum = 0;
-    for (Index i = 0; i < rows; ++i) sum += losses[i];
-    return sum;
-  }
-
-  std::size_t loss_bytes(Index rows) const {
-    return workspace_bytes(k_, true) + static_cast<std::size_t>(rows + k_ + 64) * sizeof(double);
-  }
-
-  template <class F>
-  void share(Index tasks, std::size_t bytes, const F& task) const {
-    const Job job{tasks, bytes + 64,
-                  [](const void* context, Index number, Workspace workspace) {
-                    (*static_cast<const F*>(context))(number, workspace);
-                  },
-                  &task};
-    run_job(job, threads_, patience_);
-  }
-
-  static bool is_given_up(const Workspace& workspace) {
-    return __atomic_load_n(workspace.cancelled, __ATOMIC_RELAXED) ||
-           (workspace.poll != nullptr && workspace.poll(workspace.poll_context));
-  }
-
-  static Real* take(Workspace& workspace, Index size) {
-    auto* const memory = static_cast<Real*>(workspace.memory);
-    workspace.memory = memory + rounded_up(size, 64 / Index{sizeof(Real)});
-    return memory;
   }
 
   double in_lanes() const {
@@ -210,17 +133,17 @@ class LinearCrossEntropy {
     const Index lanes = std::min(most_lanes, blocks);
     const Index sums_size = k_ * padded_d_ + padded_k_ + 1;
     const auto sums = buffer_of<double>(std::max<Index>(lanes, 1) * sums_size);
-    const Index memory = packed_size() * (has_direction() ? 2 : 1) + block_size(rows_of_block) + 64;
+    const Index memory = packed_size() * (has_direction_ ? 2 : 1) + block_size(rows_of_block) + 64;
     const auto run_lane = [&](Index lane, Workspace workspace) {
       double* const gradient = sums.get() + lane * sums_size;
       double* const intercept = gradient + k_ * padded_d_;
       double* const loss = intercept + padded_k_;
       std::fill(gradient, gradient + sums_size, 0.0);
-      Real* const packed = take(workspace, packed_size());
-      Real* const direction = has_direction() ? take(workspace, packed_size()) : nullptr;
-      Real* const block_memory = take(workspace, block_size(rows_of_block));
+      Real* const packed = Pass::template take<Real>(workspace, packed_size());
+      Real* const direction = has_direction_ ? Pass::template take<Real>(workspace, packed_size()) : nullptr;
+      Real* const block_memory = Pass::template take<Real>(workspace, block_size(rows_of_block));
       pack(a_.coef, packed);
-      if (has_direction()) pack(a_.direction, direction);
+      if (has_direction_) pack(a_.direction, direction);
       const Index end = blocks * (lane + 1) / lanes;
       for (Index number = blocks * lane / lanes; number < end; ++number) {
         if (is_given_up(workspace)) return;
@@ -228,7 +151,7 @@ class LinearCrossEntropy {
         const Block block = lane_block(block_memory, rows_of_block, first, std::min(rows_of_block, n_ - first));
         const bool is_followed = number + 1 < end && a_.features.row_stride == d_;
         score(block, packed, direction, is_followed ? rows_of_block * d_ : 0);
-        *loss += residuals_of(block.scores, block.tangents, first, block.rows, workspace);
+        *loss += Pass::residuals_of(block.scores, block.tangents, stride_, first, block.rows, workspace);
         Matrix<const Real> features = block.features;
         features.rows = block.rows;
         linear_.add_gradient_double(features, block.scores, stride_, k_, gradient, padded_d_, block.spare);
@@ -279,7 +202,7 @@ class LinearCrossEntropy {
     const Index most_blocks = (rows + block_rows - 1) / block_rows;
     const auto memory = buffer_of<Real>(rows * (odd(padded_d_) + scores_of_a_row()) + 4 * linear_.classes_multiple);
     const bool packs_once = packed_size() * Index{sizeof(Real)} <= most_packed_bytes;
-    const Index directions = has_direction() ? 2 : 1;
+    const Index directions = has_direction_ ? 2 : 1;
     const auto packed = buffer_of<Real>(packs_once ? directions * packed_size() : 1);
     const auto features_gradient = buffer_of<Real>(a_.features_gradient.data == nullptr ? 1 : rows * odd(padded_d_));
     if (packs_once) pack_all(packed.get());
@@ -324,7 +247,7 @@ class LinearCrossEntropy {
 
   // The sums of the residuals of every class, and of the losses, are added to `sums`.
   void residuals_of(const Block& block, double* sums, Workspace workspace) const {
-    sums[k_] += residuals_of(block.scores, block.tangents, block.first, block.rows, workspace);
+    sums[k_] += Pass::residuals_of(block.scores, block.tangents, stride_, block.first, block.rows, workspace);
     linear_.add_column_sums(block.scores, stride_, block.rows, k_, sums);
   }
 
@@ -333,7 +256,7 @@ class LinearCrossEntropy {
     const Index together = 4 * linear_.panel_width, tasks = (k_ + together - 1) / together;
     share(tasks, 64, [&](Index i, Workspace) {
       pack_part(a_.coef, i * together, together, packed);
-      if (has_direction()) pack_part(a_.direction, i * together, together, packed + packed_size());
+      if (has_direction_) pack_part(a_.direction, i * together, together, packed + packed_size());
     });
   }
   void pack_part(Matrix<const Real> coef, Index first, Index count, Real* packed) const {
@@ -358,7 +281,7 @@ class LinearCrossEntropy {
         }
       };
       score_part(a_.coef, starts_.data(), &Block::scores);
-      if (has_direction()) score_part(a_.direction, starts_.data() + padded_k_, &Block::tangents);
+      if (has_direction_) score_part(a_.direction, starts_.data() + padded_k_, &Block::tangents);
     });
   }
 
@@ -419,12 +342,7 @@ class LinearCrossEntropy {
   }
 
   const Arguments& a_;
-  const LinearKernels<Real>& linear_;
-  const LossKernels<Real>& losses_;
-  const ElementKernels<Real>& maps_;
-  const int threads_;
-  const Patience patience_;
-  const Index n_, d_, k_, padded_d_, padded_k_, stride_;
+  const Index n_, d_, padded_d_, padded_k_, stride_;
   std::vector<Real> starts_;  // intercepts, padded
 };
 

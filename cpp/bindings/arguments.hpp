@@ -45,6 +45,12 @@ const LinearKernels<Real>& linear_of() {
   else return *active().linear_float64;
 }
 
+template <class Real>
+const SparseKernels<Real>& sparse_of() {
+  if constexpr (sizeof(Real) == sizeof(float)) return *active().sparse_float32;
+  else return *active().sparse_float64;
+}
+
 [[noreturn]] inline void refuse(const std::string& message) { throw nb::value_error(message.c_str()); }
 [[noreturn]] inline void refuse_type(const std::string& message) { throw nb::type_error(message.c_str()); }
 
@@ -178,5 +184,6 @@ void bind_dispatch(nb::module_& module);
 void bind_maps(nb::module_& module);
 void bind_losses(nb::module_& module);
 void bind_linear(nb::module_& module);
+void bind_sparse_linear(nb::module_& module);
 
 }  // namespace luce::bindings

@@ -268,3 +268,27 @@ def test_wrong_arguments_are_refused():
     ):
         with pytest.raises(ValueError, match=r"."):
             call(**wrong)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("d", "k"), [(20, 3), (64, 40), (300, 120)])
+def test_memory_mapped_features_are_read_where_they_lie(order, d, k, tmp_path):
+    features, labels, weights, coef, intercept, _ = problem(700, d, k, np.float32, np.float32)
+    path = tmp_path / "features.npy"
+    np.save(path, np.asarray(features, order=order))
+    mapped = np.load(path, mmap_mode="r")
+    assert isinstance(mapped, np.memmap)
+    assert not mapped.flags.writeable
+    assert mapped.flags[f"{order}_CONTIGUOUS"]
+    gradient, bias = np.empty((k, d)), np.empty(k)
+    value = kernels.linear_cross_entropy(
+        mapped, labels, weights, coef, intercept, gradient, bias, threads=2
+    )
+    exact, exact_bias = np.empty((k, d)), np.empty(k)
+    expected = reference.linear_cross_entropy(
+        features, labels, weights, coef, intercept, exact, exact_bias
+    )
+    assert value == pytest.approx(expected, rel=1e-6)
+    size = scale_of(features, None, coef, weights)
+    assert (np.abs(gradient - exact) <= 1e-6 * size).all()
+    assert np.abs(bias - exact_bias).max() <= 1e-6 * weights.sum()

@@ -67,8 +67,7 @@ def parameters():
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-5), (np.float64, 1e-13)])
 def test_value_and_gradient(parameters, sparse, weighted, dtype, tolerance):
     objective = make(dtype, sparse, weighted)
-    with shared_rows() as over_rows:
-        value, gradient = objective.value_and_gradient(parameters, over_rows)
+    value, gradient = objective.value_and_gradient(parameters)
     with mp.workdps(50):
         exact = parameters.astype(object)
         assert value == pytest.approx(float(exact_value(objective, exact)), rel=tolerance)
@@ -82,8 +81,7 @@ def test_value_and_gradient(parameters, sparse, weighted, dtype, tolerance):
 
 def test_without_intercept_its_gradient_is_zero(parameters):
     objective = make(fit_intercept=False)
-    with shared_rows() as over_rows:
-        _, gradient = objective.value_and_gradient(parameters, over_rows)
+    _, gradient = objective.value_and_gradient(parameters)
     assert not gradient[:, -1].any()
     assert gradient[:, :-1].all()
 
@@ -106,7 +104,7 @@ def hessian_at(objective, parameters):
 
 
 def at(objective, parameters, over_rows, damping=0.0, sample=None):
-    frequencies = first_moments(objective, over_rows).class_frequencies
+    frequencies = first_moments(objective).class_frequencies
     sample = Sample(objective, None, None) if sample is None else sample
     return Point(parameters, damping, frequencies, sample, over_rows)
 
@@ -232,7 +230,7 @@ def test_moments(weighted):
     sparse = make(weighted=weighted, sparse=True)
     weights = np.ones(9) if objective.weights is None else objective.weights
     with shared_rows() as over_rows:
-        moments = first_moments(objective, over_rows)
+        moments = first_moments(objective)
         uncentred = replace(objective, centre=None)
         np.testing.assert_allclose(
             centre_of(uncentred, over_rows),
@@ -243,7 +241,7 @@ def test_moments(weighted):
         np.testing.assert_allclose(moments.mean, mean)
         np.testing.assert_allclose(moments.class_frequencies.sum(), 1)
         raw = np.average(objective.features, axis=0, weights=weights)
-        np.testing.assert_allclose(first_moments(sparse, over_rows).mean, raw)
+        np.testing.assert_allclose(first_moments(sparse).mean, raw)
 
 
 def test_lanes_depend_on_the_shape_alone():
@@ -259,10 +257,10 @@ def test_lanes_depend_on_the_shape_alone():
 def test_recentred_intercept_meets_the_class_frequencies(parameters):
     objective = make(n=40)
     with shared_rows() as over_rows:
-        moments = first_moments(objective, over_rows)
+        moments = first_moments(objective)
 
         def miss(parameters):
-            return np.abs(objective.value_and_gradient(parameters, over_rows)[1][:, -1]).max()
+            return np.abs(objective.value_and_gradient(parameters)[1][:, -1]).max()
 
         parameters[:, :-1] *= 0.1
         moved = parameters

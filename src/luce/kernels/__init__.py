@@ -29,6 +29,8 @@ from luce.kernels._core import (
     logsumexp,
     nothing,
     softmax,
+    sparse_linear_cross_entropy,
+    sparse_linear_hessian_vector,
     supported_isas,
 )
 
@@ -43,5 +45,7 @@ __all__ = [
     "logsumexp",
     "nothing",
     "softmax",
+    "sparse_linear_cross_entropy",
+    "sparse_linear_hessian_vector",
     "supported_isas",
 ]

@@ -80,3 +80,31 @@ def linear_hessian_vector(
     centre: NDArray[_Real] | None = None,
     threads: int = 1,
 ) -> None: ...
+def sparse_linear_cross_entropy(
+    data: NDArray[np.float32] | NDArray[np.float64],
+    indices: NDArray[np.int32] | NDArray[np.int64],
+    indptr: NDArray[np.int32] | NDArray[np.int64],
+    labels: NDArray[np.int64] | NDArray[_Real],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[_Real],
+    intercept: NDArray[_Real] | None,
+    gradient: NDArray[np.float64],
+    intercept_gradient: NDArray[np.float64],
+    *,
+    label_smoothing: float = 0.0,
+    threads: int = 1,
+) -> float: ...
+def sparse_linear_hessian_vector(
+    data: NDArray[np.float32] | NDArray[np.float64],
+    indices: NDArray[np.int32] | NDArray[np.int64],
+    indptr: NDArray[np.int32] | NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[_Real],
+    intercept: NDArray[_Real] | None,
+    direction: NDArray[_Real],
+    direction_intercept: NDArray[_Real] | None,
+    product: NDArray[np.float64],
+    intercept_product: NDArray[np.float64],
+    *,
+    threads: int = 1,
+) -> None: ...

@@ -1,17 +1,28 @@
 """The cross-entropy of a linear classifier and its gradients, without its scores in memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from luce import kernels
 from luce.errors import DataError
+from luce.kernels.sparse import csr_arrays, csr_matrix
 from luce.kernels.threads import num_threads
 from luce.losses import _checks as checks
 
+if TYPE_CHECKING:
+    from scipy.sparse import sparray, spmatrix
+
+    Sparse: TypeAlias = sparray | spmatrix
+
 Array = NDArray[Any]
+Weights = NDArray[np.float64]
+Csr = tuple[Array, Array, Array]
+ClassWeight = ArrayLike | Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -43,42 +54,52 @@ class LinearCrossEntropy:
 
 
 def linear_cross_entropy(
-    features: ArrayLike,
+    features: "ArrayLike | Sparse",
     coef: ArrayLike,
     labels: ArrayLike,
     intercept: ArrayLike | None = None,
     *,
+    class_weight: ClassWeight | None = None,
     sample_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     reduction: Literal["mean", "sum"] = "mean",
-    features_gradient: bool = True,
+    features_gradient: bool | None = None,
 ) -> LinearCrossEntropy:
     """``cross_entropy(features @ coef.T + intercept, labels)`` and all its gradients in one pass.
 
     With residuals r_i = s_i (softmax(scores_i) - t_i), s the sample weights and t the targets,
     and divided by the sum of s for "mean", the gradients are ``r.T @ features`` for the
     coefficients, the sum of r over the rows for the intercept, and ``r @ coef`` for the features.
-    Only some rows have scores at a time: beside its results the call takes some tens of MB,
-    whatever n and k.
+    With class weights v it is r_i = s_i ((sum_c v_c t_ic) softmax(scores_i) - v * t_i), as in
+    `cross_entropy`. Only some rows have scores at a time: beside its results the call takes some
+    tens of MB, whatever n and k, and of sparse features it goes through the entries alone.
 
     Parameters
     ----------
-    features : array_like of shape (n, d), float32 or float64
-        In any layout; other real numbers become float64.
+    features : array_like or sparse matrix of shape (n, d), float32 or float64
+        In any layout; other real numbers become float64. A CSR matrix is used as it is, with its
+        indices in any order and repeated ones added up; a CSC or other one is converted for the
+        call.
     coef : array_like of shape (k, d)
         Products are computed in float32 if features and coef both are, in float64 otherwise.
     labels : array_like of shape (n,) or (n, k)
         Class indices from 0 to k - 1, or soft targets: every row non-negative with sum 1.
     intercept : array_like of shape (k,), optional
         0 when absent.
+    class_weight : array_like of shape (k,), or mapping from class index to weight, optional
+        v, finite and not negative; 1 when absent, and for a class that the mapping does not name.
+        With labels and no smoothing it is a further weight of the row; with smoothing it takes
+        another pass, with soft targets a copy of them.
     sample_weight : array_like of shape (n,), optional
         s, finite and not negative; 1 when absent.
     label_smoothing : float, default 0.0
         From 0 to 1: how much of every label is shared out equally. Not for soft targets.
     reduction : {"mean", "sum"}, default "mean"
-        The mean over rows of no weight is 0.
-    features_gradient : bool, default True
-        Whether the gradient with respect to the features is wanted: a third of the work.
+        The mean is over the sum of the rows' weights, s_i times sum_c v_c y_ic, which is v of the
+        label; over rows of no weight it is 0.
+    features_gradient : bool, optional
+        Whether the gradient with respect to the features is wanted: a third of the work. By
+        default it is, but for sparse features, whose gradient would be dense and is not to be had.
 
     Returns
     -------
@@ -89,7 +110,8 @@ def linear_cross_entropy(
     Raises
     ------
     DataError
-        A label that is no class, weights or shapes that do not fit, an option out of its range.
+        A label that is no class, weights or shapes that do not fit, an option out of its range;
+        a sparse matrix with an index outside its shape.
 
     See Also
     --------
@@ -113,14 +135,26 @@ def linear_cross_entropy(
     if reduction not in ("mean", "sum"):
         raise DataError(f"reduction is {reduction!r}; expected 'mean' or 'sum'")
     smoothing = checks.checked_number(label_smoothing, "label_smoothing", "a number from 0 to 1", 1)
-    rows, coef = _real_matrix(features, "features"), _real_matrix(coef, "coef")
-    (n, d), k = rows.shape, len(coef)
+    is_sparse = hasattr(features, "tocsr")
+    rows: Array | Csr
+    if is_sparse:
+        rows, (n, d) = _csr_arrays(features)
+    else:
+        rows = _real_matrix(features, "features")
+        n, d = rows.shape
+    coef = _real_matrix(coef, "coef")
+    k = len(coef)
     if coef.shape[1] != d or not k:
         raise DataError(
             f"coef has shape {coef.shape}; expected (classes, {d}), a row for each class and a "
             "column for each of the features"
         )
-    real = np.result_type(rows, coef)
+    if features_gradient and is_sparse:
+        raise DataError(
+            "features_gradient is True and the features are sparse, but their gradient is dense: "
+            "leave it out, or give features.toarray()"
+        )
+    real = np.result_type(rows if isinstance(rows, np.ndarray) else rows[0], coef)
     coef = np.ascontiguousarray(coef, real)
     if intercept is not None:
         intercept = np.asarray(intercept)
@@ -142,33 +176,110 @@ def linear_cross_entropy(
             raise checks.label_out_of_range(row, int(targets[row]), k)
         targets = targets.astype(np.int64, copy=False)
     weights = None if sample_weight is None else checks.checked_sample_weight(sample_weight, n)
-    divisor = checks.divisor_of(weights, n, reduction)
-    if divisor != 1:
-        weights = np.full(n, 1 / divisor) if weights is None else weights / divisor
-    gradient, bias = np.empty(coef.shape, real), np.empty(k)
-    back = np.empty((n, d), real) if features_gradient else None
-    value = kernels.linear_cross_entropy(
-        rows,
-        targets,
-        weights,
-        coef,
-        intercept,
-        gradient,
-        bias,
-        back,
-        label_smoothing=smoothing,
-        threads=num_threads(),
+    by_class = None if class_weight is None else checks.checked_class_weight(class_weight, k)
+    wants_back = not is_sparse and features_gradient is not False
+    found = [
+        _pass(rows, part, part_weights, coef, intercept, share, wants_back)
+        for part, part_weights, share in _parts(
+            targets, weights, by_class, smoothing, reduction, (n, k), coef.dtype
+        )
+    ]
+    return reduce(_plus, found)
+
+
+def _pass(
+    rows: Array | Csr,
+    targets: Array,
+    weights: Weights | None,
+    coef: Array,
+    intercept: Array | None,
+    smoothing: float,
+    wants_back: bool,
+) -> LinearCrossEntropy:
+    """The kernel for dense features or the one for CSR."""
+    bias, threads = np.empty(len(coef)), num_threads()
+    if isinstance(rows, np.ndarray):
+        gradient = np.empty_like(coef)
+        back = np.empty(rows.shape, coef.dtype) if wants_back else None
+        value = kernels.linear_cross_entropy(
+            rows, targets, weights, coef, intercept, gradient, bias, back,
+            label_smoothing=smoothing, threads=threads,
+        )  # fmt: skip
+        return LinearCrossEntropy(value, gradient, bias, back)
+    wide = np.empty(coef.shape)
+    try:
+        value = kernels.sparse_linear_cross_entropy(
+            *rows, targets, weights, coef, intercept, wide, bias,
+            label_smoothing=smoothing, threads=threads,
+        )  # fmt: skip
+    except ValueError as error:
+        raise DataError(f"features are not a sound CSR matrix: {error}") from error
+    with np.errstate(over="ignore", under="ignore"):
+        return LinearCrossEntropy(value, wide.astype(coef.dtype, copy=False), bias, None)
+
+
+def _plus(one: LinearCrossEntropy, other: LinearCrossEntropy) -> LinearCrossEntropy:
+    features = None
+    if one.features is not None and other.features is not None:
+        features = one.features + other.features
+    return LinearCrossEntropy(
+        one.value + other.value, one.coef + other.coef, one.intercept + other.intercept, features
     )
-    return LinearCrossEntropy(value, gradient, bias, back)
+
+
+def _parts(
+    targets: Array,
+    weights: Weights | None,
+    by_class: Weights | None,
+    smoothing: float,
+    reduction: str,
+    shape: tuple[int, int],
+    real: "np.dtype[Any]",
+) -> list[tuple[Array, Weights | None, float]]:
+    """(targets, weights, label_smoothing) of the losses that add up to the one asked for."""
+    n, k = shape
+    if by_class is None:
+        divisor = checks.divisor_of(weights, n, reduction)
+        if divisor != 1:
+            weights = np.full(n, 1 / divisor) if weights is None else weights / divisor
+        return [(targets, weights, smoothing)]
+    row_weights = checks.times(weights, checks.masses(targets, by_class))
+    divisor = checks.divisor_of(row_weights, n, reduction)
+    unit = 2.0 ** (int(np.frexp(by_class.max())[1]) - 1)
+    sample = (np.ones(n) if weights is None else weights) / divisor * unit
+    if targets.ndim == 2:
+        return [((targets * (by_class / unit)).astype(real, copy=False), sample, 0.0)]
+    labelled = (targets, row_weights / divisor * (1 - smoothing), 0.0)
+    if not smoothing:
+        return [labelled]
+    shared = np.broadcast_to((by_class / unit).astype(real), shape)
+    return [labelled, (shared, sample * (smoothing / k), 0.0)]
+
+
+def _csr_arrays(given: Any) -> tuple[Csr, tuple[int, int]]:
+    """Data, indices and indptr of a sparse matrix, and its shape."""
+    if len(given.shape) != 2:
+        raise DataError(f"features have shape {given.shape}; expected two axes")
+    try:
+        data, indices, indptr = csr_arrays(csr_matrix(given))
+    except ValueError as error:
+        raise DataError(f"features are not a sound CSC matrix: {error}") from error
+    data = data.astype(_working_dtype(data.dtype, "features"), copy=False)
+    return (data, indices, indptr), given.shape
 
 
 def _real_matrix(given: ArrayLike, name: str) -> Array:
     array = np.asarray(given)
     if array.ndim != 2:
         raise DataError(f"{name} have shape {array.shape}; expected two axes")
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise DataError(f"{name} have dtype {array.dtype}; expected float32, float64 or integers")
-    if array.dtype.char in "fd" and array.dtype.isnative and array.flags.aligned:
+    dtype = _working_dtype(array.dtype, name)
+    if array.dtype == dtype and array.flags.aligned:
         return array
-    wide = array.dtype.kind != "f" or array.dtype.itemsize == 8
-    return np.array(array, np.float64 if wide else np.float32, order="C")
+    return np.array(array, dtype, order="C")
+
+
+def _working_dtype(dtype: np.dtype[Any], name: str) -> np.dtype[Any]:
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise DataError(f"{name} have dtype {dtype}; expected float32, float64 or integers")
+    is_wide = dtype.kind != "f" or dtype.itemsize == 8
+    return np.dtype(np.float64 if is_wide else np.float32)

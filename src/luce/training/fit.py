@@ -174,7 +174,7 @@ def fit_softmax_regression(
             objective = replace(objective, l2=UNPENALISED * least_variance(objective, over_rows))
         if fit_intercept and isinstance(features, np.ndarray):
             objective = replace(objective, centre=centre_of(objective, over_rows))
-        moments = first_moments(replace(objective, dtype=np.dtype(np.float64)), over_rows)
+        moments = first_moments(replace(objective, dtype=np.dtype(np.float64)))
         if start is None:
             parameters = np.zeros(objective.shape)
             if fit_intercept:

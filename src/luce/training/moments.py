@@ -5,7 +5,6 @@ from functools import reduce
 
 import numpy as np
 
-from luce.scorers import linear_vjp
 from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
 
 LARGE_MEAN = 4  # spreads: the features then lose two bits
@@ -72,30 +71,15 @@ def _mean_and_square(objective: SoftmaxRegression, over_rows: SumOverRows) -> Ve
     return over_rows(share, objective.blocks()) / objective.rows
 
 
-def first_moments(objective: SoftmaxRegression, over_rows: SumOverRows) -> Moments:
+def first_moments(objective: SoftmaxRegression) -> Moments:
     """Moments of the rows of an objective: one pass."""
     k = objective.classes
-    if isinstance(objective.features, np.ndarray):
-        # At equal scores, and with one class more that no row has, all residuals are 1 / (k + 1)
-        # less 1 at the label.
-        wider = replace(objective, classes=k + 1, l2=0.0, dtype=np.dtype(np.float64))
-        _, gradient = wider.value_and_gradient(np.zeros(wider.shape), over_rows)
-        sums = gradient[k] - gradient[:k]
-        if not objective.fit_intercept:  # then the gradient of the intercept is not to be had
-            sums[:, -1] = np.bincount(objective.labels, weights=objective.weights, minlength=k)
-            sums[:, -1] /= objective.rows
-        return Moments(class_frequencies=sums[:, -1].copy(), class_sums=sums[:, :-1].copy())
-
-    def share(lane: list[Rows]) -> Vector:
-        total = np.zeros(objective.shape)
-        for block in lane:
-            one_hot = np.zeros((block.stop - block.start, k), objective.dtype)
-            weights = objective.row_weights(block)
-            one_hot[np.arange(len(one_hot)), objective.labels[block]] = weights
-            class_sums, counts = linear_vjp(objective.block(block), one_hot)
-            total[:, :-1] += class_sums
-            total[:, -1] += counts
-        return total
-
-    total = over_rows(share, objective.blocks()) / objective.rows
-    return Moments(class_frequencies=total[:, -1], class_sums=total[:, :-1])
+    # At equal scores, and with one class more that no row has, all residuals are 1 / (k + 1)
+    # less 1 at the label.
+    wider = replace(objective, classes=k + 1, l2=0.0, dtype=np.dtype(np.float64))
+    _, gradient = wider.value_and_gradient(np.zeros(wider.shape))
+    sums = gradient[k] - gradient[:k]
+    if not objective.fit_intercept:  # then the gradient of the intercept is not to be had
+        sums[:, -1] = np.bincount(objective.labels, weights=objective.weights, minlength=k)
+        sums[:, -1] /= objective.rows
+    return Moments(class_frequencies=sums[:, -1].copy(), class_sums=sums[:, :-1].copy())

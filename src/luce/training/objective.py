@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce import kernels
+from luce.kernels.sparse import csr_arrays
 from luce.kernels.threads import num_threads
-from luce.scorers import linear, linear_vjp
 from luce.training.blas import single_threaded_blas
 
 if TYPE_CHECKING:
@@ -129,14 +129,9 @@ class SoftmaxRegression:
         features = self.features[block].astype(self.dtype, copy=False)
         return features if self.centre is None else features - self.centre.astype(self.dtype)
 
-    def value_and_gradient(
-        self, parameters: Vector, over_rows: SumOverRows
-    ) -> tuple[float, Vector]:
+    def value_and_gradient(self, parameters: Vector) -> tuple[float, Vector]:
         """F and its gradient at `parameters`: one pass over the rows, never an (n, k) array."""
-        if isinstance(self.features, np.ndarray):
-            total, gradient = self._dense_loss(parameters)
-        else:
-            total, gradient = self._sparse_loss(parameters, over_rows)
+        total, gradient = self._loss(parameters)
         gradient /= self.rows
         if not self.fit_intercept:
             gradient[:, -1] = 0.0
@@ -144,42 +139,24 @@ class SoftmaxRegression:
         penalty = self.l2 / 2 * float(np.vdot(parameters[:, :-1], parameters[:, :-1]))
         return total / self.rows + penalty, gradient
 
-    def _dense_loss(self, parameters: Vector) -> tuple[float, Vector]:
+    def _loss(self, parameters: Vector) -> tuple[float, Vector]:
         gradient, intercept_gradient = np.empty(self.shape), np.empty(self.classes)
-        total = kernels.linear_cross_entropy(
-            self.features,
-            self.labels,
-            self.weights,
-            np.ascontiguousarray(parameters[:, :-1], self.dtype),
-            np.ascontiguousarray(parameters[:, -1], self.dtype),
-            gradient[:, :-1],
-            intercept_gradient,
-            centre=None if self.centre is None else self.centre.astype(self.dtype),
-            threads=num_threads(),
-        )
+        coef = np.ascontiguousarray(parameters[:, :-1], self.dtype)
+        intercept = np.ascontiguousarray(parameters[:, -1], self.dtype)
+        features, outputs = self.features, (gradient[:, :-1], intercept_gradient)
+        if isinstance(features, np.ndarray):
+            total = kernels.linear_cross_entropy(
+                features, self.labels, self.weights, coef, intercept, *outputs,
+                centre=None if self.centre is None else self.centre.astype(self.dtype),
+                threads=num_threads(),
+            )  # fmt: skip
+        else:
+            total = kernels.sparse_linear_cross_entropy(
+                *csr_arrays(features), self.labels, self.weights, coef, intercept, *outputs,
+                threads=num_threads(),
+            )  # fmt: skip
         gradient[:, -1] = intercept_gradient
         return total, gradient
-
-    def _sparse_loss(self, parameters: Vector, over_rows: SumOverRows) -> tuple[float, Vector]:
-        coef, intercept = parameters[:, :-1], parameters[:, -1]
-
-        def share(lane: list[Rows]) -> Vector:
-            total = np.zeros(self.classes * parameters.shape[1] + 1)
-            gradient = total[1:].reshape(parameters.shape)
-            for block in lane:
-                rows = self.block(block)
-                scores = linear(rows, coef, intercept)
-                losses = np.empty(len(scores))
-                weights = None if self.weights is None else self.weights[block]
-                kernels.cross_entropy(scores, self.labels[block], weights, losses, scores)
-                coef_gradient, intercept_gradient = linear_vjp(rows, scores)
-                total[0] += losses.sum()
-                gradient[:, :-1] += coef_gradient
-                gradient[:, -1] += intercept_gradient
-            return total
-
-        total = over_rows(share, self.blocks())
-        return float(total[0]), total[1:].reshape(parameters.shape)
 
     def row_weights(self, block: Rows) -> Vector:
         """Weights of a block of rows, 1 where none were given."""

@@ -57,7 +57,7 @@ def solve(
         def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
             # What is common to all classes changes no probability: rounding must not feed it.
             parameters = parameters - parameters.mean(axis=0)
-            value, gradient = problem.value_and_gradient(parameters, over_rows)
+            value, gradient = problem.value_and_gradient(parameters)
             gradient -= gradient.mean(axis=0)
             bounds = optimality_gap(problem, moments, parameters, value, gradient)
             return Evaluation(value, gradient, *bounds)
@@ -109,7 +109,7 @@ def head_start(
     smaller = sample.taken()
 
     def evaluate(parameters: Vector) -> Evaluation:
-        value, gradient = smaller.value_and_gradient(parameters, over_rows)
+        value, gradient = smaller.value_and_gradient(parameters)
         return Evaluation(value, gradient - gradient.mean(axis=0), gap=value, attainable=value)
 
     solution = lbfgs(

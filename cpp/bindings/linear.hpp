@@ -1,0 +1,35 @@
+// What the bindings of linear classifiers share, of dense features and of sparse ones.
+#pragma once
+
+#include <nanobind/stl/optional.h>
+
+#include <optional>
+
+#include "arguments.hpp"
+
+namespace luce::bindings {
+
+using OptionalInput = std::optional<Input>;
+using OptionalOutput = std::optional<Output>;
+
+template <class T, class Array>
+Matrix<T> matrix_of(const char* name, const Array& array, Index rows, Index columns) {
+  using Plain = std::remove_const_t<T>;
+  if (array.dtype() != nb::dtype<Plain>()) refuse_type(std::string(name) + " has another dtype than coef");
+  if (array.ndim() != 2 || static_cast<Index>(array.shape(0)) != rows || static_cast<Index>(array.shape(1)) != columns)
+    refuse(std::string(name) + " has shape " + shape_of(array) + "; expected (" + std::to_string(rows) + ", " +
+           std::to_string(columns) + ")");
+  require_aligned(name, array, sizeof(T));
+  return {static_cast<T*>(const_cast<void*>(static_cast<const void*>(array.data()))), rows, columns, array.stride(0),
+          array.stride(1)};
+}
+
+template <class T>
+Matrix<T> output_of(const char* name, const Output& array, Index rows, Index columns) {
+  const Matrix<T> matrix = matrix_of<T>(name, array, rows, columns);
+  require_distinct_elements(name, array);
+  if (matrix.column_stride != 1 && columns > 1 && rows > 0) refuse(std::string(name) + ": the elements of a row must be adjacent");
+  return matrix;
+}
+
+}  // namespace luce::bindings
