@@ -167,7 +167,7 @@ def test_the_class_blocks_are_those_of_the_hessian(parameters, weighted):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-def test_the_diagonal_is_that_of_features_centred_by_class(parameters, sparse):
+def test_the_diagonal_is_the_root_of_that_of_features_centred_by_class(parameters, sparse):
     objective = make(sparse=sparse)
     gradient = some_gradient(objective)
     with shared_rows() as over_rows:
@@ -178,8 +178,9 @@ def test_the_diagonal_is_that_of_features_centred_by_class(parameters, sparse):
         block = hessian[c, :, c]
         centre = block[:-1, -1] / block[-1, -1]
         spread = np.diag(block)[:-1] - block[-1, -1] * centre**2
-        expected[c, :-1] = (gradient[c, :-1] - gradient[c, -1] * centre) / spread
-        expected[c, -1] = gradient[c, -1] / block[-1, -1] - expected[c, :-1] @ centre
+        coef = (gradient[c, :-1] - gradient[c, -1] * centre) / np.sqrt(spread)
+        expected[c, :-1] = coef
+        expected[c, -1] = gradient[c, -1] / np.sqrt(block[-1, -1]) - coef @ centre
     np.testing.assert_allclose(step, expected - expected.mean(axis=0), rtol=1e-6)
 
 

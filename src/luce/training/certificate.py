@@ -55,6 +55,8 @@ def optimality_gap(
     ratio = float(np.max(miss / moments.class_frequencies))
     mixed = ratio / (1 + ratio) if ratio > 0 else 0.0
     attainable = float(np.vdot(gradient[:, :-1], gradient[:, :-1])) / (2 * objective.l2)
+    if attainable > value:
+        return value, attainable
     bound = attainable
     if mixed > 0:
         loss = value - objective.l2 / 2 * float(np.vdot(coef, coef))

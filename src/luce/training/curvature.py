@@ -46,7 +46,7 @@ class Curvatures:
             return min(max(LEAST_BETWEEN, passes / 4, price), whole_price)
 
         if not isinstance(self.objective.features, np.ndarray):
-            return Curvature(diagonal(point), max(LEAST_BETWEEN, passes / 4, 2 * rows / n))
+            return Curvature(diagonal(point), max(LEAST_BETWEEN, passes / 4), to_scale=False)
         if whole_price <= passes:
             everything = replace(self.objective, dtype=np.dtype(np.float64))
             point = replace(point, sample=Sample(everything, None, None))
@@ -63,12 +63,14 @@ class Curvatures:
             # a product with this one costs about two passes
             price = self._in_passes(n**2 * width + 10 * (n**3 + k**3)) / 3
             return Curvature(kronecker_of_few_rows(point), lasting(price))
-        return Curvature(diagonal(point), lasting(2 * rows / n))
+        return Curvature(diagonal(point), lasting(2 * rows / n), to_scale=False)
 
     @cached_property
     def sample(self) -> Sample:
         """Rows enough for every form but the whole Hessian."""
         n, d = self.objective.rows, self.objective.shape[1] - 1
+        if not isinstance(self.objective.features, np.ndarray):
+            return sample_of(self.objective, n // 8)
         return sample_of(self.objective, max(20 * n // d, 50 * d))
 
     def _in_passes(self, operations: float) -> float:

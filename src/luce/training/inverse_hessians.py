@@ -19,13 +19,14 @@ from scipy.linalg import cho_solve
 from luce import kernels
 from luce.errors import DataError
 from luce.scorers import linear
-from luce.training.objective import Rows, SumOverRows, Vector
+from luce.training.objective import MOST_LANES, Rows, SumOverRows, Vector
 from luce.training.sample import Sample
 from luce.training.solver import Product
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
+NUMBERS_IN_LANES = 1 << 21  # 16 MB
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 
 
@@ -66,7 +67,8 @@ class Point:
                     add(total, features, weights, p)
             return total
 
-        total = self.over_rows(share, sample.blocks()) / sample.objective.rows
+        lanes = max(2, min(MOST_LANES, NUMBERS_IN_LANES // size))
+        total = self.over_rows(share, sample.blocks(), most_lanes=lanes) / sample.objective.rows
         if not np.isfinite(total).all():
             raise DataError(
                 "the features are so large that their squares overflow: scale them down."
@@ -220,7 +222,12 @@ def kronecker_of_few_rows(point: Point) -> Product:
 
 
 def diagonal(point: Point) -> Product:
-    """The inverse of the Hessian's diagonal for features centred by class: k d numbers."""
+    """Inverse root of the Hessian's diagonal, for features centred by class: k d numbers.
+
+    Half way, on a logarithmic scale, between the inverse of the diagonal and none: where features
+    are many and correlated, the diagonal alone takes their common directions for far flatter than
+    they are. Its scale means nothing.
+    """
     objective = point.sample.objective
     k, d = objective.classes, objective.shape[1] - 1
     f = point.frequencies
@@ -239,11 +246,13 @@ def diagonal(point: Point) -> Product:
     if objective.fit_intercept:
         centres = sums.reshape(k, d) / spreads
     curvature = np.maximum(squares.reshape(k, d) - spreads * centres**2, 0.0) + objective.l2
+    inverse = 1 / np.sqrt(np.column_stack([curvature, spreads]))
 
     def product(gradient: Vector) -> Vector:
-        coef = (gradient[:, :-1] - gradient[:, -1:] * centres) / curvature
-        intercept = gradient[:, -1:] / spreads - (coef * centres).sum(axis=1, keepdims=True)
-        step = np.column_stack([coef, intercept])
+        step = gradient.copy()
+        step[:, :-1] -= gradient[:, -1:] * centres
+        step *= inverse
+        step[:, -1] -= (step[:, :-1] * centres).sum(axis=1)
         return np.asarray(step - step.mean(axis=0))
 
     return product

@@ -42,7 +42,13 @@ Share: TypeAlias = Callable[[list[Rows]], Vector]
 class SumOverRows(Protocol):
     """Sums ``share(lane)`` over lanes of blocks, or combines them by another ufunc."""
 
-    def __call__(self, share: Share, blocks: list[Rows], combine: np.ufunc = np.add) -> Vector:
+    def __call__(
+        self,
+        share: Share,
+        blocks: list[Rows],
+        combine: np.ufunc = np.add,
+        most_lanes: int = MOST_LANES,
+    ) -> Vector:
         """The sum, with the same bits for any number of threads."""
 
 
@@ -50,15 +56,20 @@ class SumOverRows(Protocol):
 def shared_rows() -> Iterator[SumOverRows]:
     """Yield a `SumOverRows` that uses several threads.
 
-    The number of lanes depends on that of the blocks alone and they are added in a fixed order, so
-    the sum has the same bits for any number of threads.
+    The number of lanes does not depend on that of the threads and they are added in a fixed order,
+    so the sum has the same bits for any number of threads.
     """
 
     def over(
         each: Callable[[Share, list[list[Rows]]], Iterable[Vector]],
     ) -> SumOverRows:
-        def over_rows(share: Share, blocks: list[Rows], combine: np.ufunc = np.add) -> Vector:
-            lanes = [blocks[i::MOST_LANES] for i in range(min(MOST_LANES, len(blocks)))]
+        def over_rows(
+            share: Share,
+            blocks: list[Rows],
+            combine: np.ufunc = np.add,
+            most_lanes: int = MOST_LANES,
+        ) -> Vector:
+            lanes = [blocks[i::most_lanes] for i in range(min(most_lanes, len(blocks)))]
             return reduce(
                 lambda so_far, part: combine(so_far, part, out=so_far), each(share, lanes)
             )

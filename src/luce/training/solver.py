@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +46,13 @@ class Curvature(NamedTuple):
         Gradient -> step; symmetric and positive definite on what gradients can be.
     lasting : float
         Passes after which another one is worth its price.
+    to_scale : bool
+        Whether its scale is right; otherwise the last step and change set it.
     """
 
     inverse_hessian: Product
     lasting: float
+    to_scale: bool = True
 
 
 CurvatureAt: TypeAlias = Callable[[Vector, float, float], Curvature]
@@ -188,7 +191,14 @@ def lbfgs(
             if -float(np.vdot(direction, here.gradient)) / 2 < enough:
                 return "precision"
             before = passes
-            found = search(evaluate, point, direction, here, most=max_iter - passes)
+            found = search(
+                evaluate,
+                point,
+                direction,
+                here,
+                most=max_iter - passes,
+                slack=rounding * abs(here.value),
+            )
             memory.took(passes - before)
             if found is None:
                 if memory.order:
@@ -224,14 +234,17 @@ class Memory:
         Of a point.
     pairs : int
         Of steps and gradient changes that are remembered.
+    dtype : numpy dtype
+        In which they are kept.
     """
 
-    def __init__(self, shape: tuple[int, ...], pairs: int) -> None:
-        self.steps = np.zeros((pairs, *shape))
-        self.changes = np.zeros((pairs, *shape))
+    def __init__(self, shape: tuple[int, ...], pairs: int, dtype: "np.dtype[Any]") -> None:
+        self.steps = np.zeros((pairs, *shape), dtype)
+        self.changes = np.zeros((pairs, *shape), dtype)
         self.products = np.zeros((pairs, pairs))  # of each step with each change
         self.order: list[int] = []  # places of the pairs, the oldest first
         self.base: Product | None = None
+        self.to_scale = True
         self.due = 0.0  # passes after which the base is worth renewing
         self.damping = FIRST_DAMPING
         self.passes = self.passes_of_base = 0.0
@@ -258,7 +271,7 @@ class Memory:
             change = MORE_DAMPING if tries > TOO_LONG else LESS_DAMPING
             self.damping = min(change * self.damping, 1.0)
         price = self.passes if price is None else price
-        self.base, lasting = curvature(point, price, self.damping)
+        self.base, lasting, self.to_scale = curvature(point, price, self.damping)
         self.passes_of_base, self.searches_on_base = self.passes, 0
         self.due = self.passes + lasting
 
@@ -271,8 +284,8 @@ class Memory:
         self.steps[place], self.changes[place] = step, change
         self.order.append(place)
         steps, changes = self._pairs()
-        self.products[: len(steps), place] = steps @ change.ravel()
-        self.products[place, : len(steps)] = changes @ step.ravel()
+        self.products[: len(steps), place] = steps @ changes[place]
+        self.products[place, : len(steps)] = changes @ steps[place]
 
     def inverse_hessian_product(self, gradient: Vector) -> Vector:
         """Product of the remembered inverse Hessian with a gradient.
@@ -285,10 +298,19 @@ class Memory:
             return self.base(gradient)
         (steps, changes), order = self._pairs(), self.order
         products = np.asfortranarray(self.products[np.ix_(order, order)])
-        weights = np.empty(len(order))
-        weights[order] = along = dtrtrs(products, (steps @ gradient.ravel())[order])[0]
+        weights = np.empty(len(order), steps.dtype)
+        along = dtrtrs(products, (steps @ gradient.ravel().astype(steps.dtype, copy=False))[order])[
+            0
+        ]
+        weights[order] = along
         result = self.base(gradient - (weights @ changes).reshape(gradient.shape))
-        against = products.diagonal() * along - (changes @ result.ravel())[order]
+        if not self.to_scale:
+            change = self.changes[order[-1]]
+            result *= products[-1, -1] / np.vdot(change, self.base(change))
+        against = (
+            products.diagonal() * along
+            - (changes @ result.ravel().astype(steps.dtype, copy=False))[order]
+        )
         weights[order] = dtrtrs(products, against, trans=1)[0]
         result += (weights @ steps).reshape(gradient.shape)
         return result
@@ -306,6 +328,7 @@ def search(
     here: Evaluation,
     *,
     most: int,
+    slack: float,
 ) -> tuple[Vector, Evaluation] | None:
     """Step along a descent direction to where the slope has flattened; None if there is none.
 
@@ -319,9 +342,10 @@ def search(
     for _ in range(min(LONGEST_SEARCH, most)):
         there = evaluate(point + length * direction)
         new_slope = float(np.vdot(direction, there.gradient))
-        if FLATTENING * slope <= new_slope <= -OVERSHOOT * slope:
+        lower = there.value <= here.value + slack
+        if lower and FLATTENING * slope <= new_slope <= -OVERSHOOT * slope:
             return length * direction, there
-        if new_slope < 0:
+        if lower and new_slope < 0:
             low, low_slope = length, new_slope
         else:
             high, high_slope = length, new_slope

@@ -17,6 +17,7 @@ from luce.training.separation import separable_classes
 from luce.training.solver import Evaluation, Interruption, Memory, Solution, lbfgs
 
 MOST_PAIRS, LEAST_PAIRS = 30, 6
+MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
 BYTES_OF_PAIRS = 1 << 25
 ROWS_OF_A_SAMPLED_ONE = 10
 ROWS_PER_PARAMETER = 3  # in a sample that is worth fitting first
@@ -43,11 +44,13 @@ def solve(
     Where float32 is as far as it gets before `tol` is met, the rest is done in float64. However
     the fit is stopped, its last pass is the certificate's.
     """
-    pairs = int(np.clip(BYTES_OF_PAIRS // (2 * parameters.nbytes), LEAST_PAIRS, MOST_PAIRS))
-    memory = Memory(parameters.shape, pairs)
+    exact = np.dtype(np.float64)
+    kept = objective.dtype if parameters.size > MANY else exact
+    bytes_of_pair = 2 * parameters.size * kept.itemsize
+    pairs = int(np.clip(BYTES_OF_PAIRS // bytes_of_pair, LEAST_PAIRS, MOST_PAIRS))
+    memory = Memory(parameters.shape, pairs, kept)
     solution = head_start(objective, moments, over_rows, parameters, record, memory)
     curvature = Curvatures(objective, moments.class_frequencies, over_rows)
-    exact = np.dtype(np.float64)
     dtypes = [exact] if objective.dtype == exact or max_iter == 1 else [objective.dtype, exact]
     for dtype in dtypes:
         if solution.stopped in STOPPED_FROM_OUTSIDE and dtype != exact:
