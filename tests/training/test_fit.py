@@ -29,7 +29,7 @@ def problem(seed, n=200, d=6, k=4, spread=0.0, noise=1.0):
     return features * 10 ** np.linspace(0, spread, d) + 10**spread, labels
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     k=st.integers(2, 7),

@@ -1,4 +1,4 @@
-"""Softmax regression to a certified optimum: objective, preconditioner, solver, certificate."""
+"""Softmax regression to a certified optimum: objective, solver, inverse Hessians, certificate."""
 
 from luce.training.fit import LinearFit, fit_softmax_regression
 from luce.training.record import Progress

@@ -13,9 +13,9 @@ from luce.training.inverse_hessians import (
     kronecker_of_few_rows,
     whole,
 )
+from luce.training.memory import Curvature
 from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
 from luce.training.sample import Sample, sample_of
-from luce.training.solver import Curvature
 
 MOST_PARAMETERS = 2048  # with a whole Hessian: it takes 32 MB, and making it several times that
 MOST_IN_BLOCKS = 1 << 20  # numbers: 8 MB, and some times that while they are made

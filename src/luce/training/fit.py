@@ -1,4 +1,4 @@
-"""Fit softmax regression: objective, preconditioner, solver and certificate put together."""
+"""Fit softmax regression: what is given is checked, what comes out is put together."""
 
 import math
 from collections.abc import Callable

@@ -19,9 +19,9 @@ from scipy.linalg import cho_solve
 from luce import kernels
 from luce.errors import DataError
 from luce.scorers import linear
+from luce.training.memory import Product
 from luce.training.objective import MOST_LANES, Rows, SumOverRows, Vector
 from luce.training.sample import Sample
-from luce.training.solver import Product
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features

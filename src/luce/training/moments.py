@@ -1,4 +1,4 @@
-"""What the certificate and the preconditioner need to know of the data."""
+"""What the certificate and the centre need to know of the data."""
 
 from dataclasses import dataclass, replace
 from functools import reduce

@@ -2,22 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg.lapack import dtrtrs
 
 from luce.errors import DataError
+from luce.training.memory import CurvatureAt, Memory, Vector
 
-Vector: TypeAlias = NDArray[np.float64]
-Product: TypeAlias = Callable[[Vector], Vector]
 Stopped: TypeAlias = Literal[
     "certified", "max_iter", "max_seconds", "callback", "interrupted", "separable", "precision"
 ]
 
-FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.02, 1 / 4, 10.0
-TOO_LONG = 1.6  # evaluations a search, when steps are
 FLATTENING = 0.9  # a step is accepted when the slope along it has fallen to this share,
 OVERSHOOT = 0.8  # or has turned upward to no more than this one
 LONGEST_SEARCH = 25  # evaluations along one direction
@@ -35,27 +30,6 @@ class Evaluation(NamedTuple):
     gradient: Vector
     gap: float
     attainable: float
-
-
-class Curvature(NamedTuple):
-    """An inverse Hessian, exact or nearly so at one point.
-
-    Attributes
-    ----------
-    inverse_hessian : callable
-        Gradient -> step; symmetric and positive definite on what gradients can be.
-    lasting : float
-        Passes after which another one is worth its price.
-    to_scale : bool
-        Whether its scale is right; otherwise the last step and change set it.
-    """
-
-    inverse_hessian: Product
-    lasting: float
-    to_scale: bool = True
-
-
-CurvatureAt: TypeAlias = Callable[[Vector, float, float], Curvature]
 
 
 class Interruption(Exception):  # noqa: N818 - nothing has gone wrong
@@ -103,7 +77,7 @@ def lbfgs(
     rounding: float,
     stalled: int,
     resort: bool,
-    memory: "Memory",
+    memory: Memory,
     max_iter: int,
     on_pass: Callable[[Vector, float, float], None],
 ) -> Solution:
@@ -223,102 +197,6 @@ def lbfgs(
             raise
         stopped = "interrupted"
     return Solution(best_point, best_value, relative_gap(), passes, stopped)
-
-
-class Memory:
-    """What L-BFGS knows of the curvature: a base, and the last steps with their changes.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of a point.
-    pairs : int
-        Of steps and gradient changes that are remembered.
-    dtype : numpy dtype
-        In which they are kept.
-    """
-
-    def __init__(self, shape: tuple[int, ...], pairs: int, dtype: "np.dtype[Any]") -> None:
-        self.steps = np.zeros((pairs, *shape), dtype)
-        self.changes = np.zeros((pairs, *shape), dtype)
-        self.products = np.zeros((pairs, pairs))  # of each step with each change
-        self.order: list[int] = []  # places of the pairs, the oldest first
-        self.base: Product | None = None
-        self.to_scale = True
-        self.due = 0.0  # passes after which the base is worth renewing
-        self.damping = FIRST_DAMPING
-        self.passes = self.passes_of_base = 0.0
-        self.searches_on_base = 0
-
-    def start_over(self, passes: float) -> None:
-        """Keep the damping for a larger objective, of which so many passes have been worked off."""
-        self.order.clear()
-        self.passes = self.passes_of_base = self.due = passes
-        self.searches_on_base = 0
-
-    def took(self, passes: int) -> None:
-        """Take note of a search."""
-        self.passes += passes
-        self.searches_on_base += 1
-
-    def rest_on(self, curvature: CurvatureAt, point: Vector, price: float | None = None) -> None:
-        """Renew the base; what the pairs say stays.
-
-        Where steps have turned out too long the curvature is damped more, otherwise less.
-        """
-        if self.passes_of_base and self.searches_on_base:
-            tries = (self.passes - self.passes_of_base) / self.searches_on_base
-            change = MORE_DAMPING if tries > TOO_LONG else LESS_DAMPING
-            self.damping = min(change * self.damping, 1.0)
-        price = self.passes if price is None else price
-        self.base, lasting, self.to_scale = curvature(point, price, self.damping)
-        self.passes_of_base, self.searches_on_base = self.passes, 0
-        self.due = self.passes + lasting
-
-    def remember(self, step: Vector, change: Vector) -> None:
-        """Take up a step and the gradient's change along it, if that shows any curvature."""
-        if not np.vdot(step, change) > 0:
-            return
-        full = len(self.order) == len(self.steps)
-        place = self.order.pop(0) if full else len(self.order)
-        self.steps[place], self.changes[place] = step, change
-        self.order.append(place)
-        steps, changes = self._pairs()
-        self.products[: len(steps), place] = steps @ changes[place]
-        self.products[place, : len(steps)] = changes @ steps[place]
-
-    def inverse_hessian_product(self, gradient: Vector) -> Vector:
-        """Product of the remembered inverse Hessian with a gradient.
-
-        The two-loop recursion of Nocedal (1980), its loops solved as triangular systems of the
-        products of steps with changes, so that the pairs are read four times in all.
-        """
-        assert self.base is not None
-        if not self.order:
-            return self.base(gradient)
-        (steps, changes), order = self._pairs(), self.order
-        products = np.asfortranarray(self.products[np.ix_(order, order)])
-        weights = np.empty(len(order), steps.dtype)
-        along = dtrtrs(products, (steps @ gradient.ravel().astype(steps.dtype, copy=False))[order])[
-            0
-        ]
-        weights[order] = along
-        result = self.base(gradient - (weights @ changes).reshape(gradient.shape))
-        if not self.to_scale:
-            change = self.changes[order[-1]]
-            result *= products[-1, -1] / np.vdot(change, self.base(change))
-        against = (
-            products.diagonal() * along
-            - (changes @ result.ravel().astype(steps.dtype, copy=False))[order]
-        )
-        weights[order] = dtrtrs(products, against, trans=1)[0]
-        result += (weights @ steps).reshape(gradient.shape)
-        return result
-
-    def _pairs(self) -> tuple[Vector, Vector]:
-        """Steps and changes, a row each, in their places."""
-        used = len(self.order)
-        return self.steps[:used].reshape(used, -1), self.changes[:used].reshape(used, -1)
 
 
 def search(

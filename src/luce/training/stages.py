@@ -8,13 +8,14 @@ import numpy as np
 
 from luce.training.certificate import optimality_gap
 from luce.training.curvature import Curvatures
+from luce.training.memory import Memory
 from luce.training.moments import Moments
 from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
 from luce.training.recentring import recentred
 from luce.training.record import Record
 from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
-from luce.training.solver import Evaluation, Interruption, Memory, Solution, lbfgs
+from luce.training.solver import Evaluation, Interruption, Solution, lbfgs
 
 MOST_PAIRS, LEAST_PAIRS = 30, 6
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype

@@ -1,0 +1,160 @@
+"""Inverse Hessians against the Hessian from its definition."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from luce.training.inverse_hessians import (
+    Point,
+    class_blocks,
+    diagonal,
+    kronecker,
+    kronecker_of_few_rows,
+    whole,
+)
+from luce.training.moments import first_moments
+from luce.training.objective import shared_rows
+from luce.training.sample import Sample, sample_of
+
+
+def hessian_at(objective, parameters):
+    """The Hessian in the convention of the room, (k (d + 1), k (d + 1)), from its definition."""
+    features = objective.features
+    dense = features.toarray() if objective.centre is None else features - objective.centre
+    last = np.full(len(dense), float(objective.fit_intercept))
+    rows = np.column_stack([dense, last])
+    weights = np.ones(len(dense)) if objective.weights is None else objective.weights
+    p = softmax(dense @ parameters[:, :-1].T + parameters[:, -1], axis=1)
+    size = parameters.size
+    total = np.zeros((size, size))
+    for row, q, weight in zip(rows, p, weights, strict=True):
+        total += weight * np.kron(np.diag(q) - np.outer(q, q), np.outer(row, row))
+    penalty = np.full(parameters.shape, objective.l2)
+    penalty[:, -1] = 0
+    return total / len(dense) + np.diag(penalty.ravel())
+
+
+def at(objective, parameters, over_rows, damping=0.0, sample=None):
+    frequencies = first_moments(objective).class_frequencies
+    sample = Sample(objective, None, None) if sample is None else sample
+    return Point(parameters, damping, frequencies, sample, over_rows)
+
+
+def some_gradient(objective, seed=3):
+    gradient = np.random.default_rng(seed).standard_normal(objective.shape)
+    gradient[:, -1] *= objective.fit_intercept
+    return gradient - gradient.mean(axis=0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_the_whole_inverse_hessian_is_exact(make, parameters, weighted, fit_intercept):
+    objective = make(weighted=weighted, fit_intercept=fit_intercept)
+    parameters[:, -1] *= fit_intercept
+    gradient = some_gradient(objective)
+    with shared_rows() as over_rows:
+        step = whole(at(objective, parameters, over_rows))(gradient)
+    undone = hessian_at(objective, parameters) @ step.ravel()
+    np.testing.assert_allclose(undone.reshape(gradient.shape), gradient, atol=1e-8)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_the_kronecker_form_is_exact_where_all_rows_have_the_same_probabilities(
+    make, fit_intercept
+):
+    objective = make(fit_intercept=fit_intercept)
+    parameters = np.zeros(objective.shape)
+    if fit_intercept:
+        parameters[:, -1] = [0.1, -0.5, 0.3, 0.1]
+    gradient = some_gradient(objective)
+    with shared_rows() as over_rows:
+        step = kronecker(at(objective, parameters, over_rows))(gradient)
+    undone = hessian_at(objective, parameters) @ step.ravel()
+    np.testing.assert_allclose(undone.reshape(gradient.shape), gradient, atol=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_few_rows_give_the_same_kronecker_form(make, parameters, weighted, fit_intercept):
+    objective = make(weighted=weighted, fit_intercept=fit_intercept, n=3, k=3)
+    parameters = parameters[:3]
+    parameters[:, -1] *= fit_intercept
+    gradient = some_gradient(objective)
+    with shared_rows() as over_rows:
+        point = at(objective, parameters, over_rows, damping=0.01)
+        np.testing.assert_allclose(
+            kronecker_of_few_rows(point)(gradient), kronecker(point)(gradient), rtol=1e-9
+        )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_class_blocks_are_those_of_the_hessian(make, parameters, weighted):
+    objective = make(weighted=weighted)
+    k, width = objective.shape
+    gradient = some_gradient(objective)
+    with shared_rows() as over_rows:
+        step = class_blocks(at(objective, parameters, over_rows))(gradient)
+    hessian = hessian_at(objective, parameters).reshape(k, width, k, width)
+    expected = np.stack([np.linalg.solve(hessian[c, :, c], gradient[c]) for c in range(k)])
+    np.testing.assert_allclose(step, expected - expected.mean(axis=0), atol=1e-7)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_diagonal_is_the_root_of_that_of_features_centred_by_class(make, parameters, sparse):
+    objective = make(sparse=sparse)
+    gradient = some_gradient(objective)
+    with shared_rows() as over_rows:
+        step = diagonal(at(objective, parameters, over_rows))(gradient)
+    hessian = hessian_at(objective, parameters).reshape(4, 4, 4, 4)
+    expected = np.empty(objective.shape)
+    for c in range(4):
+        block = hessian[c, :, c]
+        centre = block[:-1, -1] / block[-1, -1]
+        spread = np.diag(block)[:-1] - block[-1, -1] * centre**2
+        coef = (gradient[c, :-1] - gradient[c, -1] * centre) / np.sqrt(spread)
+        expected[c, :-1] = coef
+        expected[c, -1] = gradient[c, -1] / np.sqrt(block[-1, -1]) - coef @ centre
+    np.testing.assert_allclose(step, expected - expected.mean(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", [class_blocks, kronecker, kronecker_of_few_rows, diagonal])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("far", [0.3, 30.0, 3000.0])
+def test_the_inverses_are_positive_definite_also_where_probabilities_saturate(
+    make, form, fit_intercept, far
+):
+    objective = make(fit_intercept=fit_intercept)
+    parameters = far * some_gradient(objective)
+    with shared_rows() as over_rows:
+        product = form(at(objective, parameters, over_rows, damping=1e-6))
+        gradients = [some_gradient(objective, seed) for seed in range(20)]
+    products = np.array([[np.vdot(a, product(b)) for a in gradients] for b in gradients])
+    assert np.isfinite(products).all()
+    assert (np.diag(products) > 0).all()
+    scale = np.sqrt(np.outer(np.diag(products), np.diag(products)))
+    np.testing.assert_allclose(products / scale, products.T / scale, atol=1e-6)
+
+
+def test_a_sample_has_its_share_of_every_class_and_stands_for_all(make):
+    random = np.random.default_rng(0)
+    labels = random.choice(4, 40_000, p=[0.7, 0.2, 0.0999, 0.0001])
+    labels[:3] = 3
+    objective = replace(
+        make(), features=random.standard_normal((40_000, 3)), labels=labels, weights=None
+    )
+    counts = np.bincount(labels)
+    sample = sample_of(objective, 4000)
+    taken = labels[sample.rows]
+    np.testing.assert_array_equal(np.bincount(taken)[3], counts[3])
+    np.testing.assert_allclose(np.bincount(taken, weights=sample.factors), counts)
+    np.testing.assert_allclose(len(sample), 4000, rtol=0.02)
+    assert (np.diff(sample.rows) > 0).all()
+    assert sample_of(objective, 30_000).rows is None
+    with shared_rows() as over_rows:
+        parameters = 0.3 * some_gradient(objective)
+        gradient = some_gradient(objective, 4)
+        some = class_blocks(at(objective, parameters, over_rows, sample=sample))(gradient)
+        everything = class_blocks(at(objective, parameters, over_rows))(gradient)
+    np.testing.assert_allclose(some[:3], everything[:3], rtol=0.2, atol=0.3)
