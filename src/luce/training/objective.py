@@ -70,9 +70,8 @@ def shared_rows() -> Iterator[SumOverRows]:
             most_lanes: int = MOST_LANES,
         ) -> Vector:
             lanes = [blocks[i::most_lanes] for i in range(min(most_lanes, len(blocks)))]
-            return reduce(
-                lambda so_far, part: combine(so_far, part, out=so_far), each(share, lanes)
-            )
+            shares = map(share, lanes) if len(lanes) == 1 else each(share, lanes)
+            return reduce(lambda so_far, part: combine(so_far, part, out=so_far), shares)
 
         return over_rows
 
