@@ -217,7 +217,9 @@ def _add_memory(results: Results, problem: Problem, variant: str, threads: int) 
     measured = peak_memory(problem.name, variant, 1.0, threads)
     if measured is not None:
         peak, facts = measured
-        allowed = allowed_memory(facts.k, facts.d, dense=not facts.sparse)
+        # none is dense where the features are sparse, or more than the rows
+        dense = not facts.sparse and facts.d <= facts.n
+        allowed = allowed_memory(facts.k, facts.d, dense=dense)
         results.add(Memory(problem.name, variant, 1.0, peak, allowed))
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
 NUMBERS_IN_LANES = 1 << 21  # 16 MB
+FEATURES_TOGETHER = 1024
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 
 
@@ -194,29 +195,44 @@ def kronecker(point: Point) -> Product:
 def kronecker_of_few_rows(point: Point) -> Product:
     """`kronecker` where all rows are fewer than the features: n d + n^2 + k^2 numbers.
 
-    The eigenvectors of S come from the n x n products of the rows with each other.
+    The eigenvectors of S come from the n x n products of the rows with each other; where no row
+    reaches, only the penalty is. The rows are kept in float32, near 1.
     """
     sample = point.sample
     l2 = sample.objective.l2
     features, weights = sample.take(slice(0, len(sample)))
+    assert isinstance(features, np.ndarray)
     p = point.probabilities(features)
     weighted = p * weights[:, None]
     curvatures, classes = _classes(point, weighted.T @ p / len(p), weighted.mean(axis=0))
-    rows = np.array(features)
-    roots = point.spread_roots(weights / (len(p) * curvatures.sum()), p)[:, None]
-    centre = np.zeros(rows.shape[1])
+    roots: NDArray[Any] = point.spread_roots(weights / (len(p) * curvatures.sum()), p)
+    centre = np.zeros(sample.objective.shape[1] - 1)
     if sample.objective.fit_intercept:
-        centre = (roots**2 * rows).sum(axis=0, dtype=np.float64)
-        rows -= centre.astype(rows.dtype)
-    rows *= roots
-    variances, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
-    kept = variances > variances[-1] * np.finfo(rows.dtype).eps * len(rows)
-    variances, vectors = variances[kept], vectors[:, kept]
-    inverse = (1 / (np.outer(curvatures, variances) + l2) - 1 / l2) / variances
+        centre += (roots * roots) @ features
+    largest = float(np.abs(features).max()) or 1.0
+    rows = np.empty((len(p), len(centre)), np.float32)
+    for row, given, root in zip(rows, features, roots, strict=True):
+        row[:] = (given - centre) * (root / largest)
+    products = np.zeros((len(rows), len(rows)))
+    for first in range(0, len(centre), FEATURES_TOGETHER):
+        some = rows[:, first : first + FEATURES_TOGETHER].astype(np.float64)
+        products += some @ some.T
+    variances, vectors = np.linalg.eigh(products)
+    kept = variances > variances[-1] * np.finfo(np.float32).eps
+    variances, vectors = variances[kept], vectors[:, kept] / np.sqrt(variances[kept])
+    inverse = 1 / (np.outer(curvatures, variances * largest**2) + l2)
+
+    def along(coef: Vector) -> Vector:
+        return np.asarray((coef.astype(np.float32) @ rows.T) @ vectors)
+
+    def back(seen: Vector) -> Vector:
+        return np.asarray((seen @ vectors.T).astype(np.float32) @ rows)
 
     def solve(coef: Vector) -> Vector:
-        seen = (coef.astype(rows.dtype) @ rows.T) @ vectors
-        return np.asarray(coef / l2 + ((seen * inverse) @ vectors.T).astype(rows.dtype) @ rows)
+        seen = along(coef)
+        outside = coef - back(seen)
+        outside -= back(along(outside))  # once more: what rounding left inside would be enlarged
+        return np.asarray(outside / l2 + back(seen * inverse))
 
     return _in_eigenvectors(curvatures, classes, centre, solve)
 

@@ -27,13 +27,15 @@ Vector: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = slice
 
 BLOCK_ELEMENTS = 1 << 17  # of features and scores together: a block stays in a core's own cache
-MOST_LANES = 16
+LEAST_LANES, MOST_LANES = 4, 16
+ROWS_WORTH_SHARING = 256
 
 
 def blocks_of_rows(n: int, width: int) -> list[Rows]:
-    """Cut n rows into blocks of which one, `width` numbers a row, fits a core's cache."""
+    """Cut n rows into like blocks, some to share; one, `width` numbers a row, fits a cache."""
     rows = int(np.clip(BLOCK_ELEMENTS // max(width, 1), 64, 4096))
-    return [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
+    blocks = max(-(-n // rows), min(LEAST_LANES, n // ROWS_WORTH_SHARING), 1)
+    return [slice(n * i // blocks, n * (i + 1) // blocks) for i in range(blocks)]
 
 
 Share: TypeAlias = Callable[[list[Rows]], Vector]
