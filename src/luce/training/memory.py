@@ -10,8 +10,8 @@ from scipy.linalg.lapack import dtrtrs
 Vector: TypeAlias = NDArray[np.float64]
 Product: TypeAlias = Callable[[Vector], Vector]
 
-FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.02, 1 / 4, 10.0
-TOO_LONG = 1.6  # evaluations a search, when steps are
+FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.02, 1 / 4, 4.0
+TOO_OFTEN = 0.5  # share of searches whose first step is too long
 
 
 class Curvature(NamedTuple):
@@ -58,18 +58,19 @@ class Memory:
         self.due = 0.0  # passes after which the base is worth renewing
         self.damping = FIRST_DAMPING
         self.passes = self.passes_of_base = 0.0
-        self.searches_on_base = 0
+        self.searches_on_base = self.too_long = 0
 
     def start_over(self, passes: float) -> None:
         """Keep the damping for a larger objective, of which so many passes have been worked off."""
         self.order.clear()
         self.passes = self.passes_of_base = self.due = passes
-        self.searches_on_base = 0
+        self.searches_on_base = self.too_long = 0
 
     def took(self, passes: int) -> None:
         """Take note of a search."""
         self.passes += passes
         self.searches_on_base += 1
+        self.too_long += passes > 1
 
     def rest_on(self, curvature: CurvatureAt, point: Vector, price: float | None = None) -> None:
         """Renew the base; what the pairs say stays.
@@ -77,12 +78,12 @@ class Memory:
         Where steps have turned out too long the curvature is damped more, otherwise less.
         """
         if self.passes_of_base and self.searches_on_base:
-            tries = (self.passes - self.passes_of_base) / self.searches_on_base
-            change = MORE_DAMPING if tries > TOO_LONG else LESS_DAMPING
+            damps = self.too_long > TOO_OFTEN * self.searches_on_base
+            change = MORE_DAMPING if damps else LESS_DAMPING
             self.damping = min(change * self.damping, 1.0)
         price = self.passes if price is None else price
         self.base, lasting, self.to_scale = curvature(point, price, self.damping)
-        self.passes_of_base, self.searches_on_base = self.passes, 0
+        self.passes_of_base, self.searches_on_base, self.too_long = self.passes, 0, 0
         self.due = self.passes + lasting
 
     def remember(self, step: Vector, change: Vector) -> None:
