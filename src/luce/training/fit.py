@@ -185,7 +185,7 @@ def fit_softmax_regression(
                 parameters[:, -1] += parameters[:, :-1] @ objective.centre
         solution = solve(
             objective, moments, over_rows, parameters, record=record, tol=tol, max_iter=max_iter,
-            until_separable=not penalised,
+            is_cold=start is None, until_separable=not penalised,
         )  # fmt: skip
         separable = np.empty(0, np.int64)
         if not penalised:

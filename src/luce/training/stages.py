@@ -38,11 +38,12 @@ def solve(
     record: Record,
     tol: float,
     max_iter: int,
+    is_cold: bool,
     until_separable: bool,
 ) -> Solution:
     """Run the solver in the dtype of the features, then certify with products in float64.
 
-    Where float32 is as far as it gets before `tol` is met, the rest is done in float64. However
+    A cold start, which knows nothing of the optimum, is warmed up on a sample. Where float32 is as far as it gets before `tol` is met, the rest is done in float64. However
     the fit is stopped, its last pass is the certificate's.
     """
     exact = np.dtype(np.float64)
@@ -50,7 +51,9 @@ def solve(
     bytes_of_pair = 2 * parameters.size * kept.itemsize
     pairs = int(np.clip(BYTES_OF_PAIRS // bytes_of_pair, LEAST_PAIRS, MOST_PAIRS))
     memory = Memory(parameters.shape, pairs, kept)
-    solution = head_start(objective, moments, over_rows, parameters, record, memory)
+    solution = Solution(parameters, np.inf, np.inf, 0, "precision")
+    if is_cold:
+        solution = head_start(objective, moments, over_rows, solution, record, memory)
     curvature = Curvatures(objective, moments.class_frequencies, over_rows)
     dtypes = [exact] if objective.dtype == exact or max_iter == 1 else [objective.dtype, exact]
     for dtype in dtypes:
@@ -98,7 +101,7 @@ def head_start(
     objective: SoftmaxRegression,
     moments: Moments,
     over_rows: SumOverRows,
-    parameters: Vector,
+    start: Solution,
     record: Record,
     memory: Memory,
 ) -> Solution:
@@ -108,8 +111,8 @@ def head_start(
     steps that promise much less are not worth taking on it.
     """
     sample = sample_of(objective, objective.rows // ROWS_OF_A_SAMPLED_ONE)
-    if len(sample) < ROWS_PER_PARAMETER * parameters.size or sample.rows is None:
-        return Solution(parameters, np.inf, np.inf, 0, "precision")
+    if len(sample) < ROWS_PER_PARAMETER * start.point.size or sample.rows is None:
+        return start
     smaller = sample.taken()
 
     def evaluate(parameters: Vector) -> Evaluation:
@@ -118,12 +121,12 @@ def head_start(
 
     solution = lbfgs(
         evaluate,
-        parameters - parameters.mean(axis=0),
+        start.point - start.point.mean(axis=0),
         curvature=Curvatures(smaller, moments.class_frequencies, over_rows),
         recentre=lambda parameters: parameters,
         tol=0.0,
         smallest=1.0,
-        enough=0.1 * parameters.size / len(sample),
+        enough=0.1 * start.point.size / len(sample),
         rounding=float(np.finfo(objective.dtype).eps),
         stalled=STALLED_BEFORE_EXACT,
         resort=False,
