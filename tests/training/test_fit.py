@@ -120,6 +120,15 @@ def test_progress_is_reported_after_every_pass():
     assert seen[0].value > seen[-1].value
 
 
+def test_many_rows_start_from_a_sample_and_warm_starts_from_what_is_given():
+    features, labels = problem(13, n=50_000, noise=3.0)
+    seen = []
+    cold = fit_softmax_regression(features, labels, classes=4, on_pass=seen.append)
+    assert seen[0].value < 1.1 * cold.objective
+    warm = fit_softmax_regression(features, labels, classes=4, start=(cold.coef, cold.intercept))
+    assert (cold.stopped, warm.stopped, warm.passes) == ("certified", "certified", 1)
+
+
 def test_progress_gives_the_fit_so_far():
     features, labels = problem(6)
     features += 100.0  # far from their centre

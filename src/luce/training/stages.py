@@ -43,8 +43,9 @@ def solve(
 ) -> Solution:
     """Run the solver in the dtype of the features, then certify with products in float64.
 
-    A cold start, which knows nothing of the optimum, is warmed up on a sample. Where float32 is as far as it gets before `tol` is met, the rest is done in float64. However
-    the fit is stopped, its last pass is the certificate's.
+    A cold start, which knows nothing of the optimum, is warmed up on a sample. Where float32 is as
+    far as it gets before `tol` is met, the rest is done in float64. However the fit is stopped, its
+    last pass is the certificate's.
     """
     exact = np.dtype(np.float64)
     kept = objective.dtype if parameters.size > MANY else exact
