@@ -17,7 +17,7 @@ from luce.training.memory import Curvature
 from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
 from luce.training.sample import Sample, sample_of
 
-MOST_PARAMETERS = 2048  # with a whole Hessian: it takes 32 MB, and making it several times that
+MOST_PARAMETERS = 1400  # with a whole Hessian: it takes 16 MB, and making it some times that
 MOST_IN_BLOCKS = 1 << 20  # numbers: 8 MB, and some times that while they are made
 MOST_ROTATED = 4096  # features, classes or rows whose eigenvectors can be had
 AFFORDABLE = 16  # passes that blocks may always cost

@@ -108,21 +108,20 @@ class Memory:
         if not self.order:
             return self.base(gradient)
         (steps, changes), order = self._pairs(), self.order
+
+        def along(pairs: Vector, vector: Vector) -> Vector:
+            products: Vector = pairs @ vector.ravel().astype(pairs.dtype, copy=False)
+            return products[order]
+
         products = np.asfortranarray(self.products[np.ix_(order, order)])
         weights = np.empty(len(order), steps.dtype)
-        along = dtrtrs(products, (steps @ gradient.ravel().astype(steps.dtype, copy=False))[order])[
-            0
-        ]
-        weights[order] = along
+        weights[order] = first = dtrtrs(products, along(steps, gradient))[0]
         result = self.base(gradient - (weights @ changes).reshape(gradient.shape))
         if not self.to_scale:
             change = self.changes[order[-1]]
             result *= products[-1, -1] / np.vdot(change, self.base(change))
-        against = (
-            products.diagonal() * along
-            - (changes @ result.ravel().astype(steps.dtype, copy=False))[order]
-        )
-        weights[order] = dtrtrs(products, against, trans=1)[0]
+        rest = products.diagonal() * first - along(changes, result)
+        weights[order] = dtrtrs(products, rest, trans=1)[0]
         result += (weights @ steps).reshape(gradient.shape)
         return result
 
