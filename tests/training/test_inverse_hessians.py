@@ -13,6 +13,7 @@ from luce.training.inverse_hessians import (
     kronecker,
     kronecker_of_few_rows,
     whole,
+    whole_of_two_classes,
 )
 from luce.training.moments import first_moments
 from luce.training.objective import shared_rows
@@ -58,6 +59,19 @@ def test_the_whole_inverse_hessian_is_exact(make, parameters, weighted, fit_inte
         step = whole(at(objective, parameters, over_rows))(gradient)
     undone = hessian_at(objective, parameters) @ step.ravel()
     np.testing.assert_allclose(undone.reshape(gradient.shape), gradient, atol=1e-8)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_that_of_two_classes_is_the_same(make, weighted, fit_intercept):
+    objective = make(weighted=weighted, fit_intercept=fit_intercept, k=2)
+    parameters = 0.3 * some_gradient(objective, 5)
+    gradient = some_gradient(objective)
+    with shared_rows() as over_rows:
+        point = at(objective, parameters, over_rows)
+        np.testing.assert_allclose(
+            whole_of_two_classes(point)(gradient), whole(point)(gradient), rtol=1e-9
+        )
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])

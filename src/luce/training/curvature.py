@@ -12,6 +12,7 @@ from luce.training.inverse_hessians import (
     kronecker,
     kronecker_of_few_rows,
     whole,
+    whole_of_two_classes,
 )
 from luce.training.memory import Curvature
 from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
@@ -39,7 +40,8 @@ class Curvatures:
         numbers, rows = k * width, len(self.sample)
         point = Point(parameters, damping, self.frequencies, self.sample, self.over_rows)
 
-        whole_price = np.inf if numbers > MOST_PARAMETERS else self._in_passes(n * numbers**2)
+        unknowns = width if k == 2 else numbers
+        whole_price = np.inf if unknowns > MOST_PARAMETERS else self._in_passes(n * unknowns**2)
         whole_price = max(whole_price, LEAST_BETWEEN_WHOLE)
 
         def lasting(price: float) -> float:
@@ -50,7 +52,8 @@ class Curvatures:
         if whole_price <= passes:
             everything = replace(self.objective, dtype=np.dtype(np.float64))
             point = replace(point, sample=Sample(everything, None, None))
-            return Curvature(whole(point), whole_price)
+            form = whole_of_two_classes if k == 2 else whole
+            return Curvature(form(point), whole_price, is_exact=True)
         if passes and numbers * width <= MOST_IN_BLOCKS:
             price = self._in_passes((2 * rows + 4 * width) * numbers * width)
             if price <= max(AFFORDABLE, passes):

@@ -129,6 +129,34 @@ def whole(point: Point) -> Product:
     return product
 
 
+def whole_of_two_classes(point: Point) -> Product:
+    """`whole` for two classes, whose gradients are opposite: d^2 numbers.
+
+    Along opposite coefficients the Hessian is ``2 p (1 - p) x x' + l2``.
+    """
+    objective = point.sample.objective
+    width = objective.shape[1]
+
+    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
+        rows = point.with_ones(features)
+        rows *= np.sqrt(2 * p[:, 0] * p[:, 1] * weights)[:, None]
+        total += (rows.T @ rows).ravel()
+
+    hessian = point.total(width**2, add).reshape(width, width)
+    hessian[np.diag_indices(width - 1)] += objective.l2
+    if not objective.fit_intercept:
+        hessian[-1, -1] = 1.0
+    scale = _unit_diagonal(hessian)
+    root = _cholesky(hessian)
+
+    def product(gradient: Vector) -> Vector:
+        opposite = (gradient[0] - gradient[1]) / 2 * scale
+        step = cho_solve((root, True), opposite, check_finite=False) * scale
+        return np.stack([step, -step])
+
+    return product
+
+
 def class_blocks(point: Point) -> Product:
     """The inverse of the Hessian's blocks on the diagonal, one a class: k d^2 numbers."""
     objective = point.sample.objective

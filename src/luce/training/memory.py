@@ -25,11 +25,14 @@ class Curvature(NamedTuple):
         Passes after which another one is worth its price.
     to_scale : bool
         Whether its scale is right; otherwise the last step and change set it.
+    is_exact : bool
+        Whether it knows more than earlier steps and changes do.
     """
 
     inverse_hessian: Product
     lasting: float
     to_scale: bool = True
+    is_exact: bool = False
 
 
 CurvatureAt: TypeAlias = Callable[[Vector, float, float], Curvature]
@@ -73,7 +76,7 @@ class Memory:
         self.too_long += passes > 1
 
     def rest_on(self, curvature: CurvatureAt, point: Vector, price: float | None = None) -> None:
-        """Renew the base; what the pairs say stays.
+        """Renew the base; what the pairs say stays, unless the base is exact.
 
         Where steps have turned out too long the curvature is damped more, otherwise less.
         """
@@ -82,9 +85,12 @@ class Memory:
             change = MORE_DAMPING if damps else LESS_DAMPING
             self.damping = min(change * self.damping, 1.0)
         price = self.passes if price is None else price
-        self.base, lasting, self.to_scale = curvature(point, price, self.damping)
+        new = curvature(point, price, self.damping)
+        self.base, self.to_scale = new.inverse_hessian, new.to_scale
+        if new.is_exact:
+            self.order.clear()
         self.passes_of_base, self.searches_on_base, self.too_long = self.passes, 0, 0
-        self.due = self.passes + lasting
+        self.due = self.passes + new.lasting
 
     def remember(self, step: Vector, change: Vector) -> None:
         """Take up a step and the gradient's change along it, if that shows any curvature."""
