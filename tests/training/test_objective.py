@@ -10,6 +10,7 @@ from mpmath import mp, mpf
 from luce.training.moments import centre_of, first_moments
 from luce.training.objective import blocks_of_rows, shared_rows
 from luce.training.recentring import recentred
+from luce.training.sample import Sample
 
 
 def exact_value(objective, parameters):
@@ -61,10 +62,10 @@ def test_moments(make, weighted):
         moments = first_moments(objective)
         uncentred = replace(objective, centre=None)
         np.testing.assert_allclose(
-            centre_of(uncentred, over_rows),
+            centre_of(Sample(uncentred, None, None), over_rows),
             np.average(objective.features, axis=0, weights=weights),
         )
-        assert centre_of(objective, over_rows) is None
+        assert centre_of(Sample(objective, None, None), over_rows) is None
         mean = np.average(objective.features - objective.centre, axis=0, weights=weights)
         np.testing.assert_allclose(moments.mean, mean)
         np.testing.assert_allclose(moments.class_frequencies.sum(), 1)

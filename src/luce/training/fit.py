@@ -12,6 +12,7 @@ from luce.errors import DataError
 from luce.training.moments import centre_of, first_moments, least_variance
 from luce.training.objective import SoftmaxRegression, Vector, shared_rows
 from luce.training.record import History, Progress, Record, finished
+from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
 from luce.training.solver import Stopped
 from luce.training.stages import solve
@@ -19,6 +20,7 @@ from luce.training.stages import solve
 if TYPE_CHECKING:
     from luce.scorers.linear import Array, Features
 
+ROWS_FOR_MEANS = 10_000
 UNPENALISED = 1e-9  # penalty in curvatures of the loss that is too weak to be seen
 
 
@@ -170,10 +172,11 @@ def fit_softmax_regression(
     )
     record = Record(max_seconds, on_pass)
     with shared_rows() as over_rows:
+        some = sample_of(objective, ROWS_FOR_MEANS)
         if not penalised:
-            objective = replace(objective, l2=UNPENALISED * least_variance(objective, over_rows))
+            objective = replace(objective, l2=UNPENALISED * least_variance(some, over_rows))
         if fit_intercept and isinstance(features, np.ndarray):
-            objective = replace(objective, centre=centre_of(objective, over_rows))
+            objective = replace(objective, centre=centre_of(some, over_rows))
         moments = first_moments(replace(objective, dtype=np.dtype(np.float64)))
         if start is None:
             parameters = np.zeros(objective.shape)

@@ -6,6 +6,7 @@ from functools import reduce
 import numpy as np
 
 from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
+from luce.training.sample import Sample
 
 LARGE_MEAN = 4  # spreads: the features then lose two bits
 
@@ -32,35 +33,35 @@ class Moments:
         return mean
 
 
-def centre_of(objective: SoftmaxRegression, over_rows: SumOverRows) -> Vector | None:
-    """What to subtract from dense features: their weighted mean, (d,), where it is large.
+def centre_of(sample: Sample, over_rows: SumOverRows) -> Vector | None:
+    """What to subtract from dense features: about their weighted mean, (d,), where it is large.
 
     None where no mean exceeds some spreads of its feature: then the intercept can take it up
-    without a loss of digits, and features are used where they lie. Rounded to the features'
-    dtype. One pass.
+    without a loss of digits, and features are used where they lie. Rounded to the features' dtype.
     """
-    mean, square = _mean_and_square(objective, over_rows)
+    mean, square = _mean_and_square(sample, over_rows)
     with np.errstate(over="ignore", invalid="ignore"):
         is_small = mean**2 <= LARGE_MEAN**2 * (square - mean**2)
-    return None if is_small.all() else mean.astype(objective.dtype).astype(np.float64)
+    return None if is_small.all() else mean.astype(sample.objective.dtype).astype(np.float64)
 
 
-def least_variance(objective: SoftmaxRegression, over_rows: SumOverRows) -> float:
-    """The smallest variance of a feature that is not constant, 1 if there is none: one pass.
+def least_variance(sample: Sample, over_rows: SumOverRows) -> float:
+    """The smallest variance of a feature that is not constant, 1 if there is none.
 
     Of sparse features the smallest mean square.
     """
-    mean, square = _mean_and_square(objective, over_rows)
+    objective = sample.objective
+    mean, square = _mean_and_square(sample, over_rows)
     variance = square
     if objective.fit_intercept and isinstance(objective.features, np.ndarray):
         variance = square - mean**2
     moving = variance[variance > np.sqrt(np.finfo(objective.dtype).eps) * square]
-    return float(moving.min(initial=np.inf)) if len(moving) else 1.0
+    return float(moving.min()) if len(moving) else 1.0
 
 
-def _mean_and_square(objective: SoftmaxRegression, over_rows: SumOverRows) -> Vector:
+def _mean_and_square(sample: Sample, over_rows: SumOverRows) -> Vector:
     def sums(block: Rows) -> Vector:
-        rows, weights = objective.block(block), objective.row_weights(block)
+        rows, weights = sample.take(block)
         squares = rows * rows if isinstance(rows, np.ndarray) else rows.multiply(rows)
         return np.stack([weights @ rows, weights @ squares])
 
@@ -68,7 +69,7 @@ def _mean_and_square(objective: SoftmaxRegression, over_rows: SumOverRows) -> Ve
         with np.errstate(over="ignore"):
             return reduce(np.add, map(sums, lane))
 
-    return over_rows(share, objective.blocks()) / objective.rows
+    return over_rows(share, sample.blocks()) / sample.objective.rows
 
 
 def first_moments(objective: SoftmaxRegression) -> Moments:
