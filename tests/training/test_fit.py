@@ -129,6 +129,17 @@ def test_many_rows_start_from_a_sample_and_warm_starts_from_what_is_given():
     assert (cold.stopped, warm.stopped, warm.passes) == ("certified", "certified", 1)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e30, 1e-30])
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+def test_float64_features_are_fitted_as_such_though_a_copy_may_come_first(scale, shift):
+    features, labels = problem(14, n=60_000, d=10, noise=10.0)
+    features = (features + shift) * scale
+    C = 1 / scale**2
+    fit = fit_softmax_regression(features, labels, classes=4, C=C, tol=1e-9)
+    assert fit.stopped == "certified"
+    assert objective(fit, features, labels, C) == pytest.approx(fit.objective, rel=1e-9)
+
+
 def test_progress_gives_the_fit_so_far():
     features, labels = problem(6)
     features += 100.0  # far from their centre

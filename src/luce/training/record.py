@@ -27,7 +27,7 @@ class Progress:
     value : float
         The least value of the objective so far.
     gap : float
-        Certified bound on its relative gap.
+        Certified bound on its relative gap; while products are in float32, up to their rounding.
     seconds : float
         Since the fit began.
     fitted : callable

@@ -76,7 +76,7 @@ def lbfgs(
     enough: float,
     rounding: float,
     stalled: int,
-    resort: bool,
+    is_last: bool,
     memory: Memory,
     max_iter: int,
     on_pass: Callable[[Vector, float, float], None],
@@ -99,13 +99,14 @@ def lbfgs(
     smallest : float
         Positive; bounds below it count as zero.
     enough : float
-        Least fall of the objective that a step must promise.
+        Least fall of the objective that a step must promise; may be negative.
     rounding : float
         Relative rounding of the objective's values: smaller falls are no progress.
     stalled : int
-        So many passes without progress are the end,
-    resort : bool
-        unless the best curvature, at any price, has still to be tried.
+        So many passes without progress are the end.
+    is_last : bool
+        Then the best curvature at any price is tried before giving up. Otherwise somebody goes on
+        from here in better arithmetic, and steps that promise less than rounding are not taken.
     memory : Memory
         What is known of the curvature, perhaps from another run; it is added to.
     max_iter : int
@@ -139,7 +140,7 @@ def lbfgs(
         return evaluation
 
     def descend() -> Stopped:
-        nonlocal resort
+        resort = is_last
         point, here = start, evaluate(start)
         if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
             raise DataError("the features are so large that the scores overflow: scale them down.")
@@ -162,7 +163,8 @@ def lbfgs(
             if memory.passes >= memory.due:
                 memory.rest_on(curvature, point)
             direction = -memory.inverse_hessian_product(here.gradient)
-            if -float(np.vdot(direction, here.gradient)) / 2 < enough:
+            promised = -float(np.vdot(direction, here.gradient)) / 2
+            if promised < enough or (not is_last and promised < rounding / 8 * abs(here.value)):
                 return "precision"
             before = passes
             found = search(

@@ -20,6 +20,8 @@ from luce.training.solver import Evaluation, Interruption, Solution, lbfgs
 MOST_PAIRS, LEAST_PAIRS = 30, 6
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
 BYTES_OF_PAIRS = 1 << 25
+LEAST_COPIED, MOST_COPIED = 1 << 19, 10**7  # numbers of features, in float32: 40 MB
+WIDE = 1e9  # range of the features in a float32 copy
 ROWS_OF_A_SAMPLED_ONE = 10
 ROWS_PER_PARAMETER = 3  # in a sample that is worth fitting first
 MOST_PASSES_OVER_SAMPLE = 200
@@ -56,11 +58,12 @@ def solve(
     if is_cold:
         solution = head_start(objective, moments, over_rows, solution, record, memory)
     curvature = Curvatures(objective, moments.class_frequencies, over_rows)
-    dtypes = [exact] if objective.dtype == exact or max_iter == 1 else [objective.dtype, exact]
-    for dtype in dtypes:
+    last = replace(objective, dtype=exact)
+    first = objective if objective.dtype != exact else in_single(objective)
+    for problem in [last] if first is None or max_iter == 1 else [first, last]:
+        dtype = problem.dtype
         if solution.stopped in STOPPED_FROM_OUTSIDE and dtype != exact:
             continue
-        problem = replace(objective, dtype=dtype)
 
         def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
             # What is common to all classes changes no probability: rounding must not feed it.
@@ -88,7 +91,7 @@ def solve(
             enough=-np.inf,
             rounding=float(np.finfo(dtype).eps),
             stalled=STALLED if dtype == exact else STALLED_BEFORE_EXACT,
-            resort=dtype == exact,
+            is_last=dtype == exact,
             memory=memory,
             max_iter=1 if earlier.stopped in STOPPED_FROM_OUTSIDE else left,
             on_pass=report,
@@ -96,6 +99,25 @@ def solve(
         if earlier.stopped in STOPPED_FROM_OUTSIDE and solution.stopped != "certified":
             solution = replace(solution, stopped=earlier.stopped)
     return replace(solution, passes=len(record.rows))
+
+
+def in_single(objective: SoftmaxRegression) -> SoftmaxRegression | None:
+    """The objective over a float32 copy of float64 features, centred: read in half the time.
+
+    None where it would not be worth its memory, or features leave the range of float32.
+    """
+    features = objective.features
+    if not isinstance(features, np.ndarray) or not LEAST_COPIED <= features.size <= MOST_COPIED:
+        return None
+    copy = np.empty(features.shape, np.float32)
+    centre = 0.0 if objective.centre is None else objective.centre
+    with np.errstate(over="ignore"):
+        for block in objective.blocks():
+            np.subtract(features[block], centre, out=copy[block], casting="same_kind")
+    largest = np.abs(copy).max(axis=0)
+    if not ((largest == 0) | ((largest > 1 / WIDE) & (largest < WIDE))).all():
+        return None
+    return replace(objective, features=copy, centre=None, dtype=copy.dtype)
 
 
 def head_start(
@@ -130,7 +152,7 @@ def head_start(
         enough=0.1 * start.point.size / len(sample),
         rounding=float(np.finfo(objective.dtype).eps),
         stalled=STALLED_BEFORE_EXACT,
-        resort=False,
+        is_last=False,
         memory=memory,
         max_iter=MOST_PASSES_OVER_SAMPLE,
         on_pass=lambda point, value, gap: record.watch_time(),
