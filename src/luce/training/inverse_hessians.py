@@ -20,13 +20,12 @@ from luce import kernels
 from luce.errors import DataError
 from luce.scorers import linear
 from luce.training.memory import Product
-from luce.training.objective import MOST_LANES, Rows, SumOverRows, Vector
+from luce.training.objective import Rows, SumOverRows, Vector, lanes_for
 from luce.training.sample import Sample
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
-NUMBERS_IN_LANES = 1 << 21  # 16 MB
 FEATURES_TOGETHER = 1024
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 
@@ -68,8 +67,8 @@ class Point:
                     add(total, features, weights, p)
             return total
 
-        lanes = max(2, min(MOST_LANES, NUMBERS_IN_LANES // size))
-        total = self.over_rows(share, sample.blocks(), most_lanes=lanes) / sample.objective.rows
+        total = self.over_rows(share, sample.blocks(), most_lanes=lanes_for(size))
+        total /= sample.objective.rows
         if not np.isfinite(total).all():
             raise DataError(
                 "the features are so large that their squares overflow: scale them down."
@@ -237,7 +236,7 @@ def kronecker_of_few_rows(point: Point) -> Product:
     centre = np.zeros(sample.objective.shape[1] - 1)
     if sample.objective.fit_intercept:
         centre += (roots * roots) @ features
-    largest = float(np.abs(features).max()) or 1.0
+    largest = float(max(features.max(), -features.min())) or 1.0
     rows = np.empty((len(p), len(centre)), np.float32)
     for row, given, root in zip(rows, features, roots, strict=True):
         row[:] = (given - centre) * (root / largest)

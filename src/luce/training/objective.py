@@ -29,6 +29,7 @@ Rows: TypeAlias = slice
 BLOCK_ELEMENTS = 1 << 17  # of features and scores together: a block stays in a core's own cache
 LEAST_LANES, MOST_LANES = 4, 16
 ROWS_WORTH_SHARING = 256
+NUMBERS_IN_LANES = 1 << 21
 
 
 def blocks_of_rows(n: int, width: int) -> list[Rows]:
@@ -36,6 +37,11 @@ def blocks_of_rows(n: int, width: int) -> list[Rows]:
     rows = int(np.clip(BLOCK_ELEMENTS // max(width, 1), 64, 4096))
     blocks = max(-(-n // rows), min(LEAST_LANES, n // ROWS_WORTH_SHARING), 1)
     return [slice(n * i // blocks, n * (i + 1) // blocks) for i in range(blocks)]
+
+
+def lanes_for(size: int) -> int:
+    """Lanes for totals of so many numbers: all of them together take 16 MB, or one lane does."""
+    return max(1, min(MOST_LANES, NUMBERS_IN_LANES // size))
 
 
 Share: TypeAlias = Callable[[list[Rows]], Vector]

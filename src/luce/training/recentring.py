@@ -5,7 +5,9 @@ import numpy as np
 from luce import kernels
 from luce.scorers import linear
 from luce.training.moments import Moments
-from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
+from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector, lanes_for
+
+SMALLEST_SHARE = 1e-12  # of the largest mean, added so that rounding leaves no zero
 
 
 def recentred(
@@ -31,9 +33,12 @@ def recentred(
             total[k] += weighted.sum(axis=0)
         return total
 
-    total = over_rows(share, objective.blocks()) / objective.rows
-    mean = total[k]
-    hessian = np.diag(mean) - total[:k] + np.full((k, k), 1 / k)
+    total = over_rows(share, objective.blocks(), most_lanes=lanes_for((k + 1) * k))
+    total /= objective.rows
+    mean, hessian = total[k], -total[:k]
+    # A constant added to all intercepts changes nothing: give that direction some curvature.
+    hessian += 1 / k
+    hessian[np.diag_indices(k)] += mean + SMALLEST_SHARE * mean.max()
     moved = parameters.copy()
-    moved[:, -1] -= np.linalg.lstsq(hessian, mean - moments.class_frequencies, rcond=None)[0]
+    moved[:, -1] -= np.linalg.solve(hessian, mean - moments.class_frequencies)
     return moved

@@ -19,7 +19,7 @@ from luce.training.solver import Evaluation, Interruption, Solution, lbfgs
 
 MOST_PAIRS, LEAST_PAIRS = 30, 6
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
-BYTES_OF_PAIRS = 1 << 25
+BYTES_OF_PAIRS = 1 << 24
 LEAST_COPIED, MOST_COPIED = 1 << 19, 10**7  # numbers of features, in float32: 40 MB
 WIDE = 1e9  # range of the features in a float32 copy
 ROWS_OF_A_SAMPLED_ONE = 10
@@ -107,14 +107,16 @@ def in_single(objective: SoftmaxRegression) -> SoftmaxRegression | None:
     None where it would not be worth its memory, or features leave the range of float32.
     """
     features = objective.features
-    if not isinstance(features, np.ndarray) or not LEAST_COPIED <= features.size <= MOST_COPIED:
+    if not isinstance(features, np.ndarray) or features.shape[0] < features.shape[1]:
+        return None
+    if not LEAST_COPIED <= features.size <= MOST_COPIED:
         return None
     copy = np.empty(features.shape, np.float32)
     centre = 0.0 if objective.centre is None else objective.centre
     with np.errstate(over="ignore"):
         for block in objective.blocks():
             np.subtract(features[block], centre, out=copy[block], casting="same_kind")
-    largest = np.abs(copy).max(axis=0)
+    largest = np.maximum(copy.max(axis=0), -copy.min(axis=0))
     if not ((largest == 0) | ((largest > 1 / WIDE) & (largest < WIDE))).all():
         return None
     return replace(objective, features=copy, centre=None, dtype=copy.dtype)
