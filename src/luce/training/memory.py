@@ -85,6 +85,7 @@ class Memory:
             change = MORE_DAMPING if damps else LESS_DAMPING
             self.damping = min(change * self.damping, 1.0)
         price = self.passes if price is None else price
+        self.base = None  # its memory is wanted for the next one
         new = curvature(point, price, self.damping)
         self.base, self.to_scale = new.inverse_hessian, new.to_scale
         if new.is_exact:

@@ -29,7 +29,7 @@ Rows: TypeAlias = slice
 BLOCK_ELEMENTS = 1 << 17  # of features and scores together: a block stays in a core's own cache
 LEAST_LANES, MOST_LANES = 4, 16
 ROWS_WORTH_SHARING = 256
-NUMBERS_IN_LANES = 1 << 21
+NUMBERS_IN_LANES = 1 << 20
 
 
 def blocks_of_rows(n: int, width: int) -> list[Rows]:
