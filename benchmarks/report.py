@@ -110,7 +110,7 @@ def console() -> Console:
 def machine() -> dict[str, str]:
     """Machine, instruction set, versions, BLAS and caches."""
     facts = {
-        "machine": f"{_processor()}, {platform.platform()}",
+        "machine": f"{_processor()}, {platform.system()} {platform.machine()}",
         "instruction set": f"{kernels.isa()} of {', '.join(kernels.supported_isas())}",
         "CPUs": str(all_cpus()),
         "L2, L3 cache": ", ".join(f"{cache_bytes(level) / 1024:.0f} KiB" for level in (2, 3)),

@@ -138,7 +138,7 @@ def test_rows_held_out_have_no_part_in_the_fit_that_is_measured(table):
             "species",
             report=lambda e: found.append([]) if isinstance(e, Stage) else found[-1].append(e),
         )
-        return found
+        return [[(progress.value, progress.gap) for progress in stage] for stage in found]
 
     (measured, on_all), (measured_changed, on_all_changed) = stages(table), stages(changed)
     assert measured == measured_changed
