@@ -88,14 +88,11 @@ double linear_cross_entropy(const Input& features, const Input& labels, const Op
                             int threads) {
   const Call call{features, weights, coef, intercept, gradient, intercept_gradient, centre, threads};
   call.check();
-  if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) refuse("label_smoothing must be from 0 to 1");
   double loss = 0;
   call.with_types([&](auto arguments) {
-    using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
-    arguments.label_smoothing = label_smoothing;
-    if (labels.ndim() == 1) arguments.labels = row_vector<const std::int64_t>("labels", labels, call.n());
-    else arguments.targets = matrix_of<const Real>("targets", labels, call.n(), call.k());
+    take_labels(arguments, labels, label_smoothing, call.n(), call.k());
     if (features_gradient) {
+      using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
       arguments.features_gradient = output_of<Real>("features_gradient", *features_gradient, call.n(), call.d());
       require_apart(extent("features_gradient", *features_gradient), extent("features", features));
       require_apart(extent("features_gradient", *features_gradient), extent("gradient", gradient));
@@ -112,10 +109,7 @@ void linear_hessian_vector(const Input& features, const OptionalInput& weights, 
   const Call call{features, weights, coef, intercept, product, intercept_product, centre, threads};
   call.check();
   call.with_types([&](auto arguments) {
-    using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
-    arguments.direction = matrix_of<const Real>("direction", direction, call.k(), call.d());
-    if (direction_intercept)
-      arguments.direction_intercept = row_vector<const Real>("direction_intercept", *direction_intercept, call.k());
+    take_direction(arguments, direction, direction_intercept);
     call.run(arguments);
   });
 }

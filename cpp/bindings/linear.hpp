@@ -32,4 +32,22 @@ Matrix<T> output_of(const char* name, const Output& array, Index rows, Index col
   return matrix;
 }
 
+// What every row is held to, into arguments for `n` rows and `k` classes: class indices, or rows of targets.
+template <class Arguments>
+void take_labels(Arguments& arguments, const Input& labels, double label_smoothing, Index n, Index k) {
+  using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
+  if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) refuse("label_smoothing must be from 0 to 1");
+  arguments.label_smoothing = label_smoothing;
+  if (labels.ndim() == 1) arguments.labels = row_vector<const std::int64_t>("labels", labels, n);
+  else arguments.targets = matrix_of<const Real>("targets", labels, n, k);
+}
+
+// The direction of a Hessian's product, into arguments whose coef says its shape.
+template <class Arguments>
+void take_direction(Arguments& arguments, const Input& direction, const OptionalInput& intercept) {
+  using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
+  arguments.direction = matrix_of<const Real>("direction", direction, arguments.coef.rows, arguments.coef.columns);
+  if (intercept) arguments.direction_intercept = row_vector<const Real>("direction_intercept", *intercept, arguments.coef.rows);
+}
+
 }  // namespace luce::bindings

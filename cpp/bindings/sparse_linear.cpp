@@ -128,13 +128,9 @@ double sparse_linear_cross_entropy(const Input& values, const Input& indices, co
                                    int threads) {
   const SparseCall call{values, indices, starts, weights, coef, intercept, gradient, intercept_gradient, threads};
   call.check();
-  if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) refuse("label_smoothing must be from 0 to 1");
   double loss = 0;
   call.with_types([&](auto arguments) {
-    using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
-    arguments.label_smoothing = label_smoothing;
-    if (labels.ndim() == 1) arguments.labels = row_vector<const std::int64_t>("labels", labels, call.n());
-    else arguments.targets = matrix_of<const Real>("targets", labels, call.n(), call.k());
+    take_labels(arguments, labels, label_smoothing, call.n(), call.k());
     loss = call.run(arguments);
   });
   return loss;
@@ -147,10 +143,7 @@ void sparse_linear_hessian_vector(const Input& values, const Input& indices, con
   const SparseCall call{values, indices, starts, weights, coef, intercept, product, intercept_product, threads};
   call.check();
   call.with_types([&](auto arguments) {
-    using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
-    arguments.direction = matrix_of<const Real>("direction", direction, call.k(), call.d());
-    if (direction_intercept)
-      arguments.direction_intercept = row_vector<const Real>("direction_intercept", *direction_intercept, call.k());
+    take_direction(arguments, direction, direction_intercept);
     call.run(arguments);
   });
 }

@@ -91,8 +91,8 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
     max_iter : int, default=1000
         Most passes over the rows; a `ConvergenceWarning` tells if they did not suffice.
     max_seconds : float, optional
-        The fit stops after the pass in which these are over, and one more for the certificate,
-        with a `ConvergenceWarning`.
+        The fit stops after the pass in which these are over, with a `ConvergenceWarning`; in
+        float32 the certificate takes one more.
     warm_start : bool, default=False
         Start from the last fit's coefficients where the shapes allow it.
     n_jobs : int, optional

@@ -40,29 +40,29 @@ class Curvatures:
         numbers, rows = k * width, len(self.sample)
         point = Point(parameters, damping, self.frequencies, self.sample, self.over_rows)
 
+        dense = isinstance(self.objective.features, np.ndarray)
         unknowns = width if k == 2 else numbers
-        whole_price = np.inf if unknowns > MOST_PARAMETERS else self._in_passes(n * unknowns**2)
-        whole_price = max(whole_price, LEAST_BETWEEN_WHOLE)
+        whole_price = np.inf
+        if dense and unknowns <= MOST_PARAMETERS:
+            whole_price = max(self._in_passes(n * unknowns**2), LEAST_BETWEEN_WHOLE)
 
         def lasting(price: float) -> float:
             return min(max(LEAST_BETWEEN, passes / 4, price), whole_price)
 
-        if not isinstance(self.objective.features, np.ndarray):
-            return Curvature(diagonal(point), max(LEAST_BETWEEN, passes / 4), to_scale=False)
         if whole_price <= passes:
             everything = replace(self.objective, dtype=np.dtype(np.float64))
             point = replace(point, sample=Sample(everything, None, None))
             form = whole_of_two_classes if k == 2 else whole
             return Curvature(form(point), whole_price, is_exact=True)
-        if passes and numbers * width <= MOST_IN_BLOCKS:
+        if dense and passes and numbers * width <= MOST_IN_BLOCKS:
             price = self._in_passes((2 * rows + 4 * width) * numbers * width)
             if price <= max(AFFORDABLE, passes):
                 return Curvature(class_blocks(point), lasting(price))
-        if max(k, width) <= MOST_ROTATED and width <= n:
+        if dense and max(k, width) <= MOST_ROTATED and width <= n:
             rotating = 25 * (width**3 + k**3)
             price = self._in_passes(rows * (width**2 + 2 * numbers) + rotating)
             return Curvature(kronecker(point), lasting(price))
-        if max(k, n) <= MOST_ROTATED:
+        if dense and max(k, n) <= MOST_ROTATED:
             # a product with this one costs about two passes
             price = self._in_passes(n**2 * width + 10 * (n**3 + k**3)) / 3
             return Curvature(kronecker_of_few_rows(point), lasting(price))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from luce.scorers.linear import Array, Features
 
 ROWS_FOR_MEANS = 10_000
-UNPENALISED = 1e-9  # penalty in curvatures of the loss that is too weak to be seen
+UNPENALISED = 1e-9  # l2 in variances of a feature, too weak to be seen
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def fit_softmax_regression(
     classes : int
         k, at least 2; every class has rows of positive weight.
     C : float
-        Positive; larger means a weaker penalty. Infinity stands for none: the penalty is then
-        1e-9 times the mean curvature of the loss, and the fit stops where it finds classes that
-        can be separated.
+        Positive; larger means a weaker penalty. Infinity stands for none: l2 is then 1e-9 times the
+        least variance of a feature, which the certificate includes, and the fit stops where it
+        finds classes that can be separated.
     sample_weight : float64 array of shape (n,), optional
         Not negative.
     fit_intercept : bool
@@ -110,7 +110,8 @@ def fit_softmax_regression(
     max_iter : int
         Most passes over the rows.
     max_seconds : float
-        The fit stops after the pass in which these are over, and one more for the certificate.
+        The fit stops after the pass in which these are over; in float32 the certificate takes one
+        more.
     start : (coef, intercept), optional
         Where to start; by default at 0 and the log frequencies of the classes.
     on_pass : callable, optional

@@ -1,4 +1,4 @@
-"""Inverse Hessians of softmax regression, as products with a gradient: one exact, three nearly so.
+"""Inverse Hessians of softmax regression, as products with a gradient: exact ones, and cheaper.
 
 With features x, a last one of 1 for the intercept, and probabilities p, the Hessian of the loss is
 the mean over rows of ``(diag(p) - p p') kron x x'``; the penalty adds l2 for coef. Each form here
@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
-from luce import kernels
 from luce.errors import DataError
-from luce.scorers import linear
 from luce.training.memory import Product
 from luce.training.objective import Rows, SumOverRows, Vector, lanes_for
 from luce.training.sample import Sample
@@ -62,7 +60,7 @@ class Point:
             total = np.zeros(size)
             for block in lane:
                 features, weights = sample.take(block)
-                p = self.probabilities(features)
+                p = sample.objective.probabilities(features, self.parameters)
                 with np.errstate(over="ignore", invalid="ignore"):
                     add(total, features, weights, p)
             return total
@@ -74,12 +72,6 @@ class Point:
                 "the features are so large that their squares overflow: scale them down."
             )
         return total
-
-    def probabilities(self, features: "Features") -> NDArray[Any]:
-        """Probabilities of a block."""
-        scores = linear(features, self.parameters[:, :-1], self.parameters[:, -1])
-        kernels.softmax(scores, 1.0, scores)
-        return scores
 
     def spread_roots(self, weights: Vector, p: NDArray[Any]) -> NDArray[Any]:
         """Roots of each row's curvature over all classes, ``weight * (1 - p'p)``."""
@@ -229,7 +221,7 @@ def kronecker_of_few_rows(point: Point) -> Product:
     l2 = sample.objective.l2
     features, weights = sample.take(slice(0, len(sample)))
     assert isinstance(features, np.ndarray)
-    p = point.probabilities(features)
+    p = sample.objective.probabilities(features, point.parameters)
     weighted = p * weights[:, None]
     curvatures, classes = _classes(point, weighted.T @ p / len(p), weighted.mean(axis=0))
     roots: NDArray[Any] = point.spread_roots(weights / (len(p) * curvatures.sum()), p)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from luce import kernels
 from luce.kernels.sparse import csr_arrays
 from luce.kernels.threads import num_threads
+from luce.scorers import linear
 from luce.training.blas import single_threaded_blas
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def blocks_of_rows(n: int, width: int) -> list[Rows]:
 
 
 def lanes_for(size: int) -> int:
-    """Lanes for totals of so many numbers: all of them together take 16 MB, or one lane does."""
+    """Lanes for totals of so many numbers: all of them together take 8 MB, or one lane more."""
     return max(1, min(MOST_LANES, NUMBERS_IN_LANES // size))
 
 
@@ -146,6 +147,16 @@ class SoftmaxRegression:
         """Centred features of a block of rows, in `dtype`."""
         features = self.features[block].astype(self.dtype, copy=False)
         return features if self.centre is None else features - self.centre.astype(self.dtype)
+
+    def scores(self, features: "Features", parameters: Vector) -> NDArray[Any]:
+        """Scores of a block's features, in their dtype."""
+        return linear(features, parameters[:, :-1], parameters[:, -1])
+
+    def probabilities(self, features: "Features", parameters: Vector) -> NDArray[Any]:
+        """Probabilities of a block's features, in their dtype."""
+        scores = self.scores(features, parameters)
+        kernels.softmax(scores, 1.0, scores)
+        return scores
 
     def value_and_gradient(self, parameters: Vector) -> tuple[float, Vector]:
         """F and its gradient at `parameters`: one pass over the rows, never an (n, k) array."""

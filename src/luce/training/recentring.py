@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from luce import kernels
-from luce.scorers import linear
 from luce.training.moments import Moments
 from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector, lanes_for
 
@@ -25,11 +23,9 @@ def recentred(
     def share(lane: list[Rows]) -> Vector:
         total = np.zeros((k + 1, k))
         for block in lane:
-            features = objective.block(block)
-            scores = linear(features, parameters[:, :-1], parameters[:, -1])
-            kernels.softmax(scores, 1.0, scores)
-            weighted = scores * objective.row_weights(block)[:, None]
-            total[:k] += weighted.T @ scores
+            p = objective.probabilities(objective.block(block), parameters)
+            weighted = p * objective.row_weights(block)[:, None]
+            total[:k] += weighted.T @ p
             total[k] += weighted.sum(axis=0)
         return total
 

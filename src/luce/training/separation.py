@@ -1,10 +1,13 @@
 """Classes that a linear rule tells apart without an error: they have no finite optimum."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from luce.scorers import linear
 from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
+
+ROUNDING = 1e-9  # of the greatest score: margins below it prove nothing
 
 
 def separable_classes(
@@ -19,26 +22,31 @@ def separable_classes(
     likelihood estimates in logistic regression models, Biometrika 71, 1984.)
     """
     k = objective.classes
+    objective = replace(objective, dtype=np.dtype(np.float64))
     parameters = parameters - parameters.mean(axis=0)
 
     def share(lane: list[Rows]) -> Vector:
-        # the least of a class on its own rows, minus the greatest on others, and the least margin
-        extremes = np.full((1, 2 * k + 1), np.inf)
+        # the least of a class on its own rows, minus the greatest on others; the least margin, and
+        # minus the greatest score of all
+        extremes = np.full((1, 2 * k + 2), np.inf)
         for block in lane:
             features, labels = objective.block(block), objective.labels[block]
-            scores = linear(features, parameters[:, :-1], parameters[:, -1])
+            scores = objective.scores(features, parameters)
             weighed = objective.row_weights(block) > 0
             scores, labels = scores[weighed], labels[weighed]
+            if not len(labels):
+                continue
             own = scores[np.arange(len(labels)), labels]
+            extremes[0, -1] = min(extremes[0, -1], -np.abs(scores).max())
             np.minimum.at(extremes[0, :k], labels, own)
             scores[np.arange(len(labels)), labels] = -np.inf
             others = scores.max(axis=1)
-            if len(labels):
-                extremes[0, k:-1] = np.minimum(extremes[0, k:-1], -scores.max(axis=0))
-                extremes[0, -1] = min(extremes[0, -1], (own - others).min())
+            extremes[0, k:-2] = np.minimum(extremes[0, k:-2], -scores.max(axis=0))
+            extremes[0, -2] = min(extremes[0, -2], (own - others).min())
         return extremes
 
     extremes = over_rows(share, objective.blocks(), np.minimum)[0]
-    if extremes[-1] > 0:
+    rounding = -ROUNDING * extremes[-1]
+    if extremes[-2] > rounding:
         return np.arange(k)
-    return np.flatnonzero(extremes[:k] + extremes[k:-1] > 0)
+    return np.flatnonzero(extremes[:k] + extremes[k:-2] > rounding)

@@ -119,8 +119,9 @@ def lbfgs(
     -----
     D. C. Liu and J. Nocedal, On the limited memory BFGS method for large scale optimization,
     Math. Programming 45 (1989). Every evaluation bounds the minimum from below; the best bound
-    is kept. The line search looks at slopes only: those of a convex objective say all that values
-    say, and are still exact where values differ by less than their rounding.
+    is kept. The line search goes by slopes: those of a convex objective say all that values say,
+    and are still exact where values differ by less than their rounding. Values only keep it from
+    ending further up.
     """
     passes, lower = 0, -np.inf
     best_point, best_value = start, np.inf

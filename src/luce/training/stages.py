@@ -15,7 +15,7 @@ from luce.training.recentring import recentred
 from luce.training.record import Record
 from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
-from luce.training.solver import Evaluation, Interruption, Solution, lbfgs
+from luce.training.solver import Evaluation, Interruption, Solution, Stopped, lbfgs
 
 MOST_PAIRS, LEAST_PAIRS = 30, 6
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
@@ -54,15 +54,15 @@ def solve(
     bytes_of_pair = 2 * parameters.size * kept.itemsize
     pairs = int(np.clip(BYTES_OF_PAIRS // bytes_of_pair, LEAST_PAIRS, MOST_PAIRS))
     memory = Memory(parameters.shape, pairs, kept)
-    solution = Solution(parameters, np.inf, np.inf, 0, "precision")
+    point, outside = parameters, None
     if is_cold:
-        solution = head_start(objective, moments, over_rows, solution, record, memory)
+        point, outside = head_start(objective, moments, over_rows, parameters, record, memory)
     curvature = Curvatures(objective, moments.class_frequencies, over_rows)
     last = replace(objective, dtype=exact)
     first = objective if objective.dtype != exact else in_single(objective)
     for problem in [last] if first is None or max_iter == 1 else [first, last]:
         dtype = problem.dtype
-        if solution.stopped in STOPPED_FROM_OUTSIDE and dtype != exact:
+        if outside is not None and dtype != exact:
             continue
 
         def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
@@ -80,10 +80,9 @@ def solve(
                 raise Interruption("separable")
 
         left = max_iter - len(record.rows) - (dtype != exact)  # the certificate takes one
-        earlier = solution
         solution = lbfgs(
             evaluate,
-            earlier.point,
+            point,
             curvature=curvature,
             recentre=partial(recentred, problem, moments, over_rows=over_rows),
             tol=tol,
@@ -93,12 +92,17 @@ def solve(
             stalled=STALLED if dtype == exact else STALLED_BEFORE_EXACT,
             is_last=dtype == exact,
             memory=memory,
-            max_iter=1 if earlier.stopped in STOPPED_FROM_OUTSIDE else left,
+            max_iter=left if outside is None else 1,
             on_pass=report,
         )
-        if earlier.stopped in STOPPED_FROM_OUTSIDE and solution.stopped != "certified":
-            solution = replace(solution, stopped=earlier.stopped)
-    return replace(solution, passes=len(record.rows))
+        point, outside = solution.point, outside or from_outside(solution)
+    stopped = solution.stopped if solution.stopped == "certified" else outside or solution.stopped
+    return replace(solution, passes=len(record.rows), stopped=stopped)
+
+
+def from_outside(solution: Solution) -> Stopped | None:
+    """Why a run of the solver was stopped, if not by itself."""
+    return solution.stopped if solution.stopped in STOPPED_FROM_OUTSIDE else None
 
 
 def in_single(objective: SoftmaxRegression) -> SoftmaxRegression | None:
@@ -126,18 +130,20 @@ def head_start(
     objective: SoftmaxRegression,
     moments: Moments,
     over_rows: SumOverRows,
-    start: Solution,
+    start: Vector,
     record: Record,
     memory: Memory,
-) -> Solution:
-    """Where the optimum of a sample of the rows is, if they are enough to say something of it.
+) -> tuple[Vector, Stopped | None]:
+    """Where the optimum of a sample of the rows is, and why its search was stopped, if it was.
+
+    That is the start itself where the sample would be too small to say something of the optimum.
 
     A sample of m rows misses the objective's minimum by about (number of parameters) / (2 m):
     steps that promise much less are not worth taking on it.
     """
     sample = sample_of(objective, objective.rows // ROWS_OF_A_SAMPLED_ONE)
-    if len(sample) < ROWS_PER_PARAMETER * start.point.size or sample.rows is None:
-        return start
+    if len(sample) < ROWS_PER_PARAMETER * start.size or sample.rows is None:
+        return start, None
     smaller = sample.taken()
 
     def evaluate(parameters: Vector) -> Evaluation:
@@ -146,12 +152,12 @@ def head_start(
 
     solution = lbfgs(
         evaluate,
-        start.point - start.point.mean(axis=0),
+        start - start.mean(axis=0),
         curvature=Curvatures(smaller, moments.class_frequencies, over_rows),
         recentre=lambda parameters: parameters,
         tol=0.0,
         smallest=1.0,
-        enough=0.1 * start.point.size / len(sample),
+        enough=0.1 * start.size / len(sample),
         rounding=float(np.finfo(objective.dtype).eps),
         stalled=STALLED_BEFORE_EXACT,
         is_last=False,
@@ -160,4 +166,4 @@ def head_start(
         on_pass=lambda point, value, gap: record.watch_time(),
     )
     memory.start_over(solution.passes / ROWS_OF_A_SAMPLED_ONE)
-    return solution
+    return solution.point, from_outside(solution)
