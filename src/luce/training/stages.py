@@ -20,7 +20,7 @@ from luce.training.solver import Evaluation, Interruption, Solution, Stopped, lb
 MOST_PAIRS, LEAST_PAIRS = 30, 6
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
 BYTES_OF_PAIRS = 1 << 24
-LEAST_COPIED, MOST_COPIED = 1 << 19, 10**7  # numbers of features, in float32: 40 MB
+LEAST_COPIED, MOST_COPIED = 1 << 19, 1 << 23  # numbers of features, in float32: 32 MB
 WIDE = 1e9  # range of the features in a float32 copy
 ROWS_OF_A_SAMPLED_ONE = 10
 ROWS_PER_PARAMETER = 3  # in a sample that is worth fitting first
