@@ -46,6 +46,9 @@ class Curvatures:
         if dense and unknowns <= MOST_PARAMETERS:
             whole_price = max(self._in_passes(n * unknowns**2), LEAST_BETWEEN_WHOLE)
 
+        # Probabilities are all the same at the start, where a Kronecker product is exact.
+        to_scale = not passes
+
         def lasting(price: float) -> float:
             return min(max(LEAST_BETWEEN, passes / 4, price), whole_price)
 
@@ -61,11 +64,11 @@ class Curvatures:
         if dense and max(k, width) <= MOST_ROTATED and width <= n:
             rotating = 25 * (width**3 + k**3)
             price = self._in_passes(rows * (width**2 + 2 * numbers) + rotating)
-            return Curvature(kronecker(point), lasting(price))
+            return Curvature(kronecker(point), lasting(price), to_scale)
         if dense and max(k, n) <= MOST_ROTATED:
             # a product with this one costs about two passes
             price = self._in_passes(n**2 * width + 10 * (n**3 + k**3)) / 3
-            return Curvature(kronecker_of_few_rows(point), lasting(price))
+            return Curvature(kronecker_of_few_rows(point), lasting(price), to_scale)
         return Curvature(diagonal(point), lasting(2 * rows / n), to_scale=False)
 
     @cached_property
