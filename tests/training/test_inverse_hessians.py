@@ -17,6 +17,7 @@ from luce.training.inverse_hessians import (
 )
 from luce.training.moments import first_moments
 from luce.training.objective import shared_rows
+from luce.training.recentring import recentred
 from luce.training.sample import Sample, sample_of
 
 
@@ -172,3 +173,19 @@ def test_a_sample_has_its_share_of_every_class_and_stands_for_all(make):
         some = class_blocks(at(objective, parameters, over_rows, sample=sample))(gradient)
         everything = class_blocks(at(objective, parameters, over_rows))(gradient)
     np.testing.assert_allclose(some[:3], everything[:3], rtol=0.2, atol=0.3)
+
+
+def test_recentred_intercept_meets_the_class_frequencies(make, parameters):
+    objective = make(n=40)
+
+    def gradient(parameters):
+        return objective.value_and_gradient(parameters)[1]
+
+    parameters[:, :-1] *= 0.1
+    moved = parameters
+    with shared_rows() as over_rows:
+        for _ in range(4):
+            moved = recentred(at(objective, moved, over_rows), gradient(moved))
+    assert np.abs(gradient(moved)[:, -1]).max() < 1e-9
+    assert np.abs(gradient(parameters)[:, -1]).max() > 1e-3
+    np.testing.assert_array_equal(moved[:, :-1], parameters[:, :-1])

@@ -9,7 +9,6 @@ from mpmath import mp, mpf
 
 from luce.training.moments import centre_of, first_moments
 from luce.training.objective import blocks_of_rows, shared_rows
-from luce.training.recentring import recentred
 from luce.training.sample import Sample
 
 
@@ -81,19 +80,3 @@ def test_lanes_depend_on_the_shape_alone():
     with shared_rows() as over_rows:
         seen = over_rows(lambda lane: np.array([sum(b.stop - b.start for b in lane), 1.0]), blocks)
     np.testing.assert_array_equal(seen, [100_000, 16])
-
-
-def test_recentred_intercept_meets_the_class_frequencies(make, parameters):
-    objective = make(n=40)
-    with shared_rows() as over_rows:
-        moments = first_moments(objective)
-
-        def miss(parameters):
-            return np.abs(objective.value_and_gradient(parameters)[1][:, -1]).max()
-
-        parameters[:, :-1] *= 0.1
-        moved = parameters
-        for _ in range(4):
-            moved = recentred(objective, moments, moved, over_rows)
-        assert miss(moved) < 1e-9 < 1e-3 < miss(parameters)
-        np.testing.assert_array_equal(moved[:, :-1], parameters[:, :-1])

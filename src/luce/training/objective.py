@@ -30,7 +30,7 @@ Rows: TypeAlias = slice
 BLOCK_ELEMENTS = 1 << 17  # of features and scores together: a block stays in a core's own cache
 LEAST_LANES, MOST_LANES = 4, 16
 ROWS_WORTH_SHARING = 256
-NUMBERS_IN_LANES = 1 << 20
+NUMBERS_IN_LANES = 1 << 21
 
 
 def blocks_of_rows(n: int, width: int) -> list[Rows]:
@@ -41,7 +41,7 @@ def blocks_of_rows(n: int, width: int) -> list[Rows]:
 
 
 def lanes_for(size: int) -> int:
-    """Lanes for totals of so many numbers: all of them together take 8 MB, or one lane more."""
+    """Lanes for totals of so many numbers: all of them together take 16 MB, or one lane more."""
     return max(1, min(MOST_LANES, NUMBERS_IN_LANES // size))
 
 

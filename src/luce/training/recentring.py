@@ -1,40 +1,40 @@
 """An intercept with which the mean probabilities are the class frequencies."""
 
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
-from luce.training.moments import Moments
-from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector, lanes_for
+import numpy as np
+from numpy.typing import NDArray
+
+from luce.training.inverse_hessians import Point
+from luce.training.objective import Vector
+
+if TYPE_CHECKING:
+    from luce.scorers.linear import Features
 
 SMALLEST_SHARE = 1e-12  # of the largest mean, added so that rounding leaves no zero
 
 
-def recentred(
-    objective: SoftmaxRegression, moments: Moments, parameters: Vector, over_rows: SumOverRows
-) -> Vector:
+def recentred(point: Point, gradient: Vector) -> Vector:
     """The same coef with an intercept one Newton step nearer to the best for it.
 
-    At that best the mean probabilities are the class frequencies, which a dual point needs. The
-    Hessian in the intercept is ``mean of diag(p) - p p'``, k x k.
+    At that best the mean probabilities are the class frequencies, which a dual point needs; they
+    miss them by the intercept's `gradient`. The Hessian in the intercept is the k x k mean of
+    ``diag(p) - p p'``; from fewer rows than all it brings the certificate later.
     """
-    if not objective.fit_intercept:
-        return parameters
-    k = objective.classes
+    if not point.sample.objective.fit_intercept:
+        return point.parameters
+    k = point.sample.objective.classes
 
-    def share(lane: list[Rows]) -> Vector:
-        total = np.zeros((k + 1, k))
-        for block in lane:
-            p = objective.probabilities(objective.block(block), parameters)
-            weighted = p * objective.row_weights(block)[:, None]
-            total[:k] += weighted.T @ p
-            total[k] += weighted.sum(axis=0)
-        return total
+    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
+        weighted = p * weights[:, None]
+        total[: k * k] += (weighted.T @ p).ravel()
+        total[k * k :] += weighted.sum(axis=0)
 
-    total = over_rows(share, objective.blocks(), most_lanes=lanes_for((k + 1) * k))
-    total /= objective.rows
-    mean, hessian = total[k], -total[:k]
+    total = point.total(k * k + k, add)
+    mean, hessian = total[k * k :], -total[: k * k].reshape(k, k)
     # A constant added to all intercepts changes nothing: give that direction some curvature.
     hessian += 1 / k
     hessian[np.diag_indices(k)] += mean + SMALLEST_SHARE * mean.max()
-    moved = parameters.copy()
-    moved[:, -1] -= np.linalg.solve(hessian, mean - moments.class_frequencies)
+    moved = point.parameters.copy()
+    moved[:, -1] -= np.linalg.solve(hessian, gradient[:, -1])
     return moved

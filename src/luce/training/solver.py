@@ -70,7 +70,7 @@ def lbfgs(
     start: Vector,
     *,
     curvature: CurvatureAt,
-    recentre: Callable[[Vector], Vector],
+    recentre: Callable[[Vector, Vector], Vector],
     tol: float,
     smallest: float,
     enough: float,
@@ -92,8 +92,8 @@ def lbfgs(
         (point, passes that it may cost, damping) -> Curvature there, on which the steps rest. It
         is asked for at the start, and anew when the last one has lasted long enough.
     recentre : callable
-        point -> a point nearby where the gap is about the attainable one. It is asked for where
-        that would be enough to stop.
+        (point, gradient there) -> a point nearby where the gap is about the attainable one. It is
+        asked for where that would be enough to stop.
     tol : float
         Largest accepted (value - lower bound) / max(|lower bound|, smallest).
     smallest : float
@@ -159,7 +159,7 @@ def lbfgs(
                 memory.rest_on(curvature, point, price=np.inf)
             if here.attainable < min(hoped, tol * abs(here.value)) / 2:
                 hoped = here.attainable
-                evaluate(recentre(point))
+                evaluate(recentre(point, here.gradient))
                 continue
             if memory.passes >= memory.due:
                 memory.rest_on(curvature, point)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from luce.training.curvature import Curvatures
 from luce.training.memory import Memory
 from luce.training.moments import Moments
 from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
-from luce.training.recentring import recentred
 from luce.training.record import Record
 from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
@@ -84,7 +82,7 @@ def solve(
             evaluate,
             point,
             curvature=curvature,
-            recentre=partial(recentred, problem, moments, over_rows=over_rows),
+            recentre=curvature.recentred,
             tol=tol,
             smallest=np.finfo(np.float64).eps * math.log(objective.classes),
             enough=-np.inf,
@@ -154,7 +152,7 @@ def head_start(
         evaluate,
         start - start.mean(axis=0),
         curvature=Curvatures(smaller, moments.class_frequencies, over_rows),
-        recentre=lambda parameters: parameters,
+        recentre=lambda parameters, gradient: parameters,
         tol=0.0,
         smallest=1.0,
         enough=0.1 * start.size / len(sample),
