@@ -100,7 +100,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 
 def test_intervals_of_bundled_rows_hold_the_truth(monkeypatch):
-    monkeypatch.setattr("luce.calibration.evaluation._MAX_UNITS", 100)
+    monkeypatch.setattr("luce.calibration.units.MOST", 100)
     share = covered(400, independent)
     margin = 3 * np.sqrt(0.95 * 0.05 / 400) + 0.015
     assert np.all(abs(share[:3] - 0.95) < margin)
@@ -121,7 +121,7 @@ def test_groups_beyond_the_limit_are_bundled_whole(monkeypatch):
     groups = groups + 60 * np.repeat(np.arange(20), 360)
     widths = []
     for limit in (10_000, 300):
-        monkeypatch.setattr("luce.calibration.evaluation._MAX_UNITS", limit)
+        monkeypatch.setattr("luce.calibration.units.MOST", limit)
         evaluation = calibration.evaluate(log_probabilities, labels, groups=groups)
         widths.append(np.diff(as_numbers(evaluation)[:, 1:]).ravel())
     np.testing.assert_allclose(widths[0][:3], widths[1][:3], rtol=0.2)
@@ -228,3 +228,135 @@ def test_bad_groups(groups, message):
 def test_too_few_resamples():
     with pytest.raises(DataError, match="at least 40"):
         calibration.evaluate(np.log([[0.5, 0.5]] * 2), [0, 1], resamples=39)
+
+
+def in_blocks(cuts, log_probabilities, labels, weights=None, groups=None, **options):
+    running = calibration.RunningEvaluation(
+        log_probabilities.shape[1], weighted=weights is not None, **options
+    )
+    for block in np.split(np.arange(len(labels)), cuts):
+        running.add(
+            log_probabilities[block],
+            labels[block],
+            sample_weight=None if weights is None else weights[block],
+            groups=None if groups is None else groups[block],
+        )
+    return running
+
+
+class TestRunningEvaluation:
+    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize("grouped", [None, "number", "text"])
+    @pytest.mark.parametrize("most", [2**14, 50])
+    def test_how_rows_are_cut_does_not_show(self, weighted, grouped, most, monkeypatch):
+        monkeypatch.setattr("luce.calibration.units.MOST", most)
+        random = np.random.default_rng(0)
+        log_probabilities, labels = draw(random, 600)
+        log_probabilities[7, labels[7]] = -np.inf
+        log_probabilities[7] -= np.log(np.exp(log_probabilities[7]).sum())
+        weights = random.integers(3, size=600) * random.random(600) if weighted else None
+        groups = random.integers(200, size=600) if grouped else None
+        if grouped == "text":
+            groups = np.array([f"p{'x' * (g % 5)}{g}" for g in groups])
+        rows = (log_probabilities, labels, weights, groups)
+        whole = calibration.evaluate(
+            *rows[:2], sample_weight=weights, groups=groups, seed=3, resamples=100
+        )
+        for cuts in ([], [1], [0, 1, 1, 599], range(7, 600, 7), [600]):
+            parts = in_blocks(cuts, *rows, seed=3).result(100)
+            np.testing.assert_array_equal(as_numbers(parts), as_numbers(whole))
+            np.testing.assert_array_equal(parts.confusion, whole.confusion)
+            assert parts.confusion.dtype == whole.confusion.dtype
+            assert parts.rows == whole.rows
+
+    def test_more_may_be_added_after_a_result(self):
+        log_probabilities, labels = draw(np.random.default_rng(0), 60)
+        running = in_blocks([], log_probabilities[:40], labels[:40])
+        first = running.result(50)
+        running.add(log_probabilities[40:], labels[40:])
+        both = calibration.evaluate(log_probabilities, labels, resamples=50)
+        np.testing.assert_array_equal(as_numbers(running.result(50)), as_numbers(both))
+        assert first.confusion.sum() == 40
+
+    def test_errors_count_rows_over_all_blocks(self):
+        running = calibration.RunningEvaluation(2, weighted=True)
+        half = np.log([[0.5, 0.5]] * 5)
+
+        def add(log_probabilities=half, labels=(0,) * 5, sample_weight=(1,) * 5, groups=(0,) * 5):
+            running.add(log_probabilities, labels, sample_weight=sample_weight, groups=groups)
+
+        add()
+        with pytest.raises(DataError, match="row 7: the weight"):
+            add(sample_weight=(1, 1, -1, 1, 1))
+        with pytest.raises(DataError, match="row 14: the label"):
+            add(labels=(0, 0, 0, 0, 2))
+        with pytest.raises(DataError, match="row 16: the group is NaN"):
+            add(groups=(0, np.nan, 0, 0, 0))
+        bad = half.copy()
+        bad[3] = 0
+        with pytest.raises(DataError, match="row 23: the probabilities sum to 2"):
+            add(bad)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"log_probabilities": np.log([[0.5, 0.25, 0.25]])}, "3 classes; expected 2"),
+            ({"sample_weight": [1]}, "sample_weight is for all blocks"),
+            ({"groups": [1]}, "groups are for all blocks"),
+        ],
+    )
+    def test_all_blocks_are_of_one_kind(self, arguments, message):
+        running = calibration.RunningEvaluation(2, weighted=False)
+        row = {"log_probabilities": np.log([[0.5, 0.5]]), "labels": [0]}
+        running.add(**row)
+        with pytest.raises(DataError, match=message):
+            running.add(**row | arguments)
+
+    def test_groups_of_two_types_have_no_order(self):
+        running = calibration.RunningEvaluation(2, weighted=False)
+        for group in (1, "a"):
+            running.add(np.log([[0.5, 0.5]]), [0], groups=[group])
+        with pytest.raises(DataError, match="no common order"):
+            running.result()
+
+    def test_nothing_has_no_figures(self):
+        running = calibration.RunningEvaluation(2, weighted=False)
+        running.add(np.empty((0, 2)), np.empty(0, int))
+        with pytest.raises(DataError, match="there was no row"):
+            running.result()
+
+    def test_weights_may_be_0_in_some_blocks_but_not_in_all(self):
+        running = calibration.RunningEvaluation(2, weighted=True)
+        running.add(np.log([[0.5, 0.5]]), [0], sample_weight=[0])
+        with pytest.raises(DataError, match=r"the weights sum to 0\.0"):
+            running.result()
+        running.add(np.log([[0.5, 0.5]]), [0], sample_weight=[2])
+        assert running.result().rows == 1
+        for _ in range(2):
+            running.add(np.log([[0.5, 0.5]]), [0], sample_weight=[1e308])
+        with pytest.raises(DataError, match="the weights sum to inf"):
+            running.result()
+
+
+@pytest.mark.parametrize("units", [20_000, 120_000])
+@pytest.mark.parametrize("of_each", [1, 3])
+def test_intervals_beyond_the_limit_are_as_wide_as_theory_says(units, of_each):
+    """Also where rows come sorted, and where the rows of a group come far from each other."""
+    random = np.random.default_rng(0)
+    log_probabilities, labels = draw(random, units)
+    order = np.argsort(log_probabilities.argmax(axis=1) == labels, kind="stable")
+    place = np.tile(order, of_each)
+    evaluation = calibration.evaluate(
+        log_probabilities[place],
+        labels[place],
+        groups=place if of_each > 1 else None,
+        resamples=2000,
+    )
+    squared = ((np.eye(3)[labels] - np.exp(log_probabilities)) ** 2).sum(axis=1)
+    for figure, deviation in (
+        (evaluation.accuracy, (log_probabilities.argmax(axis=1) == labels).std()),
+        (evaluation.log_loss, log_probabilities[np.arange(units), labels].std()),
+        (evaluation.brier_score, squared.std()),
+    ):
+        expected = 2 * 1.96 * deviation / np.sqrt(units)
+        assert figure.high - figure.low == pytest.approx(expected, rel=0.08)

@@ -1,6 +1,6 @@
 """Probabilities that mean what they say: how good they are, on rows held out from training."""
 
-from luce.calibration.evaluation import Evaluation, Figure, evaluate
+from luce.calibration.evaluation import Evaluation, Figure, RunningEvaluation, evaluate
 from luce.calibration.metrics import (
     accuracy,
     brier_score,
@@ -11,6 +11,7 @@ from luce.calibration.metrics import (
 __all__ = [
     "Evaluation",
     "Figure",
+    "RunningEvaluation",
     "accuracy",
     "brier_score",
     "evaluate",

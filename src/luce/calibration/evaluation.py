@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from luce.calibration import rows
+from luce.calibration import rows, units
+from luce.calibration.units import Part, Units
 from luce.errors import DataError
 
-_MAX_UNITS = 2**14
 _MAX_CONFUSION_CLASSES = 2000
 _DRAWS_AT_ONCE = 2**20
 _COVERAGE = 0.95
@@ -133,85 +133,160 @@ def evaluate(
     array([[2, 0],
            [1, 1]])
     """
-    if resamples < 40:
-        raise DataError(f"resamples is {resamples}; a 95 % interval needs at least 40")
     log_probabilities = rows.as_table(log_probabilities)
-    n, k = log_probabilities.shape
-    random = np.random.default_rng(seed)
-    unit = _units(groups, n, random)
-    units = int(unit.max()) + 1
-    totals = np.zeros((5 + rows.BINS, units))
-    with_confusion = k <= _MAX_CONFUSION_CLASSES
-    confusion = np.zeros(
-        k * k if with_confusion else 0, float if sample_weight is not None else int
+    running = RunningEvaluation(
+        log_probabilities.shape[1], weighted=sample_weight is not None, seed=seed
     )
-    kept = 0
-
-    for block in rows.blocks(log_probabilities, labels, sample_weight, logarithmic=True):
-        probabilities = np.exp(block.values)
-        kept += len(block.rows)
-        for total, added in zip(totals, _added(block, probabilities), strict=True):
-            total += np.bincount(unit[block.rows], added * block.weights, units)
-        if with_confusion:
-            cell = block.labels * k + probabilities.argmax(axis=1)
-            confusion += np.bincount(cell, None if sample_weight is None else block.weights, k * k)
-
-    # A unit without weight is no unit; a resample of such alone would be 0 / 0.
-    totals = totals[:, totals[0] > 0]
-    values = _metrics(totals.sum(axis=1))
-    low, high = _interval(totals, resamples, random)
-    accuracy, log_loss, brier_score, expected_calibration_error = (
-        Figure(float(value), float(min(a, value)), float(max(b, value)))
-        for value, a, b in zip(values, low, high, strict=True)
-    )
-    return Evaluation(
-        rows=kept,
-        accuracy=accuracy,
-        log_loss=log_loss,
-        brier_score=brier_score,
-        expected_calibration_error=expected_calibration_error,
-        confusion=confusion.reshape(k, k) if with_confusion else None,
-    )
+    running.add(log_probabilities, labels, sample_weight=sample_weight, groups=groups)
+    return running.result(resamples)
 
 
-def _units(
-    groups: npt.ArrayLike | None, n: int, random: np.random.Generator
-) -> npt.NDArray[np.integer]:
-    """Number the things drawn, 0 to at most _MAX_UNITS - 1, for each row."""
-    if groups is None:
-        if n <= _MAX_UNITS:
-            return np.arange(n)
-        return random.integers(_MAX_UNITS, size=n, dtype=np.uint16)
-    groups = np.asarray(groups)
-    if groups.shape != (n,):
-        raise DataError(f"groups have shape {groups.shape}; expected ({n},), one for each row")
-    if groups.dtype.kind == "f" and np.isnan(groups).any():
-        row = int(np.isnan(groups).argmax())
-        raise DataError(f"row {row}: the group is NaN; give every row a group")
-    try:
-        names, number = np.unique(groups, return_inverse=True)
-    except TypeError as error:
-        raise DataError("groups are of types that have no common order; use one type") from error
-    if len(names) <= _MAX_UNITS:
-        return number
-    return random.integers(_MAX_UNITS, size=len(names), dtype=np.uint16)[number]
+class RunningEvaluation:
+    """`evaluate` of rows that come block after block, in memory that no number of rows changes.
 
+    `add` takes a block, `result` what `evaluate` returns of all rows so far: the same to the last
+    bit however they were cut into blocks. Besides the sums of 16384 bundles and the confusion, the
+    names of the first 16384 groups are all that is remembered.
 
-def _added(block: rows.Block, probabilities: rows.Float64s) -> rows.Float64s:
-    """What each row adds to the sums that `_metrics` reads; (5 + BINS, m)."""
-    surprise = rows.surprise(block.values, block.labels)
-    impossible = np.isinf(surprise)
-    return np.concatenate(
-        [
-            np.ones((1, len(block.rows))),
-            rows.correct(probabilities, block.labels)[None],
-            # Infinite losses are counted apart, for not drawing one must give 0 and not NaN.
-            np.where(impossible, 0.0, surprise)[None],
-            impossible[None],
-            rows.squared_distance(probabilities, block.labels)[None],
-            rows.overconfidence(probabilities, block.labels),
-        ]
-    )
+    Parameters
+    ----------
+    classes : int
+        k.
+    weighted : bool
+        Whether every block brings a sample weight.
+    seed : int, default 0
+        Equal seeds give equal intervals.
+
+    Raises
+    ------
+    DataError
+        (by the methods) Unusable input; the message names the row, counted over all blocks.
+
+    Examples
+    --------
+    >>> running = RunningEvaluation(2, weighted=False)
+    >>> running.add(np.log([[0.8, 0.2], [0.4, 0.6]]), [0, 1])
+    >>> running.add(np.log([[0.7, 0.3], [0.9, 0.1]]), [1, 0])
+    >>> running.result().accuracy
+    Figure(value=0.75, low=0.25, high=1.0)
+    """
+
+    def __init__(self, classes: int, *, weighted: bool, seed: int = 0) -> None:
+        self._classes = classes
+        self._weighted = weighted
+        self._grouped: bool | None = None
+        self._seed = seed
+        self._units = Units(seed)
+        self._seen = self._kept = 0
+        self._totals = np.zeros((5 + rows.BINS, units.MOST))
+        with_confusion = classes <= _MAX_CONFUSION_CLASSES
+        self._confusion = np.zeros(classes**2 if with_confusion else 0, float if weighted else int)
+
+    def add(
+        self,
+        log_probabilities: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> None:
+        """Take up m more rows, also none; all that `evaluate` says of its arguments holds.
+
+        Raises
+        ------
+        DataError
+            Unusable input; the message names the row, counted from 0 over all blocks. What was
+            added so far is then of no further use.
+        """
+        table = np.asarray(log_probabilities)
+        if table.shape == (0, self._classes):
+            return
+        table = rows.as_table(table)
+        n, k = table.shape
+        if k != self._classes:
+            raise DataError(f"the probabilities have {k} classes; expected {self._classes}")
+        if self._weighted != (sample_weight is not None):
+            raise DataError("sample_weight is for all blocks of rows, or for none")
+        if self._grouped not in (None, groups is not None):
+            raise DataError("groups are for all blocks of rows, or for none")
+        self._grouped = groups is not None
+        first = self._seen
+        self._seen += n
+        checked = None if groups is None else units.checked_groups(groups, n, first)
+
+        for block in rows.blocks(table, labels, sample_weight, logarithmic=True, first_row=first):
+            if checked is None:
+                parts = self._units.of_rows(len(block.rows))
+            else:
+                parts = self._units.of_groups(checked[block.rows])
+            self._add(block, parts)
+
+    def result(self, resamples: int = 1000) -> Evaluation:
+        """All figures of the rows so far; intervals from so many resamples, at least 40.
+
+        Raises
+        ------
+        DataError
+            There was no row, the weights sum to 0 or overflow, or there are fewer resamples.
+        """
+        if resamples < 40:
+            raise DataError(f"resamples is {resamples}; a 95 % interval needs at least 40")
+        if not self._seen:
+            raise DataError("there was no row; a metric needs one")
+        with np.errstate(over="ignore"):
+            rows.check_total_weight(self._totals[0].sum())
+        # A unit without weight is no unit; a resample of such alone would be 0 / 0.
+        order = self._units.order()
+        totals = self._totals[:, order[self._totals[0, order] > 0]]
+        values = _metrics(totals.sum(axis=1))
+        low, high = _interval(totals, resamples, np.random.default_rng(self._seed))
+        accuracy, log_loss, brier_score, expected_calibration_error = (
+            Figure(float(value), float(min(a, value)), float(max(b, value)))
+            for value, a, b in zip(values, low, high, strict=True)
+        )
+        k = self._classes
+        return Evaluation(
+            rows=self._kept,
+            accuracy=accuracy,
+            log_loss=log_loss,
+            brier_score=brier_score,
+            expected_calibration_error=expected_calibration_error,
+            confusion=self._confusion.reshape(k, k).copy() if self._confusion.size else None,
+        )
+
+    def _add(self, block: rows.Block, parts: list[Part]) -> None:
+        m = len(block.rows)
+        top = block.probabilities.argmax(axis=1)
+        confidence = block.probabilities[np.arange(m), top]
+        correct = (top == block.labels).astype(np.float64)
+        surprise = rows.surprise(block.values, block.labels)
+        impossible = np.isinf(surprise)
+        added = np.stack(
+            [
+                np.ones(m),
+                correct,
+                # Infinite losses are counted apart, for not drawing one must give 0 and not NaN.
+                np.where(impossible, 0.0, surprise),
+                impossible,
+                rows.squared_distance(block.probabilities, block.labels),
+                confidence - correct,
+            ]
+        )
+        places = np.tile(np.arange(6)[:, None], m)
+        places[5] += rows.confidence_bin(confidence)
+        with np.errstate(over="ignore", invalid="ignore"):
+            added *= block.weights
+            for part in parts:
+                if part.moved is not None:
+                    before, self._totals = self._totals, np.zeros_like(self._totals)
+                    np.add.at(self._totals.T, part.moved, before.T)
+                # Row after row, and not sums of sums: so blocks do not show.
+                cells = places[:, part.rows] * units.MOST + part.units
+                np.add.at(self._totals.reshape(-1), cells.ravel(), added[:, part.rows].ravel())
+            if self._confusion.size:
+                weights = block.weights.astype(self._confusion.dtype)
+                np.add.at(self._confusion, block.labels * self._classes + top, weights)
+        self._kept += m
 
 
 def _metrics(sums: rows.Float64s) -> rows.Float64s:
@@ -229,15 +304,15 @@ def _metrics(sums: rows.Float64s) -> rows.Float64s:
 def _interval(
     totals: rows.Float64s, resamples: int, random: np.random.Generator
 ) -> tuple[rows.Float64s, rows.Float64s]:
-    units = totals.shape[1]
-    if units == 1:
+    n = totals.shape[1]
+    if n == 1:
         return np.full(4, np.nan), np.full(4, np.nan)
     metrics = np.empty((4, resamples))
-    step = max(1, _DRAWS_AT_ONCE // units)
+    step = max(1, _DRAWS_AT_ONCE // n)
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
-        drawn = random.integers(units, size=(size, units)) + units * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
+        drawn = random.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
         metrics[:, start : start + size] = _metrics(totals @ counts.T.astype(np.float64))
     metrics.sort(axis=1)
     # Order statistics, not interpolation: between two infinite losses that would be NaN.

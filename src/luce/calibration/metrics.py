@@ -201,7 +201,9 @@ def _mean(
 ) -> rows.Float64s:
     total = np.float64(0)
     weight = 0.0
-    for block in rows.blocks(values, labels, sample_weight, logarithmic=logarithmic):
-        total = total + (row_value(block.values, block.labels) * block.weights).sum(axis=-1)
-        weight += block.weights.sum()
+    with np.errstate(over="ignore", invalid="ignore"):
+        for block in rows.blocks(values, labels, sample_weight, logarithmic=logarithmic):
+            total = total + (row_value(block.values, block.labels) * block.weights).sum(axis=-1)
+            weight += block.weights.sum()
+    rows.check_total_weight(weight)
     return np.asarray(total / weight)

@@ -1,8 +1,8 @@
 """Held-out rows, checked and handed out in blocks, and what one row adds to each metric.
 
-Conventions: a block of m rows holds `values` (m, k), probabilities or their logarithms, in float64;
-`labels` (m,) class indices; `weights` (m,), all positive. What a row adds comes back as (m,), or
-(bins, m), rows last, so that NumPy adds it up pairwise.
+Conventions: a block of m rows holds `values` (m, k), probabilities or their logarithms, in float64,
+and the `probabilities` themselves; `labels` (m,) class indices; `weights` (m,), all positive. What
+a row adds comes back as (m,), or (bins, m), rows last, so that NumPy adds it up pairwise.
 """
 
 from collections.abc import Iterator
@@ -24,10 +24,11 @@ _SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some of the rows that have weight; `rows` (m,) are their numbers."""
+    """Some of the rows that have weight; `rows` (m,) are their places among those handed in."""
 
     rows: Integers
     values: Float64s
+    probabilities: Float64s
     labels: Integers
     weights: Float64s
 
@@ -38,32 +39,43 @@ def blocks(
     sample_weight: npt.ArrayLike | None,
     *,
     logarithmic: bool,
+    first_row: int = 0,
 ) -> Iterator[Block]:
     """Check everything, and yield the rows of positive weight in blocks of bounded size.
+
+    Errors count rows from `first_row`. The sum of the weights is for `check_total_weight`.
 
     Raises
     ------
     DataError
         A wrong shape or dtype, no rows, a row that is not a distribution, a label that is no
-        class, a weight that is negative or not finite, weights that sum to 0.
+        class, a weight that is negative or not finite.
     """
     values = as_table(values)
     n, k = values.shape
-    labels = _checked_labels(np.asarray(labels), n, k)
-    weights = None if sample_weight is None else _checked_weights(sample_weight, n)
+    labels = _checked_labels(np.asarray(labels), n, k, first_row)
+    weights = None if sample_weight is None else _checked_weights(sample_weight, n, first_row)
 
     step = max(1, _BLOCK_ELEMENTS // (k + BINS))
     for start in range(0, n, step):
         rows = np.arange(start, min(start + step, n))
         block = values[rows[0] : rows[-1] + 1].astype(np.float64)
-        _check_distributions(block, start, logarithmic=logarithmic)
+        with np.errstate(over="ignore"):
+            probabilities = np.exp(block) if logarithmic else block
+        _check_distributions(block, probabilities, first_row + start, logarithmic=logarithmic)
         if weights is None:
-            yield Block(rows, block, labels[rows], np.ones(len(rows)))
+            yield Block(rows, block, probabilities, labels[rows], np.ones(len(rows)))
         else:
             # A row without weight is no row: 0 times an infinite loss would be NaN.
             kept = weights[rows] > 0
             rows = rows[kept]
-            yield Block(rows, block[kept], labels[rows], weights[rows])
+            yield Block(rows, block[kept], probabilities[kept], labels[rows], weights[rows])
+
+
+def check_total_weight(total: float) -> None:
+    """Refuse weights whose sum cannot be divided by."""
+    if not 0 < total < np.inf:
+        raise DataError(f"the weights sum to {total}; expected a finite number above 0")
 
 
 def as_table(values: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -102,12 +114,16 @@ def squared_distance(probabilities: Float64s, labels: Integers) -> Float64s:
 def overconfidence(probabilities: Float64s, labels: Integers) -> Float64s:
     """Confidence minus correctness, in the row of its bin; (BINS, m)."""
     confidence = probabilities.max(axis=1)
-    bins = np.clip(np.ceil(confidence * BINS) - 1, 0, BINS - 1)
     excess = confidence - correct(probabilities, labels)
-    return np.where(bins == np.arange(BINS)[:, None], excess, 0.0)
+    return np.where(confidence_bin(confidence) == np.arange(BINS)[:, None], excess, 0.0)
 
 
-def _checked_labels(labels: npt.NDArray[Any], n: int, k: int) -> Integers:
+def confidence_bin(confidence: Float64s) -> Integers:
+    """The bin b of each confidence in (b / BINS, (b + 1) / BINS]."""
+    return np.asarray(np.ceil(confidence * BINS) - 1, np.intp).clip(0, BINS - 1)
+
+
+def _checked_labels(labels: npt.NDArray[Any], n: int, k: int, first_row: int) -> Integers:
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         raise DataError(
             f"labels have shape {labels.shape} and dtype {labels.dtype}; expected integers of "
@@ -117,13 +133,13 @@ def _checked_labels(labels: npt.NDArray[Any], n: int, k: int) -> Integers:
     if outside.any():
         row = int(outside.argmax())
         raise DataError(
-            f"row {row}: the label {labels[row]} is no class; expected 0 to {k - 1}, "
+            f"row {first_row + row}: the label {labels[row]} is no class; expected 0 to {k - 1}, "
             "a column of the probabilities"
         )
     return labels.astype(np.intp)
 
 
-def _checked_weights(sample_weight: npt.ArrayLike, n: int) -> Float64s:
+def _checked_weights(sample_weight: npt.ArrayLike, n: int, first_row: int) -> Float64s:
     weights = np.asarray(sample_weight)
     if weights.shape != (n,) or weights.dtype.kind not in "fiu":
         raise DataError(
@@ -134,17 +150,16 @@ def _checked_weights(sample_weight: npt.ArrayLike, n: int) -> Float64s:
     bad = ~((weights >= 0) & np.isfinite(weights))
     if bad.any():
         row = int(bad.argmax())
-        raise DataError(f"row {row}: the weight {weights[row]} is not a finite number >= 0")
-    with np.errstate(over="ignore"):
-        total = weights.sum()
-    if not 0 < total < np.inf:
-        raise DataError(f"the weights sum to {total}; expected a finite number above 0")
+        raise DataError(
+            f"row {first_row + row}: the weight {weights[row]} is not a finite number >= 0"
+        )
     return weights
 
 
-def _check_distributions(block: Float64s, start: int, *, logarithmic: bool) -> None:
+def _check_distributions(
+    block: Float64s, probabilities: Float64s, first_row: int, *, logarithmic: bool
+) -> None:
     with np.errstate(over="ignore"):
-        probabilities = np.exp(block) if logarithmic else block
         sums = probabilities.sum(axis=1)
     bad = ~((probabilities.min(axis=1) >= 0) & (abs(sums - 1) <= _SUM_TOLERANCE))
     if not bad.any():
@@ -158,6 +173,6 @@ def _check_distributions(block: Float64s, start: int, *, logarithmic: bool) -> N
         wrong = f"the probabilities sum to {sums[row]:.6g}"
     expected = "logarithms of probabilities" if logarithmic else "probabilities"
     raise DataError(
-        f"row {start + row}: {wrong}; expected {expected} that sum to 1 within {_SUM_TOLERANCE}, "
-        f"as luce.{'log_softmax' if logarithmic else 'softmax'} makes of scores"
+        f"row {first_row + row}: {wrong}; expected {expected} that sum to 1 within "
+        f"{_SUM_TOLERANCE}, as luce.{'log_softmax' if logarithmic else 'softmax'} makes of scores"
     )
