@@ -18,6 +18,7 @@ READ = {
     ),
 }
 READ[".ndjson"] = READ[".jsonl"]
+READ[".arrow"] = lambda path: pa.ipc.open_file(path).read_all()
 READ[".CSV"] = READ[".csv"]
 
 
@@ -110,6 +111,15 @@ class TestRows:
         run("predict", "penguins.luce", "many.parquet", "--out", "out.jsonl")
         lines = (workplace / "out.jsonl").read_text().splitlines()
         assert [json.loads(line)["species"] for line in lines] == list(model.predict(table)[rows])
+
+    def test_blocks_do_not_show(self, run, workplace, table, monkeypatch):
+        """Neither those that are read nor those that many classes are predicted in."""
+        pa_parquet.write_table(pa.concat_tables([table] * 3), workplace / "many.parquet")
+        arguments = ("predict", "penguins.luce", "many.parquet", "--probabilities", "--top", "2")
+        whole = run(*arguments).stdout
+        monkeypatch.setattr("luce.model.model.BLOCK_ROWS", 100)
+        monkeypatch.setattr("luce.apps.predictions._PROBABILITIES", 3 * 30)
+        assert run(*arguments).stdout == whole
 
     def test_standard_output_is_csv(self, run, workplace):
         result = run("predict", "penguins.luce", "penguins.csv", "--probabilities")

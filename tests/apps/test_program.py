@@ -123,3 +123,26 @@ def test_a_killed_program_leaves_the_old_file(program, workplace, table):
         running.send_signal(signal.SIGKILL)
     assert running.returncode == -signal.SIGKILL
     assert (workplace / "out.jsonl").read_text() == "the old file"
+
+
+class TestRowsLine:
+    def test_a_terminal_shows_how_many_rows_are_done(self, workplace):
+        script = (
+            "from luce.apps import cli, progress\n"
+            "progress.SECONDS_WITHOUT_ROWS_LINE = -1.0\n"
+            "cli.main()\n"
+        )
+        arguments = ["predict", "penguins.luce", "penguins.csv", "--out", "out.csv"]
+        code, shown = run_in_terminal([sys.executable, "-c", script, *arguments])
+        assert code == 0
+        hidden, back = shown.index("\x1b[?25l"), shown.rindex("\x1b[?25h")
+        assert hidden < shown.index("344 rows, ") < back
+        assert "rows/s" in shown
+        assert "Wrote 344 predictions" in shown[back:]
+
+    def test_not_in_the_first_second_nor_among_predictions(self, program, workplace):
+        for arguments in (["--out", "out.csv"], []):
+            command = [program, "predict", "penguins.luce", "penguins.csv", *arguments]
+            code, shown = run_in_terminal(command)
+            assert code == 0
+            assert "rows/s" not in shown

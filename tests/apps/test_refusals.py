@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from luce.apps.progress import RowsLine
 from luce.model.train import train_on
 
 TRAINING = sys.modules[train_on.__module__]  # `luce.model.train` is a function too
@@ -149,6 +150,25 @@ class TestFailures:
         message = refuse(*TRAIN, "--out", "new.luce", code=1)
         assert "Interrupted" in message
         assert sorted(path.name for path in workplace.iterdir()) == names_before
+
+    @pytest.mark.parametrize("old", [None, "old"])
+    def test_an_interrupted_prediction_leaves_no_part(self, old, refuse, workplace, monkeypatch):
+        if old:
+            (workplace / "out.csv").write_text(old)
+        before = sorted(path.name for path in workplace.iterdir())
+        monkeypatch.setattr("luce.model.model.BLOCK_ROWS", 100)
+        add = RowsLine.add
+
+        def interrupt(line, rows):
+            add(line, rows)
+            if line.rows >= 200:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(RowsLine, "add", interrupt)
+        message = refuse(*PREDICT, "--out", "out.csv", code=1)
+        assert "Interrupted: no file was written" in message
+        assert sorted(path.name for path in workplace.iterdir()) == before
+        assert old is None or (workplace / "out.csv").read_text() == old
 
     def test_a_defect_says_that_it_is_one(self, refuse, run, monkeypatch):
         def fail(*_, **__):

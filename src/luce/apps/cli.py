@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, ParamSpec
@@ -52,7 +53,7 @@ def readable_errors(command: Callable[P, None]) -> Callable[P, None]:
         except (typer.Exit, BrokenPipeError):
             raise
         except KeyboardInterrupt:
-            _fail("Interrupted: nothing was written.", FAILURE)
+            _fail("Interrupted: no file was written.", FAILURE)
         except Exception as error:
             if kwargs["debug"]:
                 traceback.print_exc()
@@ -213,7 +214,7 @@ def predict(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File to write: .csv, .parquet, .jsonl or .ndjson.",
+            help="File to write: .csv, .parquet, .jsonl, .ndjson, .arrow or .feather.",
             show_default="standard output, as CSV",
         ),
     ] = None,
@@ -233,16 +234,24 @@ def predict(
 ) -> None:
     """Predict every row of a table: one output row for each, in order."""
     from luce.apps import report
-    from luce.apps.predictions import predictions, write
+    from luce.apps.predictions import predicted_blocks
+    from luce.apps.progress import RowsLine
+    from luce.apps.writers import open_writer
     from luce.model import load
 
     loaded = load(model)
     if out is not None:
         _require_writable(out)
         _refuse_to_replace(out, model, data)
-    table, unseen = predictions(loaded, data, probabilities=probabilities, top=top)
-    write(table, out)
-    report.print_predicted(table.num_rows, out, unseen)
+    blocks = predicted_blocks(loaded, data, probabilities=probabilities, top=top)
+    unseen: Counter[str] = Counter()
+    shown = out is not None or not sys.stdout.isatty()
+    with RowsLine(shown=shown) as line, open_writer(out) as write:
+        for table, unseen_of_block in blocks:
+            write(table)
+            unseen.update(unseen_of_block)
+            line.add(table.num_rows)
+    report.print_predicted(loaded, line.rows, out, unseen)
 
 
 @app.command(epilog="Example: `luce evaluate penguins.luce labelled.csv`")

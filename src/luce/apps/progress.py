@@ -1,4 +1,4 @@
-"""A live line while a model is trained; plain lines where nobody watches."""
+"""A live line while a model is trained or rows go by; plain lines where nobody watches."""
 
 import time
 from types import TracebackType
@@ -11,6 +11,7 @@ from luce.model.train import Stage
 from luce.training import Progress
 
 SECONDS_BETWEEN_PLAIN_LINES = 2.0
+SECONDS_WITHOUT_ROWS_LINE = 1.0
 UNKNOWN_GAP = 1e3
 
 
@@ -65,3 +66,36 @@ class ProgressLine:
     def _text(self, progress: Progress) -> str:
         gap = f"{progress.gap:.1e}" if progress.gap < UNKNOWN_GAP else "not known yet"
         return f"{self.stage}: pass {progress.passes}, objective {progress.value:.6g}, gap {gap}"
+
+
+class RowsLine:
+    """Shows how many rows are done, and how many a second, on standard error.
+
+    Only where it is a terminal, and not in the first second.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        console = Console(stderr=True, highlight=False)
+        self.live = Status("", console=console) if shown and console.is_terminal else None
+        self.started = time.monotonic()
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def add(self, rows: int) -> None:
+        """So many more rows are done."""
+        self.rows += rows
+        seconds = time.monotonic() - self.started
+        if self.live is not None and seconds > SECONDS_WITHOUT_ROWS_LINE:
+            self.live.update(f"{self.rows:,} rows, {self.rows / seconds:,.0f} rows/s")
+            self.live.start()

@@ -1,6 +1,7 @@
 """The whole chain as one value: table -> features -> scores -> probabilities -> decision."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from luce.model.rows import (
 )
 from luce.scorers import linear
 from luce.tables import Encoded, encode, feature_names, read_table, read_types
+from luce.tables.encoding import BLOCK_ROWS
 from luce.tables.features import FeatureName
 from luce.tables.roles import label_types, target_labels
 
@@ -146,6 +148,14 @@ class Model:
         table = read_table(data, types=read_types(self.document.encoder))
         with about(data):
             return encode(self.document.encoder, table)
+
+    def encoded_blocks(self, data: Source) -> Iterator[Encoded]:
+        """What `encode` says of the data, block after block."""
+        encoded = self.encode(data)
+        unseen = encoded.unseen
+        for first in range(0, len(encoded.features), BLOCK_ROWS):
+            yield Encoded(encoded.features[first : first + BLOCK_ROWS], unseen)
+            unseen = {}
 
     def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logarithms of the probabilities of encoded rows, shape (n, k)."""
