@@ -132,15 +132,12 @@ HEAD = "a,b\n" + "1,x\n" * 3
         (HEAD + "1,2,3\n", {}, ["row 4 (", "2 values, not 3", "'1,2,3'", "quote"]),
         (HEAD + "z,x\n", {"a": pa.float64()}, ["'a', row 4 (", "not a number", "'z'"]),
         (HEAD + "1,no\n", {"b": pa.bool_()}, ["'b', row 1 (", "not true or false", "'x'"]),
-        (HEAD.encode() + b"1,caf\xe9\n", {}, ["'b', row 4 (", "UTF-8"]),
-        (HEAD.encode() + b"1,caf\xe9\n", {"b": pa.string()}, ["'b', row 4 (", "UTF-8"]),
-        (b"a,\xe9\n1,2\n", {}, ["name is not UTF-8"]),
-        ("a,b\n1,2\n".encode("utf-16"), {}, ["data.csv"]),
-        (b"\x00\x01\x02", {}, ["first line is not finished"]),
+        ("a,b\n1,2\n".encode("utf-16-le"), {}, ["NUL", "encoding has to be told"]),
+        (b"\x00\x01\x02", {}, ["NUL"]),
         (HEAD + '1,"x\n1,x\n', {}, ["row 4, the last", "quotation mark"]),
         (HEAD + '1,"' + "1,x\n" * 10**6, {}, ["quotation mark"]),
         (HEAD + '"1,x\n1,x\n', {}, ["row 4 (", "2 values, not 1"]),
-        (HEAD + "1," + "x" * 3_000_000, {}, ["longer than a megabyte"]),
+        (HEAD + "1," + "x" * 40_000_000, {}, ["a row is longer than 16 MiB"]),
     ],
 )
 def test_a_csv_file_that_cannot_be_read_is_named_with_row_and_column(write, content, types, words):
@@ -168,9 +165,10 @@ def test_a_file_that_cannot_be_opened(tmp_path, monkeypatch):
         read_table(tmp_path / "no.csv")
     folder = tmp_path / "folder.csv"
     folder.mkdir()
-    with pytest.raises(DataError, match="this is a folder"):
+    with pytest.raises(DataError, match="this is a folder with no file"):
         read_table(folder)
-    with pytest.raises(DataError, match=r"data\.xlsx: only files ending in \.csv or \.parquet"):
+    (tmp_path / "data.xlsx").touch()
+    with pytest.raises(DataError, match=r"data\.xlsx: only files ending in \.csv, \.tsv"):
         read_table(tmp_path / "data.xlsx")
 
 

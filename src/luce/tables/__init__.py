@@ -1,6 +1,6 @@
 """A user's table -> features: reading, column kinds, encoding.
 
-In the order of use: `read_table`, `describe_columns`, `fit_encoder`, `encode`.
+In the order of use: `open_table` or `read_table`, `describe_columns`, `fit_encoder`, `encode`.
 """
 
 from luce.tables.boolean import BooleanColumn
@@ -16,8 +16,9 @@ from luce.tables.encoding import (
     read_types,
 )
 from luce.tables.features import FeatureName
+from luce.tables.formats.reading import Reading
 from luce.tables.numeric import NumericColumn
-from luce.tables.read import read_table
+from luce.tables.read import StreamedTable, open_table, read_table
 from luce.tables.values import MISSING_MARKERS
 
 __all__ = [
@@ -31,10 +32,13 @@ __all__ = [
     "Encoder",
     "FeatureName",
     "NumericColumn",
+    "Reading",
+    "StreamedTable",
     "describe_columns",
     "encode",
     "feature_names",
     "fit_encoder",
+    "open_table",
     "read_table",
     "read_types",
     "types_of_kinds",

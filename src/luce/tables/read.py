@@ -1,21 +1,49 @@
-"""A user's table, from a file or from another library, as an Arrow table."""
+"""A user's table, from files or from another library, as a stream of Arrow tables."""
 
-import csv
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pa_parquet
 
 from luce.errors import DataError
-from luce.tables.values import MISSING_MARKERS, ColumnBlock, first_failure, listing
+from luce.tables.formats.arrow import open_arrow
+from luce.tables.formats.columnar import without_index
+from luce.tables.formats.csv import open_csv
+from luce.tables.formats.json_lines import open_json_lines
+from luce.tables.formats.npz import open_npz
+from luce.tables.formats.parquet import open_parquet
+from luce.tables.formats.reading import OpenedFile, Reading, Types
+from luce.tables.formats.svmlight import open_svmlight
+from luce.tables.formats.text import CODECS
+from luce.tables.sources import STANDARD_INPUT, File, find_files
+from luce.tables.type_guess import agree
+from luce.tables.values import listing
 
-Types = Mapping[str, pa.DataType]
+ROWS = 65536
+"""How many rows a block has at most if nothing else is said."""
+
+FORMATS: Mapping[str, Callable[[File, Reading], OpenedFile]] = {
+    ".csv": open_csv,
+    ".tsv": open_csv,
+    ".txt": open_csv,
+    ".parquet": open_parquet,
+    ".feather": open_arrow,
+    ".arrow": open_arrow,
+    ".ipc": open_arrow,
+    ".jsonl": open_json_lines,
+    ".ndjson": open_json_lines,
+    ".npz": open_npz,
+    ".svmlight": open_svmlight,
+    ".libsvm": open_svmlight,
+    ".svm": open_svmlight,
+}
+"""What opens a file, by the ending of its name; the text formats may be packed (`CODECS`)."""
+
+_TEXT_FORMATS = (open_csv, open_json_lines, open_svmlight)
 
 
 class ArrowStream(Protocol):
@@ -25,20 +53,156 @@ class ArrowStream(Protocol):
         """Return a PyCapsule with an ArrowArrayStream."""
 
 
-def read_table(
-    source: str | os.PathLike[str] | ArrowStream, *, types: Types | None = None
-) -> pa.Table:
-    r"""Return a table with at least one row and one column, and no two columns of one name.
+Source = str | os.PathLike[str] | ArrowStream
+
+
+@dataclass(frozen=True)
+class StreamedTable:
+    """A table that was opened and is read in blocks of rows, as often as wanted.
+
+    Attributes
+    ----------
+    name
+        What messages call it.
+    schema
+        The columns and their types, which every block has.
+    notes
+        What was guessed about the files, in plain words.
+    tables
+        Gives all rows in order, in tables as large as the files have them; use `blocks`.
+
+    Examples
+    --------
+    >>> table = open_table(pa.table({"mass": [3750, 5000, 3800]}))
+    >>> [block.num_rows for block in table.blocks(rows=2)]
+    [2, 1]
+    """
+
+    name: str
+    schema: pa.Schema
+    notes: tuple[str, ...]
+    tables: Callable[[], Iterator[pa.Table]]
+
+    def blocks(self, rows: int = ROWS) -> Iterator[pa.Table]:
+        """Return all rows in order, in tables of 1 to `rows` rows.
+
+        Raises
+        ------
+        DataError
+            A file is damaged, was changed since it was opened, or holds a value that has not the
+            column's type; there are no rows. File, row and column are named where they are known.
+        """
+        empty = True
+        for table in self.tables():
+            for start in range(0, table.num_rows, rows):
+                empty = False
+                yield table.slice(start, rows)
+        if empty:
+            raise DataError(
+                f"{self.name}: there are columns ({listing(self.schema.names)}) but no rows"
+            )
+
+
+def open_table(
+    source: Source,
+    *,
+    columns: Sequence[str] | None = None,
+    types: Types | None = None,
+    reading: Reading = Reading(),  # noqa: B008
+) -> StreamedTable:
+    r"""Open a table of any size to be read in blocks, in memory that does not grow with its rows.
 
     Parameters
     ----------
     source
-        The path of a .csv or .parquet file, or a dataframe: pandas, polars, pyarrow, or anything
-        else with the Arrow PyCapsule interface. The index of a pandas frame is not a column.
+        One of
+
+        - the path of a file, or a URI of any file system that pyarrow knows (s3://, gs://,
+          hdfs://, file://): CSV (.csv, .tsv, .txt), JSON lines (.jsonl, .ndjson), svmlight
+          (.svmlight, .libsvm, .svm), each also packed (.gz, .bz2, .zst); Parquet (.parquet);
+          Arrow's own (.feather, .arrow, .ipc); NumPy's (.npz)
+        - a folder, or a glob such as `sales/*.csv.gz` or `sales/**/*.csv`: its files, of one format
+          and with the same columns, sorted by name, are one table
+        - `-`: CSV on standard input, which is first put into a temporary file
+        - a dataframe: pandas, polars, pyarrow, or anything else with the Arrow PyCapsule interface
+          (held in memory whole). The index of a pandas frame is not a column.
+    columns
+        The columns to read, those that the table lacks passed over; None for all.
     types
-        Arrow types that columns of a CSV file are read as, whatever their values look like; the
-        other columns' types are inferred from their values. Columns that the file does not have
-        are passed over. Parquet files and dataframes carry types of their own and keep them.
+        Arrow types that columns of a text file are read as, whatever their values look like. Where
+        a column's is not told, the files are gone through once more to find a type that all of
+        their rows have. Columns that the table does not have are passed over. Parquet, Arrow and
+        NumPy files and dataframes carry types of their own and keep them.
+    reading
+        How text files are written, where it shall not be guessed.
+
+    Returns
+    -------
+    StreamedTable
+
+    Raises
+    ------
+    DataError
+        The source cannot be read, is damaged, has no columns, two of one name, or files that differ
+        in their columns. The message names the file and, where they are known, the row, the column
+        and the value.
+
+    Notes
+    -----
+    A CSV file has its columns' names in its first line. What stands between values (comma,
+    semicolon, tab, vertical bar), a decimal comma and an encoding that is not UTF-8 are found out,
+    and told in `notes`. What `MISSING_MARKERS` lists is missing in every column, also in text and
+    also in quotes: a country code NA (Namibia) has to be spelt otherwise, or come from a Parquet
+    file or a dataframe. Blank lines are skipped, except in a file of a single column, where they
+    are missing values. Types that are guessed: whole numbers, numbers, true and false, ISO 8601
+    dates and times, and text; `00123` is text.
+
+    An .npz file has an array `X` of shape (n, d), which becomes one column of lists of float32, and
+    may have `y` of shape (n,). An svmlight file becomes the columns `X`, maps from the index that
+    the file states to the value, and `y`.
+
+    A row of a text file has at most 16 MiB. A packed file that unpacks to more than 100 times its
+    size and 256 MiB is refused.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "birds.csv")
+    ...     _ = path.write_text("species;mass\nAdelie;3750,5\nGentoo;NA\n")
+    ...     table = open_table(path, types={"species": pa.string()})
+    ...     print(*table.notes, sep=", ")
+    ...     print(table.schema)
+    ...     print([block.num_rows for block in table.blocks()])
+    semicolons between values, decimal comma
+    species: string
+    mass: double
+    [2]
+    """
+    if isinstance(source, str | os.PathLike):
+        return _open_files(os.fspath(source), columns, types or {}, reading)
+    table = _from_memory(source)
+    names = without_index(table.schema)
+    _check_names("the table", names)
+    table = _without_views(table.select(names))
+    if columns is not None:
+        table = table.select([name for name in table.column_names if name in set(columns)])
+    return StreamedTable("the table", table.schema, (), lambda: iter([table]))
+
+
+def read_table(
+    source: Source,
+    *,
+    types: Types | None = None,
+    reading: Reading = Reading(),  # noqa: B008
+) -> pa.Table:
+    r"""Return a whole table, with at least one row and one column, no two columns of one name.
+
+    Parameters
+    ----------
+    source, types, reading
+        As `open_table` takes them.
 
     Returns
     -------
@@ -47,15 +211,8 @@ def read_table(
     Raises
     ------
     DataError
-        The source cannot be read, is damaged, has no rows or has two columns of one name. The
-        message names the file and, where they are known, the row, the column and the value.
-
-    Notes
-    -----
-    A CSV file is comma-separated, UTF-8, with the columns' names in its first line. What
-    `MISSING_MARKERS` lists is missing in every column, also in text and also in quotes: a country
-    code NA (Namibia) has to be spelt otherwise, or come from a Parquet file or a dataframe. Blank
-    lines are skipped, except in a file of a single column, where they are missing values.
+        The source cannot be read, is damaged or has no rows, as `open_table` and
+        `StreamedTable.blocks` say it.
 
     Examples
     --------
@@ -68,19 +225,75 @@ def read_table(
     >>> table.to_pydict()
     {'species': ['Adelie', 'Gentoo'], 'mass': [3750.0, None]}
     """
-    if isinstance(source, str | os.PathLike):
-        origin, table = str(source), _read_file(Path(source), types or {})
-    else:
-        origin, table = "the table", _from_memory(source)
-    repeated = [name for name, count in Counter(table.column_names).items() if count > 1]
-    if repeated:
-        raise DataError(f"{origin}: column names occur twice: {listing(repeated)}; rename them")
-    table = _without_views(_without_index(table))
-    if not table.num_columns:
-        raise DataError(f"{origin}: there are no columns")
-    if not table.num_rows:
-        raise DataError(f"{origin}: there are columns ({listing(table.column_names)}) but no rows")
-    return table
+    table = open_table(source, types=types, reading=reading)
+    return pa.concat_tables(table.blocks()).replace_schema_metadata(table.schema.metadata)
+
+
+def _open_files(
+    source: str, columns: Sequence[str] | None, types: Types, told: Reading
+) -> StreamedTable:
+    files = find_files(source)
+    opener = _format(source, files)
+    opened = [opener(file, told) for file in files]
+    for file, table in zip(files, opened, strict=True):
+        _check_names(file.name, table.names)
+        if differing := set(table.names) ^ set(opened[0].names):
+            raise DataError(
+                f"{file.name}: the columns are not those of {files[0].name}: only one of the two "
+                f"has {listing(sorted(differing))}"
+            )
+    wanted = None if columns is None else set(columns)
+    names = [name for name in opened[0].names if wanted is None or name in wanted]
+    schema = pa.schema(
+        [pa.field(name, type) for name, type in _types(files, opened, names, types).items()]
+    )
+    notes = tuple(dict.fromkeys(note for table in opened for note in table.notes))
+
+    def tables() -> Iterator[pa.Table]:
+        if schema.names:
+            for table in opened:
+                yield from table.blocks(schema)
+
+    return StreamedTable(files[0].name if len(files) == 1 else source, schema, notes, tables)
+
+
+def _format(source: str, files: Sequence[File]) -> Callable[[File, Reading], OpenedFile]:
+    if source == STANDARD_INPUT:
+        return open_csv
+    openers: list[Callable[[File, Reading], OpenedFile]] = []
+    for file in files:
+        path = PurePath(file.name.lower())
+        packed = path.suffix in CODECS
+        opener = FORMATS.get(path.with_suffix("").suffix if packed else path.suffix)
+        if opener is None or (packed and opener not in _TEXT_FORMATS):
+            raise DataError(
+                f"{file.name}: only files ending in {', '.join(FORMATS)} are read, and CSV, JSON "
+                f"lines and svmlight also packed ({', '.join(CODECS)})"
+            )
+        if openers and opener is not openers[0]:
+            raise DataError(
+                f"{file.name}: the format is not that of {files[0].name}; name the files of one "
+                "format by a glob such as folder/*.csv"
+            )
+        openers.append(opener)
+    return openers[0]
+
+
+def _types(
+    files: Sequence[File], opened: Sequence[OpenedFile], names: Sequence[str], types: Types
+) -> dict[str, pa.DataType]:
+    """The first type of each column that all files agree on."""
+    agreed = dict(opened[0].candidates(names, types))
+    for file, table in zip(files[1:], opened[1:], strict=True):
+        for name, candidates in table.candidates(names, types).items():
+            common = agree(agreed[name], candidates)
+            if not common:
+                raise DataError(
+                    f"{file.name}: column {name!r} has the type {candidates[0]}, but "
+                    f"{agreed[name][0]} in the files before it; make them the same"
+                )
+            agreed[name] = common
+    return {name: _as_kept(agreed[name][0]) for name in names}
 
 
 def _from_memory(source: ArrowStream) -> pa.Table:
@@ -95,127 +308,21 @@ def _from_memory(source: ArrowStream) -> pa.Table:
         raise DataError(f"the {type(source).__name__} is not a table: {error}") from error
 
 
-def _without_views(table: pa.Table) -> pa.Table:
+def _check_names(origin: str, names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise DataError(f"{origin}: column names occur twice: {listing(repeated)}; rename them")
+    if not names:
+        raise DataError(f"{origin}: there are no columns")
+
+
+def _as_kept(type: pa.DataType) -> pa.DataType:
     """Text views as text: Arrow has no selection of rows for views."""
+    return pa.large_string() if pa.types.is_string_view(type) else type
+
+
+def _without_views(table: pa.Table) -> pa.Table:
     for place, field in enumerate(table.schema):
-        if pa.types.is_string_view(field.type):
-            text = table.column(place).cast(pa.large_string())
-            table = table.set_column(place, field.name, text)
+        if (kept := _as_kept(field.type)) != field.type:
+            table = table.set_column(place, field.name, table.column(place).cast(kept))
     return table
-
-
-def _without_index(table: pa.Table) -> pa.Table:
-    """Drop what pandas' metadata calls the index: a filtered frame hands it out as a column."""
-    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
-    return table.drop_columns([name for name in table.column_names if name in index])
-
-
-def _read_file(path: Path, types: Types) -> pa.Table:
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: only files ending in {' or '.join(READERS)} are read")
-    if path.is_dir():
-        raise DataError(f"{path}: this is a folder; name a file in it")
-    try:
-        return reader(path, types)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such file") from error
-    except PermissionError as error:
-        raise DataError(f"{path}: there is no permission to read it") from error
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: the file is damaged or of another format: {error}") from error
-
-
-def _read_parquet(path: Path, types: Types) -> pa.Table:
-    with pa_parquet.ParquetFile(path) as file:
-        return file.read()
-
-
-def _read_csv(path: Path, types: Types) -> pa.Table:
-    try:
-        table = _parse_csv(path, types)
-        if table.num_columns == 1:
-            table = _parse_csv(path, types, skip_blank_lines=False)
-        names = table.column_names
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: {_csv_complaint(path, types, str(error))}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: a column's name is not UTF-8; save the file as UTF-8") from error
-    for name, values in zip(names, table.columns, strict=True):
-        # Arrow reads what is not UTF-8 as binary, without a word.
-        if pa.types.is_binary(values.type):
-            where = ColumnBlock(name, values).at(first_failure(values, pa.string()))
-            raise DataError(f"{path}: {where}: the text is not UTF-8; save the file as UTF-8")
-    if _ends_in_quotes(path, table):
-        raise DataError(f"{path}: row {table.num_rows}, the last: a quotation mark is left open")
-    return table
-
-
-def _ends_in_quotes(path: Path, table: pa.Table) -> bool:
-    """Whether the last value runs over lines to the end of the file: Arrow lets it swallow rows."""
-    last = table.column(-1)[-1].as_py() if table.num_rows else None
-    if not isinstance(last, str) or "\n" not in last:
-        return False
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 1000))
-        return not file.read().rstrip().endswith(b'"')
-
-
-def _parse_csv(
-    path: Path, types: Types, *, skip_blank_lines: bool = True, threads: bool = True
-) -> pa.Table:
-    return pa_csv.read_csv(
-        path,
-        read_options=pa_csv.ReadOptions(use_threads=threads),
-        parse_options=pa_csv.ParseOptions(
-            newlines_in_values=True, ignore_empty_lines=skip_blank_lines
-        ),
-        convert_options=pa_csv.ConvertOptions(
-            null_values=list(MISSING_MARKERS),
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-            column_types=types,
-        ),
-    )
-
-
-_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
-_INVALID = re.compile(r"column #(\d+): Row #(\d+): CSV conversion error to (\w+): (.*)", re.DOTALL)
-_NOUNS = {"double": "a number", "bool": "true or false", "string": "UTF-8 text"}
-
-
-def _csv_complaint(path: Path, types: Types, complaint: str) -> str:
-    """Return what is wrong with a CSV file that Arrow rejects, and what to do."""
-    try:
-        # Arrow names the row only when a single thread reads. It counts the line of names as row 1.
-        _parse_csv(path, types, threads=False)
-    except pa.ArrowInvalid as error:
-        complaint = str(error)
-    if ragged := _RAGGED.search(complaint):
-        row, expected, found, text = ragged.groups()
-        return (
-            f"row {int(row) - 1} (the first row of data is 1) should have {expected} values, "
-            f"not {found}: {text[:80]!r}; quote values that hold a comma"
-        )
-    if invalid := _INVALID.search(complaint):
-        column, row, type, reason = invalid.groups()
-        where = ColumnBlock(_csv_names(path)[int(column)], pa.chunked_array([[]])).at(int(row) - 2)
-        noun = _NOUNS.get(type, type)
-        return f"{where} is not {noun}: {reason}; correct it or leave it empty"
-    if "Empty CSV file" in complaint:
-        return "the file is empty, or its first line is not finished"
-    if "straddling" in complaint:
-        return "a row is longer than a megabyte; is a quotation mark left open?"
-    return f"this is not a comma-separated file: {complaint}"
-
-
-def _csv_names(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return next(row for row in csv.reader(file) if row)
-
-
-READERS: Mapping[str, Callable[[Path, Types], pa.Table]] = {
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-}
-"""The file formats that are read, by the ending of the file's name."""

@@ -1,0 +1,1 @@
+"""The file formats that are read, a file each; `luce.tables.read` chooses among them."""

@@ -1,0 +1,264 @@
+"""CSV files, in blocks of rows."""
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from luce.errors import DataError
+from luce.tables.formats.dialect import Dialect, find_dialect
+from luce.tables.formats.reading import Reading, Types
+from luce.tables.formats.text import LONGEST_ROW, Utf8Stream, decode, find_encoding, head
+from luce.tables.sources import File, reading
+from luce.tables.type_guess import TEXT, TypeGuess, parse, trim
+from luce.tables.values import MISSING_MARKERS, ColumnBlock, first_failure, is_text
+
+_QUICK_BLOCK = 1 << 20
+_FIRST_ROWS = 64 << 10
+_ROWS_A_BLOCK = 500
+"""Blocks are as large as so many times the line of names, if that is more than `_QUICK_BLOCK`."""
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """An opened CSV file: what it is, and the names of its columns."""
+
+    file: File
+    dialect: Dialect
+    encoding: str
+    block_size: int
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def candidates(
+        self, columns: Sequence[str], types: Types
+    ) -> Mapping[str, tuple[pa.DataType, ...]]:
+        """Return the types that each column can have, the narrowest first, told or guessed."""
+        guesses = {
+            name: TypeGuess(decimal=self.dialect.decimal) for name in columns if name not in types
+        }
+        if guesses:
+            for table in self.blocks(pa.schema([(name, TEXT) for name in guesses])):
+                for name, guess in guesses.items():
+                    guess.see(table.column(name))
+        return {
+            name: guesses[name].survivors if name in guesses else (types[name],) for name in columns
+        }
+
+    def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
+        """Return the rows, each column in the schema's type.
+
+        Arrow reads quickly, but does not say which row is wrong, knows no blanks around missing
+        markers and no long rows. What it stumbles over is read again from the beginning, carefully.
+        """
+        done = 0
+        with reading(self.file):
+            try:
+                for table in self._quick_blocks(schema):
+                    yield table
+                    done += table.num_rows
+            except pa.ArrowInvalid:
+                self.file.check_unchanged()
+            else:
+                return
+            yield from _without_first(self._careful_blocks(schema), done)
+
+    def _quick_blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
+        types = {field.name: field.type for field in schema}
+        last = self.names[-1]
+        stream = Utf8Stream(self.file, self.encoding)
+        final, rows = pa.scalar(None), 0
+        for table in self._parse(stream, {last: pa.binary(), **types}, self.block_size, True):
+            rows += table.num_rows
+            if table.num_rows:
+                final = table.column(last)[-1]
+            yield table.select(schema.names)
+        self._check_end(stream, final, rows)
+
+    def _careful_blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
+        as_bytes = {name: pa.binary() for name in (*schema.names, self.names[-1])}
+        stream = Utf8Stream(self.file, self.encoding)
+        final, rows = pa.scalar(None), 0
+        try:
+            for table in self._parse(stream, as_bytes, LONGEST_ROW, False):
+                converted = [self._convert(table, field, rows) for field in schema]
+                rows += table.num_rows
+                if table.num_rows:
+                    final = table.column(self.names[-1])[-1]
+                yield pa.table(converted, schema=schema)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{self.file.name}: {_complaint(str(error))}") from error
+        self._check_end(stream, final, rows)
+
+    def _parse(
+        self, stream: Utf8Stream, types: Types, block_size: int, threads: bool
+    ) -> Iterator[pa.Table]:
+        options = pa_csv.ConvertOptions(
+            null_values=list(MISSING_MARKERS),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+            decimal_point=self.dialect.decimal,
+            column_types=types,
+            include_columns=list(types),
+        )
+        try:
+            reader = pa_csv.open_csv(
+                pa.PythonFile(stream, "r"),
+                read_options=pa_csv.ReadOptions(block_size=block_size, use_threads=threads),
+                parse_options=_parse_options(self.dialect, len(self.names)),
+                convert_options=options,
+            )
+            with reader:
+                for batch in reader:
+                    yield pa.Table.from_batches([batch])
+        except pa.ArrowInvalid as error:
+            if "Empty CSV file" not in str(error):  # It has names only.
+                raise
+        finally:
+            stream.close()
+
+    def _convert(self, table: pa.Table, field: pa.Field, first_row: int) -> pa.ChunkedArray:
+        values = table.column(field.name)
+        block = ColumnBlock(field.name, values, first_row)
+        if field.type == pa.binary():
+            return values
+        try:
+            text = values.cast(pa.string())
+        except pa.ArrowInvalid as error:
+            where = block.at(first_failure(values, pa.string()))
+            raise DataError(
+                f"{self.file.name}: {where}: the text is not UTF-8; "
+                "save the file as UTF-8, or tell its encoding"
+            ) from error
+        if is_text(field.type):
+            return text.cast(field.type)
+        text = trim(text)
+        converted = parse(text, field.type, self.dialect.decimal)
+        if converted is None:
+            row = first_misfit(text, field.type, self.dialect.decimal)
+            noun = _NOUNS.get(field.type, f"of the type {field.type}")
+            raise DataError(
+                f"{self.file.name}: {block.at(row)}: {text[row].as_py()[:80]!r} is not {noun}; "
+                "correct it or leave it empty"
+            )
+        return converted
+
+    def _check_end(self, stream: Utf8Stream, final: pa.Scalar, rows: int) -> None:
+        """Complain of a last value that runs over lines to the end: it may have swallowed rows."""
+        value = final.as_py()
+        value = value.encode() if isinstance(value, str) else value
+        if isinstance(value, bytes) and b"\n" in value and not stream.tail.rstrip().endswith(b'"'):
+            raise DataError(
+                f"{self.file.name}: row {rows}, the last: a quotation mark is left open"
+            )
+
+
+def open_csv(file: File, told: Reading) -> CsvFile:
+    """Find out how a CSV file is written, and the names of its columns."""
+    with reading(file):
+        content, is_whole = head(file)
+        if not content.strip(b"\r\n" + codecs.BOM_UTF8):
+            raise DataError(f"{file.name}: the file is empty")
+        encoding, note = find_encoding(content, is_whole, told.encoding, file.name)
+        text = _as_utf8(content, is_whole, encoding, file.name)
+        if is_whole:
+            text += b"\n"
+        elif not re.search(rb"[\r\n]", text):
+            raise DataError(
+                f"{file.name}: the first line, which holds the columns' names, is longer than "
+                f"{LONGEST_ROW >> 20} MiB"
+            )
+        text = text.removeprefix(codecs.BOM_UTF8)
+        if b"\0" in text:
+            raise DataError(
+                f"{file.name}: there are NUL characters in it: this is no text, or UTF-16, "
+                "whose encoding has to be told"
+            )
+        line = len(re.match(rb"[\r\n]*[^\r\n]*", text).group())  # type: ignore[union-attr]
+        text = text[: max(_FIRST_ROWS, line + 1)]
+        dialect, notes = find_dialect(
+            text.decode("utf-8", "replace"), told.delimiter, told.decimal, file.name
+        )
+        names = _names(text, dialect, file.name)
+    notes += [note] if note else []
+    block_size = min(max(_QUICK_BLOCK, _ROWS_A_BLOCK * line), LONGEST_ROW)
+    return CsvFile(file, dialect, encoding, block_size, names, tuple(notes))
+
+
+def _as_utf8(content: bytes, is_whole: bool, encoding: str, name: str) -> bytes:
+    if encoding == "utf-8":  # Where it is not, the row is found when it is read.
+        return content
+    decoder = codecs.getincrementaldecoder(encoding)()
+    text = decode(decoder, content, name, encoding, 0)
+    return text + decode(decoder, b"", name, encoding, len(content)) if is_whole else text
+
+
+def _names(text: bytes, dialect: Dialect, name: str) -> tuple[str, ...]:
+    try:
+        reader = pa_csv.open_csv(
+            pa.BufferReader(text),
+            read_options=pa_csv.ReadOptions(block_size=len(text) + 1, use_threads=False),
+            parse_options=_parse_options(dialect, 2, invalid_row_handler=lambda _: "skip"),
+        )
+        return tuple(reader.schema.names)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name}: a column's name is not UTF-8; save the file as UTF-8, or tell its encoding"
+        ) from error
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{name}: this is not a CSV file: {_complaint(str(error))}") from error
+
+
+def _parse_options(dialect: Dialect, columns: int, **more: object) -> pa_csv.ParseOptions:
+    return pa_csv.ParseOptions(
+        delimiter=dialect.delimiter,
+        newlines_in_values=True,
+        ignore_empty_lines=columns > 1,
+        **more,
+    )
+
+
+def _without_first(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    for table in tables:
+        if rows < table.num_rows:
+            yield table.slice(rows)
+        rows = max(0, rows - table.num_rows)
+
+
+def first_misfit(text: pa.ChunkedArray, type: pa.DataType, decimal: str) -> int:
+    """Return the first row that cannot be parsed, of text that cannot all be."""
+    low, high = 0, len(text)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if parse(text[low:middle], type, decimal) is None:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+_NOUNS = {
+    pa.float64(): "a number",
+    pa.int64(): "a whole number",
+    pa.bool_(): "true or false",
+    pa.date32(): "a date such as 2007-11-30",
+    pa.timestamp("us"): "a date and time such as 2007-11-30 12:00:00",
+}
+_RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): (.*)", re.DOTALL)
+
+
+def _complaint(complaint: str) -> str:
+    """Return what is wrong with a CSV file that Arrow rejects, and what to do."""
+    if ragged := _RAGGED.search(complaint):
+        # Arrow counts the line of names as row 1.
+        row, expected, found, text = ragged.groups()
+        return (
+            f"row {int(row) - 1} (the first row of data is 1) should have {expected} values, "
+            f"not {found}: {text[:80]!r}; quote values that hold what stands between values"
+        )
+    if "straddling" in complaint:
+        return f"a row is longer than {LONGEST_ROW >> 20} MiB; is a quotation mark left open?"
+    return f"this is not a CSV file: {complaint}"

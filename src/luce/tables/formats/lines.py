@@ -1,0 +1,34 @@
+"""A text file as blocks of whole lines."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from luce.errors import DataError
+from luce.tables.formats.text import LONGEST_ROW, Utf8Stream
+from luce.tables.sources import File
+
+_BLOCK = 4 << 20
+
+
+def line_blocks(file: File, encoding: str) -> Iterator[bytes]:
+    """Return the text of a file as UTF-8, in pieces of about `_BLOCK` bytes that end with a line.
+
+    Raises
+    ------
+    DataError
+        A line is longer than `LONGEST_ROW`, or the text cannot be decoded.
+    """
+    with closing(Utf8Stream(file, encoding)) as stream:
+        rest: list[bytes] = []
+        size = 0
+        while piece := stream.read(_BLOCK):
+            end = piece.rfind(b"\n") + 1
+            if end:
+                yield b"".join([*rest, piece[:end]])
+                rest, size = [], 0
+            rest.append(piece[end:])
+            size += len(piece) - end
+            if size > LONGEST_ROW:
+                raise DataError(f"{file.name}: a line is longer than {LONGEST_ROW >> 20} MiB")
+        if last := b"".join(rest):
+            yield last + b"\n"

@@ -1,0 +1,126 @@
+"""The type of a column of text: the narrowest one that every value in all of its rows has."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from luce.tables.values import MISSING_MARKERS
+
+CANDIDATES: tuple[pa.DataType, ...] = (
+    pa.int64(),
+    pa.float64(),
+    pa.bool_(),
+    pa.date32(),
+    pa.timestamp("us"),
+    pa.timestamp("us", "UTC"),
+)
+"""Types that text is tried as, the narrowest first; dates and times are ISO 8601."""
+
+TEXT = pa.string()
+BLANKS = " \t"
+
+
+class TypeGuess:
+    """The types that a column's values can have, given those seen so far.
+
+    Digits after a leading zero (`00123`) make the column text: they are a code, not a number.
+
+    Examples
+    --------
+    >>> guess = TypeGuess()
+    >>> for values in (["1", None], ["2.5"]):
+    ...     guess.see(pa.chunked_array([values]))
+    >>> guess.survivors[0]
+    DataType(double)
+    """
+
+    def __init__(self, *, decimal: str = ".") -> None:
+        self.decimal = decimal
+        self.is_empty = True
+        self._candidates = CANDIDATES
+
+    @property
+    def survivors(self) -> tuple[pa.DataType, ...]:
+        """The types that all values seen have, the narrowest first."""
+        if self.is_empty:
+            return (pa.null(), *CANDIDATES, TEXT)
+        return (*self._candidates, TEXT)
+
+    def see(self, values: pa.ChunkedArray) -> None:
+        """Take note of a block of values, text with null for what is missing."""
+        if not self._candidates or values.null_count == len(values):
+            return
+        text = pc.drop_null(values)
+        trimmed = trim(text)
+        text = pc.drop_null(trimmed)
+        if not len(text):
+            return
+        self.is_empty = False
+        if any(has_codes(chunk) for chunk in text.chunks):
+            self._candidates = ()
+            return
+        self._candidates = tuple(self._fitting(text))
+
+    def _fitting(self, text: pa.ChunkedArray) -> Iterable[pa.DataType]:
+        whole = False
+        for type in self._candidates:
+            if (whole and type == pa.float64()) or parse(text, type, self.decimal) is not None:
+                whole |= type == pa.int64()
+                yield type
+
+
+def trim(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text without blanks around it, and null where that leaves a missing marker."""
+    outer = pc.or_(
+        pc.or_(pc.starts_with(text, " "), pc.ends_with(text, " ")),
+        pc.or_(pc.starts_with(text, "\t"), pc.ends_with(text, "\t")),
+    )
+    if not pc.any(outer).as_py():
+        return text
+    text = pc.ascii_trim(text, BLANKS)
+    is_marker = pc.is_in(text, value_set=pa.array(MISSING_MARKERS, text.type))
+    return pc.if_else(is_marker, pa.scalar(None, text.type), text)
+
+
+def parse(text: pa.ChunkedArray, type: pa.DataType, decimal: str = ".") -> pa.ChunkedArray | None:
+    """Return text as values of a type, or None where it is not."""
+    if decimal != "." and pa.types.is_floating(type):
+        if pc.any(pc.match_substring(text, ".")).as_py():
+            return None
+        text = pc.replace_substring(text, decimal, ".")
+    try:
+        return text.cast(type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def has_codes(text: pa.Array) -> bool:
+    """Whether a value consists of digits after a leading zero, or is a hexadecimal number."""
+    offsets = np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
+    content = text.buffers()[2]
+    if content is None or not len(text):
+        return False
+    characters = np.frombuffer(content, np.uint8)
+    starts = offsets[:-1][np.diff(offsets) > 1]
+    second = characters[starts + 1]
+    suspicious = (characters[starts] == ord("0")) & (second != ord("."))
+    if not suspicious.any():
+        return False
+    return bool(pc.any(pc.match_substring_regex(text, r"^0(\d+|[xX].*)$")).as_py())
+
+
+def agree(one: tuple[pa.DataType, ...], other: tuple[pa.DataType, ...]) -> tuple[pa.DataType, ...]:
+    """Return the types that can hold the values of two blocks, each given by all that hold its own.
+
+    Where no type is in both, it is one that both can be changed to without loss, if there is one.
+    """
+    if common := tuple(type for type in one if type in other):
+        return common
+    schemas = [pa.schema([("", types[0])]) for types in (one, other)]
+    try:
+        unified = pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException:
+        return ()
+    return (unified.field(0).type,)
