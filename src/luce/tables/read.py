@@ -92,6 +92,8 @@ class StreamedTable:
             A file is damaged, was changed since it was opened, or holds a value that has not the
             column's type; there are no rows. File, row and column are named where they are known.
         """
+        if not self.schema.names:
+            raise DataError(f"{self.name}: none of the columns that were asked for is there")
         empty = True
         for table in self.tables():
             for start in range(0, table.num_rows, rows):
@@ -161,7 +163,7 @@ def open_table(
     may have `y` of shape (n,). An svmlight file becomes the columns `X`, maps from the index that
     the file states to the value, and `y`.
 
-    A row of a text file has at most 16 MiB. A packed file that unpacks to more than 100 times its
+    A row of a text file may have 16 MiB. A packed file that unpacks to more than 100 times its
     size and 256 MiB is refused.
 
     Examples
@@ -250,9 +252,8 @@ def _open_files(
     notes = tuple(dict.fromkeys(note for table in opened for note in table.notes))
 
     def tables() -> Iterator[pa.Table]:
-        if schema.names:
-            for table in opened:
-                yield from table.blocks(schema)
+        for table in opened:
+            yield from table.blocks(schema)
 
     return StreamedTable(files[0].name if len(files) == 1 else source, schema, notes, tables)
 

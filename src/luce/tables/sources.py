@@ -102,6 +102,8 @@ def find_files(source: str) -> tuple[File, ...]:
         return (_spool(sys.stdin.buffer),)
     try:
         return _find(source)
+    except DataError:
+        raise
     except PermissionError as error:
         raise DataError(f"{source}: there is no permission to read it") from error
     except (OSError, pa.ArrowException, ValueError) as error:

@@ -1,5 +1,6 @@
 """The type of a column of text: the narrowest one that every value in all of its rows has."""
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -20,12 +21,16 @@ CANDIDATES: tuple[pa.DataType, ...] = (
 
 TEXT = pa.string()
 BLANKS = " \t"
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_TRUTHS = {"true", "false", "1", "0"}
+_DIGITS_OF_INT64 = 19
 
 
 class TypeGuess:
     """The types that a column's values can have, given those seen so far.
 
-    Digits after a leading zero (`00123`) make the column text: they are a code, not a number.
+    Digits after a leading zero (`00123`) make the column text, and so do whole numbers too large
+    for int64: they are codes, not numbers.
 
     Examples
     --------
@@ -62,10 +67,18 @@ class TypeGuess:
             self._candidates = ()
             return
         self._candidates = tuple(self._fitting(text))
+        if pa.int64() not in self._candidates and has_too_long_numbers(text):
+            self._candidates = ()
 
     def _fitting(self, text: pa.ChunkedArray) -> Iterable[pa.DataType]:
         whole = False
+        first = text[0].as_py()
         for type in self._candidates:
+            # A cast that fails is slow.
+            if (pa.types.is_temporal(type) and not _DATE.match(first)) or (
+                pa.types.is_boolean(type) and first.lower() not in _TRUTHS
+            ):
+                continue
             if (whole and type == pa.float64()) or parse(text, type, self.decimal) is not None:
                 whole |= type == pa.int64()
                 yield type
@@ -109,6 +122,14 @@ def has_codes(text: pa.Array) -> bool:
     if not suspicious.any():
         return False
     return bool(pc.any(pc.match_substring_regex(text, r"^0(\d+|[xX].*)$")).as_py())
+
+
+def has_too_long_numbers(text: pa.ChunkedArray) -> bool:
+    """Whether a value is a whole number that a float cannot tell from its neighbours."""
+    if pc.max(pc.binary_length(text)).as_py() < _DIGITS_OF_INT64:
+        return False
+    pattern = rf"^[-+]?\d{{{_DIGITS_OF_INT64},}}$"
+    return bool(pc.any(pc.match_substring_regex(text, pattern)).as_py())
 
 
 def agree(one: tuple[pa.DataType, ...], other: tuple[pa.DataType, ...]) -> tuple[pa.DataType, ...]:

@@ -4,18 +4,20 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from luce.errors import DataError
-from luce.tables.formats.dialect import Dialect, find_dialect
+from luce.tables.formats.dialect import DELIMITERS, Dialect, find_dialect
 from luce.tables.formats.reading import Reading, Types
 from luce.tables.formats.text import LONGEST_ROW, Utf8Stream, decode, find_encoding, head
 from luce.tables.sources import File, reading
 from luce.tables.type_guess import TEXT, TypeGuess, parse, trim
 from luce.tables.values import MISSING_MARKERS, ColumnBlock, first_failure, is_text
 
+MOST_COLUMNS = 200_000
 _QUICK_BLOCK = 1 << 20
 _FIRST_ROWS = 64 << 10
 _ROWS_A_BLOCK = 500
@@ -60,7 +62,7 @@ class CsvFile:
                 for table in self._quick_blocks(schema):
                     yield table
                     done += table.num_rows
-            except pa.ArrowInvalid:
+            except (pa.ArrowInvalid, UnicodeDecodeError):
                 self.file.check_unchanged()
             else:
                 return
@@ -91,6 +93,11 @@ class CsvFile:
                 yield pa.table(converted, schema=schema)
         except pa.ArrowInvalid as error:
             raise DataError(f"{self.file.name}: {_complaint(str(error))}") from error
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{self.file.name}: after row {rows} there is a row that has too many or too few "
+                "values and is not UTF-8"
+            ) from error
         self._check_end(stream, final, rows)
 
     def _parse(
@@ -179,8 +186,13 @@ def open_csv(file: File, told: Reading) -> CsvFile:
             )
         line = len(re.match(rb"[\r\n]*[^\r\n]*", text).group())  # type: ignore[union-attr]
         text = text[: max(_FIRST_ROWS, line + 1)]
+        if max(text[:line].count(d.encode()) for d in DELIMITERS) >= MOST_COLUMNS:
+            raise DataError(f"{file.name}: there are more than {MOST_COLUMNS} columns")
+        delimiter = told.delimiter
+        if delimiter is None and ".tsv" in PurePath(file.name.lower()).suffixes[-2:]:
+            delimiter = "\t"
         dialect, notes = find_dialect(
-            text.decode("utf-8", "replace"), told.delimiter, told.decimal, file.name
+            text.decode("utf-8", "replace"), delimiter, told.decimal, file.name
         )
         names = _names(text, dialect, file.name)
     notes += [note] if note else []

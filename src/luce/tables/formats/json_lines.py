@@ -131,7 +131,10 @@ def _parse(text: bytes, schema: pa.Schema | None, name: str, done: int) -> pa.Ta
             lines = text.count(b"\n")
             if table.num_rows == lines:
                 return table
-            complaint = f"{lines} lines from row {done + 1} on hold {table.num_rows} objects"
+            complaint = (
+                f"lines and objects are not one to one ({lines} and {table.num_rows}) somewhere "
+                f"from row {done + 1} on"
+            )
     if found := re.search(r"(?:JSON parse error: )?(.*) in row (\d+)", complaint, re.DOTALL):
         reason, row = found.groups()
         complaint = f"row {done + int(row) + 1} (the first row of data is 1): {reason}"

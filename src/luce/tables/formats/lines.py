@@ -24,11 +24,23 @@ def line_blocks(file: File, encoding: str) -> Iterator[bytes]:
         while piece := stream.read(_BLOCK):
             end = piece.rfind(b"\n") + 1
             if end:
-                yield b"".join([*rest, piece[:end]])
+                yield _checked(b"".join([*rest, piece[:end]]), file)
                 rest, size = [], 0
             rest.append(piece[end:])
             size += len(piece) - end
             if size > LONGEST_ROW:
                 raise DataError(f"{file.name}: a line is longer than {LONGEST_ROW >> 20} MiB")
         if last := b"".join(rest):
-            yield last + b"\n"
+            yield _checked(last + b"\n", file)
+
+
+def _checked(text: bytes, file: File) -> bytes:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = text[text.rfind(b"\n", 0, error.start) + 1 :][:80]
+        raise DataError(
+            f"{file.name}: the line that begins with {line.decode('utf-8', 'replace')!r} is not "
+            "UTF-8; save the file as UTF-8, or tell its encoding"
+        ) from error
+    return text

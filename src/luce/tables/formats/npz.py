@@ -201,6 +201,8 @@ def _unzipped(file: File) -> Iterator[zipfile.ZipFile]:
 def _as_data_error(file: File) -> Iterator[None]:
     try:
         yield
+    except DataError:
+        raise
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, SyntaxError) as error:
         raise DataError(f"{file.name}: the file is damaged or not an .npz file: {error}") from error
     except (NotImplementedError, RuntimeError, OverflowError, RecursionError) as error:
