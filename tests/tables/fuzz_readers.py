@@ -1,6 +1,6 @@
 """Reads damaged files: nothing but a DataError may come of it, soon, in little memory.
 
-Run more of it: `python -m tests.tables.fuzz_readers --mutants 30000 --seed 1`.
+Run more of it: `python tests/tables/fuzz_readers.py --mutants 30000 --seed 1`.
 """
 
 import argparse
@@ -103,7 +103,7 @@ class Outcome:
 
 def mutate(content: bytes, random: np.random.Generator) -> bytes:
     mutant = bytearray(content)
-    for _ in range(random.integers(1, 5)):
+    for _ in range(random.geometric(0.6)):
         place = int(random.integers(0, len(mutant) + 1))
         end = min(len(mutant), place + int(random.integers(1, 20)))
         match int(random.integers(0, 7)):

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 2
-
 
 @pytest.fixture(scope="module")
 def fuzz():
@@ -24,5 +22,5 @@ def test_damaged_files_are_refused_with_a_message_or_read(fuzz, tmp_path):
     assert {outcome.format for outcome in outcomes} == set(fuzz.SAFE_FORMATS)
     refused = [outcome.complaint for outcome in outcomes if outcome.complaint]
     assert 50 < len(refused) < 250
-    assert max(outcome.seconds for outcome in outcomes) < SECONDS
+    assert max(outcome.seconds for outcome in outcomes) < fuzz.SECONDS_EACH
     assert fuzz.peak_memory() - before < fuzz.MEMORY

@@ -185,16 +185,14 @@ def open_csv(file: File, told: Reading) -> CsvFile:
                 "whose encoding has to be told"
             )
         line = len(re.match(rb"[\r\n]*[^\r\n]*", text).group())  # type: ignore[union-attr]
-        text = text[: max(_FIRST_ROWS, line + 1)]
+        first_rows = text[: max(_FIRST_ROWS, line + 1)].decode("utf-8", "replace")
         if max(text[:line].count(d.encode()) for d in DELIMITERS) >= MOST_COLUMNS:
             raise DataError(f"{file.name}: there are more than {MOST_COLUMNS} columns")
         delimiter = told.delimiter
         if delimiter is None and ".tsv" in PurePath(file.name.lower()).suffixes[-2:]:
             delimiter = "\t"
-        dialect, notes = find_dialect(
-            text.decode("utf-8", "replace"), delimiter, told.decimal, file.name
-        )
-        names = _names(text, dialect, file.name)
+        dialect, notes = find_dialect(first_rows, delimiter, told.decimal, file.name)
+        names = _names(first_rows, dialect, file.name)
     notes += [note] if note else []
     block_size = min(max(_QUICK_BLOCK, _ROWS_A_BLOCK * line), LONGEST_ROW)
     return CsvFile(file, dialect, encoding, block_size, names, tuple(notes))
@@ -208,20 +206,21 @@ def _as_utf8(content: bytes, is_whole: bool, encoding: str, name: str) -> bytes:
     return text + decode(decoder, b"", name, encoding, len(content)) if is_whole else text
 
 
-def _names(text: bytes, dialect: Dialect, name: str) -> tuple[str, ...]:
+def _names(text: str, dialect: Dialect, name: str) -> tuple[str, ...]:
     try:
         reader = pa_csv.open_csv(
-            pa.BufferReader(text),
-            read_options=pa_csv.ReadOptions(block_size=len(text) + 1, use_threads=False),
+            pa.BufferReader(text.encode()),
+            read_options=pa_csv.ReadOptions(block_size=4 * len(text) + 1, use_threads=False),
             parse_options=_parse_options(dialect, 2, invalid_row_handler=lambda _: "skip"),
         )
-        return tuple(reader.schema.names)
-    except UnicodeDecodeError as error:
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{name}: {_complaint(str(error))}") from error
+    names = tuple(reader.schema.names)
+    if "\ufffd" in "".join(names):
         raise DataError(
             f"{name}: a column's name is not UTF-8; save the file as UTF-8, or tell its encoding"
-        ) from error
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{name}: this is not a CSV file: {_complaint(str(error))}") from error
+        )
+    return names
 
 
 def _parse_options(dialect: Dialect, columns: int, **more: object) -> pa_csv.ParseOptions:

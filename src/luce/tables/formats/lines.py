@@ -38,7 +38,7 @@ def _checked(text: bytes, file: File) -> bytes:
     try:
         text.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = text[text.rfind(b"\n", 0, error.start) + 1 :][:80]
+        line = text[text.rfind(b"\n", 0, error.start) + 1 :].split(b"\n", 1)[0][:80]
         raise DataError(
             f"{file.name}: the line that begins with {line.decode('utf-8', 'replace')!r} is not "
             "UTF-8; save the file as UTF-8, or tell its encoding"

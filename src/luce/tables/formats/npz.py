@@ -136,7 +136,10 @@ def _read_header(content: IO[bytes]) -> _Array:
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"version {version} of the .npy format")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, is_fortran, dtype = read(content, max_header_size=_LONGEST_HEADER)
+    try:
+        shape, is_fortran, dtype = read(content, max_header_size=_LONGEST_HEADER)
+    except Exception as error:  # The header is Python source: whatever its parser raises.
+        raise ValueError(f"the header of an array cannot be read: {error}") from error
     if any(not isinstance(size, int) or size < 0 for size in shape):
         raise ValueError(f"the shape {shape}")
     return _Array(shape, is_fortran and len(shape) > 1, dtype)
