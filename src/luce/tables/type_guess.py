@@ -1,7 +1,6 @@
 """The type of a column of text: the narrowest one that every value in all of its rows has."""
 
 import re
-from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +21,15 @@ CANDIDATES: tuple[pa.DataType, ...] = (
 TEXT = pa.string()
 BLANKS = " \t"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_TRUTHS = {"true", "false", "1", "0"}
+_LOOKS = {
+    pa.int64(): re.compile(r"-?\d+$", re.ASCII),
+    pa.float64(): re.compile(r"[-+.,\din]", re.ASCII | re.IGNORECASE),
+    pa.bool_(): re.compile(r"(true|false|1|0)$", re.IGNORECASE),
+    pa.date32(): _DATE,
+    pa.timestamp("us"): _DATE,
+    pa.timestamp("us", "UTC"): _DATE,
+}
+"""How values begin that can have each type, not only those."""
 _DIGITS_OF_INT64 = 19
 
 
@@ -57,31 +64,32 @@ class TypeGuess:
         """Take note of a block of values, text with null for what is missing."""
         if not self._candidates or values.null_count == len(values):
             return
-        text = pc.drop_null(values)
-        trimmed = trim(text)
-        text = pc.drop_null(trimmed)
-        if not len(text):
-            return
-        self.is_empty = False
+        text = pc.drop_null(values) if values.null_count else values
         if any(has_codes(chunk) for chunk in text.chunks):
-            self._candidates = ()
+            self.is_empty, self._candidates = False, ()
             return
-        self._candidates = tuple(self._fitting(text))
-        if pa.int64() not in self._candidates and has_too_long_numbers(text):
-            self._candidates = ()
+        fitting = self._fitting(text)
+        if fitting != self._candidates and (trimmed := trim(text)) is not text:
+            text = pc.drop_null(trimmed)
+            if not len(text):
+                return
+            has_code = any(has_codes(chunk) for chunk in text.chunks)
+            fitting = () if has_code else self._fitting(text)
+        self.is_empty, self._candidates = False, fitting
 
-    def _fitting(self, text: pa.ChunkedArray) -> Iterable[pa.DataType]:
-        whole = False
+    def _fitting(self, text: pa.ChunkedArray) -> tuple[pa.DataType, ...]:
         first = text[0].as_py()
-        for type in self._candidates:
-            # A cast that fails is slow.
-            if (pa.types.is_temporal(type) and not _DATE.match(first)) or (
-                pa.types.is_boolean(type) and first.lower() not in _TRUTHS
+        # A cast that fails is slow: most are known from the first value.
+        tried = [type for type in self._candidates if _LOOKS[type].match(first)]
+        fitting: list[pa.DataType] = []
+        for type in tried:
+            if (type == pa.float64() and pa.int64() in fitting) or (
+                parse(text, type, self.decimal) is not None
             ):
-                continue
-            if (whole and type == pa.float64()) or parse(text, type, self.decimal) is not None:
-                whole |= type == pa.int64()
-                yield type
+                fitting.append(type)
+        if fitting == [pa.float64()] and has_too_long_numbers(text):
+            return ()
+        return tuple(fitting)
 
 
 def trim(text: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -99,6 +107,9 @@ def trim(text: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def parse(text: pa.ChunkedArray, type: pa.DataType, decimal: str = ".") -> pa.ChunkedArray | None:
     """Return text as values of a type, or None where it is not."""
+    if pa.types.is_null(type):
+        whole = text.null_count == len(text)
+        return pa.chunked_array([pa.nulls(len(text))]) if whole else None
     if decimal != "." and pa.types.is_floating(type):
         if pc.any(pc.match_substring(text, ".")).as_py():
             return None

@@ -33,8 +33,9 @@ def fit_table(table: pa.Table, schema: pa.Schema, name: str, first_row: int) -> 
         A value does not have the type; file, row and column are named.
     """
     columns: list[pa.ChunkedArray] = []
+    found = dict(zip(table.column_names, table.columns, strict=True))
     for field in schema:
-        values = table.column(field.name)
+        values = found[field.name]
         if values.type != field.type:
             values = _cast(ColumnBlock(field.name, values, first_row), field.type, name)
         columns.append(values)

@@ -17,7 +17,7 @@ from luce.tables.sources import File, reading
 from luce.tables.type_guess import TEXT, TypeGuess, parse, trim
 from luce.tables.values import MISSING_MARKERS, ColumnBlock, first_failure, is_text
 
-MOST_COLUMNS = 200_000
+MOST_COLUMNS = 100_000
 _QUICK_BLOCK = 1 << 20
 _FIRST_ROWS = 64 << 10
 _ROWS_A_BLOCK = 500

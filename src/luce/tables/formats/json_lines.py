@@ -17,7 +17,7 @@ from luce.tables.sources import File, reading
 from luce.tables.type_guess import agree
 
 _DEEPEST = 32
-_MOST_NAMES = 100_000
+_MOST_NAMES = 30_000
 _MOST_CELLS = 16_000_000
 """How many values a block has at most, those that are missing counted."""
 
@@ -49,11 +49,14 @@ class JsonLinesFile:
         """Return the rows, columns that a block lacks as missing."""
         with reading(self.file):
             for table, done in _tables(self.file, self.encoding, schema):
-                for field in schema:
-                    if field.name not in table.column_names:
-                        nothing = pa.nulls(table.num_rows, field.type)
-                        table = table.append_column(field.name, pa.chunked_array([nothing]))
-                yield fit_table(table, schema, self.file.name, done)
+                found = dict(zip(table.column_names, table.columns, strict=True))
+                columns = {
+                    field.name: found[field.name]
+                    if field.name in found
+                    else pa.nulls(table.num_rows, field.type)
+                    for field in schema
+                }
+                yield fit_table(pa.table(columns), schema, self.file.name, done)
 
 
 def open_json_lines(file: File, told: Reading) -> JsonLinesFile:
