@@ -1,14 +1,17 @@
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import stat
 import sys
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from luce import files
 from luce.errors import DataError, ModelFileError
@@ -16,7 +19,7 @@ from luce.files import codec
 
 
 class Document(msgspec.Struct, forbid_unknown_fields=True):
-    format: int = 1
+    format: Literal[2] = 2
     classes: list[str] = []
     features: int = 0
     temperature: float = 1.0
@@ -25,7 +28,7 @@ class Document(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclasses.dataclass
 class PlainDocument:
-    format: int = 1
+    format: Literal[2] = 2
     classes: tuple[str, ...] = ()
     features: int = 0
 
@@ -33,6 +36,10 @@ class PlainDocument:
 def shapes(document):
     k, d = len(document.classes), document.features
     return {"coef": (np.float32, (k, d)), "intercept": (np.float64, (k,)), "steps": (np.int64, ())}
+
+
+def formats(document, shapes):
+    return {2: files.Format(document, shapes, lambda document, tensors: (document, tensors))}
 
 
 def content(seed=0):
@@ -62,7 +69,7 @@ def saved(path):
 
 
 def load(path):
-    return files.load(path, Document, shapes)
+    return files.load(path, formats(Document, shapes))
 
 
 def assert_equal(loaded, expected):
@@ -78,22 +85,22 @@ class TestRoundTrip:
         loaded = load(saved)
         assert_equal(loaded, content())
         assert all(tensor.flags.writeable for tensor in loaded[1].values())
-        assert list(loaded[1]) == ["coef", "intercept", "steps"]
+        assert list(loaded[1]) == ["intercept", "steps", "coef"]
 
     def test_dataclass(self, path):
         document = PlainDocument(classes=("a", "b"), features=1)
         tensors = {"coef": np.ones((2, 1), np.float16)}
         files.save(path, document, tensors)
-        loaded = files.load(path, PlainDocument, lambda _: {"coef": (np.float16, (2, 1))})
+        loaded = files.load(path, formats(PlainDocument, lambda _: {"coef": (np.float16, (2, 1))}))
         assert_equal(loaded, (document, tensors))
 
     def test_no_tensors_and_no_elements(self, path):
         files.save(path, Document(), {})
-        assert_equal(files.load(path, Document, lambda _: {}), (Document(), {}))
+        assert_equal(files.load(path, formats(Document, lambda _: {})), (Document(), {}))
         tensors = {"coef": np.empty((0, 3))}
         files.save(path, Document(), tensors)
         expected = {"coef": (np.float64, (0, 3))}
-        assert_equal(files.load(path, Document, lambda _: expected), (Document(), tensors))
+        assert_equal(files.load(path, formats(Document, lambda _: expected)), (Document(), tensors))
 
     def test_strides_and_byte_order(self, path):
         _, tensors = content()
@@ -120,14 +127,30 @@ class TestEqualBytes:
         for name, temperature in [("one", 2), ("two", 2.0)]:
             files.save(tmp_path / name, Document(temperature=temperature), {})
         assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-        loaded, _ = files.load(tmp_path / "one", Document, lambda _: {})
+        loaded, _ = files.load(tmp_path / "one", formats(Document, lambda _: {}))
         assert isinstance(loaded.temperature, float)
 
-    def test_one_metadata_key(self, saved):
+    def test_the_checksum_is_that_of_the_file_without_it(self, saved):
         raw = saved.read_bytes()
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-        assert header["__metadata__"].keys() == {"luce"}
+        assert list(header["__metadata__"]) == ["sha256", "luce"]
         assert next(iter(json.loads(header["__metadata__"]["luce"]))) == "format"
+        digest = header["__metadata__"]["sha256"]
+        without = raw.replace(digest.encode(), b"0" * 64)
+        assert hashlib.sha256(without).hexdigest() == digest
+
+    def test_it_is_a_safetensors_file(self, saved):
+        read = safetensors.numpy.load_file(saved)
+        assert read.keys() == content()[1].keys()
+        for name, tensor in content()[1].items():
+            np.testing.assert_array_equal(read[name], tensor)
+
+    def test_tensors_lie_at_multiples_of_their_items(self, path):
+        tensors = {"a": np.ones(3, np.uint8), "b": np.ones(1, np.float16), "c": np.ones(1)}
+        files.save(path, Document(), tensors)
+        asked = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
+        _, loaded = files.load(path, formats(Document, lambda _: asked))
+        assert all(tensor.flags.aligned for tensor in loaded.values())
 
 
 class TestRefusedOnWriting:
@@ -141,8 +164,8 @@ class TestRefusedOnWriting:
             Document(classes=[1, 2]),
             Document(temperature=np.float64(1)),
             Document(classes=["\ud800"]),
-            Document(format=2),
-            Document(format=0),
+            Document(format=3),
+            Document(format=1),
         ],
         ids=["nan", "infinity", "wrong type", "NumPy scalar", "surrogate", "newer", "older"],
     )
@@ -178,7 +201,7 @@ class TestRefusedOnWriting:
         class Formless(msgspec.Struct):
             classes: int = 1
 
-        with pytest.raises(TypeError, match="format"):
+        with pytest.raises(ModelFileError, match="field `format`"):
             files.save(path, Formless(), {})
 
 
@@ -204,6 +227,8 @@ class TestWholeOrNotAtAll:
 
                     def __exit__(self, *_):
                         file.close()
+
+                    fileno = file.fileno
 
                     def write(self, data):
                         half(data[: len(data) // 2])

@@ -12,7 +12,6 @@ HEAVY = {
     "pyarrow",
     "ray",
     "rich",
-    "safetensors",
     "scipy",
     "sklearn",
     "torch",

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 import luce
+from luce.model.model import FORMATS
 
 FILES = sorted((Path(__file__).parent / "formats").glob("*/*.luce"))
 
@@ -21,5 +22,20 @@ def test_a_kept_file_predicts_what_it_did(path):
 
 
 def test_every_format_has_its_files():
-    assert {path.parent.name for path in FILES} == {"1"}
-    assert {path.stem for path in FILES} == {"penguins", "two-classes", "many-classes"}
+    for version in FORMATS:
+        kept = {path.stem for path in FILES if path.parent.name == str(version)}
+        assert kept == {"penguins", "two-classes", "many-classes"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_kept_file_is_of_the_format_that_it_is_kept_for(path):
+    assert f'{{\\"format\\":{path.parent.name},' in path.read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_saving_writes_the_newest_format(path, tmp_path):
+    model = luce.load(path)
+    model.save(tmp_path / "again.luce")
+    again = luce.load(tmp_path / "again.luce")
+    assert again.document == model.document
+    assert again.coef.tobytes() == model.coef.tobytes()

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from luce.kernels._core import isa, supported_isas
 from luce.kernels.threads import num_threads
 
-PACKAGES = ("luce", "numpy", "scipy", "scikit-learn", "pyarrow", "safetensors", "msgspec")
+PACKAGES = ("luce", "numpy", "scipy", "scikit-learn", "pyarrow", "msgspec")
 
 
 def show_versions() -> None:

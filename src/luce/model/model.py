@@ -1,16 +1,21 @@
 """The whole chain as one value: table -> features -> scores -> probabilities -> decision."""
 
 import os
-from collections.abc import Iterator
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luce import decisions, files
+from luce.errors import ModelFileError
 from luce.maps import log_softmax, softmax
-from luce.model.record import Document, tensor_shapes
+from luce.model import record_v1, record_v2
+from luce.model.record import Document, Parts, Replay, Value
+from luce.model.replay import TOLERANCE, synthetic_values, table_of
 from luce.model.rows import (
     Comparison,
     Source,
@@ -24,6 +29,8 @@ from luce.tables import Encoded, encode, feature_names, read_table, read_types
 from luce.tables.encoding import BLOCK_ROWS
 from luce.tables.features import FeatureName
 from luce.tables.roles import label_types, target_labels
+
+FORMATS: Mapping[int, files.Format[Any, Parts]] = {1: record_v1.FORMAT, 2: record_v2.FORMAT}
 
 
 @dataclass(frozen=True)
@@ -138,10 +145,14 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one file, whole or not at all; equal models give equal bytes."""
-        tensors = {"coef": self.coef, "intercept": self.intercept}
-        if self.confusion is not None:
-            tensors["confusion"] = self.confusion
-        files.save(path, self.document, tensors)
+        values = synthetic_values(self.document.encoder)
+        try:
+            replay = Replay(values, self._replayed(values))
+            parts = Parts(self.document, self.coef, self.intercept, self.confusion, replay)
+            record, tensors = record_v2.to_record(parts)
+        except ValueError as error:
+            raise ModelFileError(f"{path}: not written: {error}") from error
+        files.save(path, record, tensors)
 
     def encode(self, data: Source) -> Encoded:
         """Features of data, and the rows with levels that no training row had."""
@@ -166,6 +177,11 @@ class Model:
         """Probabilities of encoded rows, shape (n, k)."""
         scores = linear(features, self.coef, self.intercept)
         return softmax(scores, out=scores)
+
+    def _replayed(self, values: Sequence[Sequence[Value]]) -> NDArray[np.float32]:
+        table = table_of(self.document.encoder, values)
+        with np.errstate(all="ignore"):
+            return self.predict_proba(table)
 
     def labels(self, indices: NDArray[np.integer]) -> NDArray[Any]:
         """Labels of class indices, in the type that they came in."""
@@ -199,5 +215,27 @@ def load(path: str | os.PathLike[str]) -> Model:
     >>> luce.load("penguins.luce").classes
     array(['Adelie', 'Chinstrap', 'Gentoo'], dtype=object)
     """
-    document, tensors = files.load(path, Document, tensor_shapes)
-    return Model(document, tensors["coef"], tensors["intercept"], tensors.get("confusion"))
+    parts = files.load(path, FORMATS)
+    model = Model(parts.document, parts.coef, parts.intercept, parts.confusion)
+    if parts.replay is not None:
+        _check_replay(path, model, parts.replay)
+    return model
+
+
+def _check_replay(path: str | os.PathLike[str], model: Model, replay: Replay) -> None:
+    try:
+        found = model._replayed(replay.values)
+    except MemoryError:
+        raise
+    # Any exception at all: a hostile document chooses which.
+    except Exception as error:
+        raise ModelFileError(
+            f"{path}: not a whole luce model: the rows that it replays are none of its table's "
+            f"({type(error).__name__}: {str(error)[:300]}). Fetch it again, or save the model again"
+        ) from error
+    if not (np.abs(found - replay.probabilities) <= TOLERANCE).all():
+        raise ModelFileError(
+            f"{path}: this luce ({version('luce')}) does not compute from it what the luce that "
+            f"wrote it did. It was trained by luce {reprlib.repr(model.document.training.luce)}: "
+            "install that version, or train the model again"
+        )

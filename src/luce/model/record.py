@@ -1,11 +1,13 @@
-"""What a model file says of itself: one strict, versioned document.
+"""What a model says of itself, and which of it a file may hold.
 
-Every field is required, unknown ones are refused, and equal models have equal documents. A change
-of any field here is a new format: raise the default of `Document.format` with it.
+A model file holds the same in the form of its format: `record_v2` is the newest, and takes several
+of these records as they are. So a change of a field here is a new format: the records as they were
+go to the module of the format that had them, as in `record_v1`.
 """
 
 import math
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -14,14 +16,16 @@ from numpy.typing import NDArray
 
 from luce.calibration import Evaluation
 from luce.calibration import Figure as MeasuredFigure
-from luce.files import Shapes
-from luce.tables import CategoryColumn, Encoder, feature_names
+from luce.tables import CategoryColumn, Encoder
 from luce.tables.roles import Target, target_labels
 
 MOST_CONFUSED = 100  # classes: above, the confusion matrix is not kept
 
-Count = Annotated[int, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+LARGEST_PARAMETER = 1e30
+LARGEST_WEIGHT = 1e100
+
+Value: TypeAlias = bool | int | float | str | None
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,7 +65,7 @@ class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     source: str
-    rows: Count
+    rows: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     model: Figures
     baseline: Figures
 
@@ -85,11 +89,11 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: Count
     unlabelled: Count
     refitted: bool
-    class_weights: tuple[Annotated[float, Meta(gt=0)], ...]
-    fingerprint: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    class_weights: tuple[Annotated[float, Meta(ge=1 / LARGEST_WEIGHT, le=LARGEST_WEIGHT)], ...]
+    fingerprint: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     weight: str | None
     group: str | None
-    seed: Count
+    seed: Annotated[int, Meta(ge=0)]
     C: Annotated[float, Meta(gt=0)]
     C_chosen_by: Literal["user", "cross-validation"]
     objective: Annotated[float, Meta(ge=0)]
@@ -98,10 +102,9 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passes: Count
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of a model but its tensors."""
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a model but its arrays."""
 
-    format: int = 1
     target: Target
     encoder: Encoder
     left_out: tuple[LeftOut, ...]
@@ -109,40 +112,61 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     validation: Validation
 
 
-def tensor_shapes(document: Document) -> Shapes:
-    """Names, dtypes and shapes of the tensors that belong to a document.
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """Synthetic rows and what the model predicted for them when it was saved: see `replay`.
+
+    `values` has for each column of the encoder one plain value a row, `probabilities` are float32
+    of shape (rows, k).
+    """
+
+    values: tuple[tuple[Value, ...], ...]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a model file holds, whatever its format; `replay` is None where the format has none."""
+
+    document: Document
+    coef: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    confusion: NDArray[np.float64] | None
+    replay: Replay | None
+
+
+def check(parts: Parts) -> None:
+    """Refuse what contradicts itself, or would overflow in use.
 
     Raises
     ------
     ValueError
-        No model can have this document: it contradicts itself.
+        No model can be like this.
     """
-    _check(document)
-    k = len(document.target.classes)
-    d = len(feature_names(document.encoder))
-    shapes: dict[str, tuple[int, ...]] = {"coef": (k, d), "intercept": (k,)}
-    if k <= MOST_CONFUSED:
-        shapes["confusion"] = (k, k)
-    return {name: (np.float64, shape) for name, shape in shapes.items()}
-
-
-def _check(document: Document) -> None:
-    target, training = document.target, document.training
+    target, training = parts.document.target, parts.document.training
     if len(target.classes) < 2 or len(training.class_weights) != len(target.classes):
         raise ValueError(f"{len(target.classes)} classes")
     if target_labels(target).to_pylist() != sorted(set(target.classes)):
         raise ValueError(f"the classes are no ascending labels of type {target.type}")
-    if not document.encoder.columns:
+    if not parts.document.encoder.columns:
         raise ValueError("there are no columns")
-    columns = [column.name for column in document.encoder.columns]
+    columns = [column.name for column in parts.document.encoder.columns]
     roles = [name for name in (target.column, training.weight, training.group) if name is not None]
     if len({*columns, *roles}) < len(columns) + len(roles):
         raise ValueError("a column is used twice")
-    for column in document.encoder.columns:
+    for column in parts.document.encoder.columns:
         if isinstance(column, CategoryColumn):
             levels = column.levels + column.rare
             if len(set(levels)) < len(levels):
                 raise ValueError(f"column {column.name!r} has a level twice")
+    if training.seed >= 2**128:
+        raise ValueError("the seed has more than 128 bits")
+    for array in (parts.coef, parts.intercept):
+        if max(array.max(initial=0), -array.min(initial=0)) > LARGEST_PARAMETER:
+            raise ValueError(f"a coefficient or intercept is above {LARGEST_PARAMETER:g}")
+    confusion = parts.confusion
+    if confusion is not None and not 0 <= confusion.min() <= confusion.max() <= LARGEST_WEIGHT:
+        raise ValueError(f"an entry of the confusion is not from 0 to {LARGEST_WEIGHT:g}")
 
 
 def confusion_to_keep(evaluation: Evaluation) -> NDArray[np.float64] | None:

@@ -1,0 +1,101 @@
+"""Columns as a model file holds them: a small record in the document, what is large in tensors.
+
+A kind of column whose state is small plain data is its own record. For any other, add its record
+here, and a case to each of the functions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import msgspec
+from numpy.typing import NDArray
+
+from luce.files import Shapes
+from luce.model.record import Count
+from luce.tables import BooleanColumn, CategoryColumn, Column, NumericColumn
+
+
+class CategoryRecord(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="category",
+):
+    """A category column without its levels: how many there are, and how many rare ones."""
+
+    name: str
+    type: str
+    levels: Count
+    rare: Count
+    missing: bool
+
+
+ColumnRecord: TypeAlias = NumericColumn | BooleanColumn | CategoryRecord
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A column in its parts: the texts and arrays are those that its record does not hold."""
+
+    record: ColumnRecord
+    texts: tuple[str, ...] = ()
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def pack(column: Column) -> Packed:
+    """Take a column apart."""
+    match column:
+        case CategoryColumn():
+            record = CategoryRecord(
+                name=column.name,
+                type=column.type,
+                levels=len(column.levels),
+                rare=len(column.rare),
+                missing=column.missing,
+            )
+            return Packed(record, column.levels + column.rare)
+        case _:
+            return Packed(column)
+
+
+def unpack(packed: Packed) -> Column:
+    """Put a column together; texts and arrays are of the numbers and shapes that belong to it."""
+    match packed.record:
+        case CategoryRecord() as record:
+            return CategoryColumn(
+                name=record.name,
+                type=record.type,
+                levels=packed.texts[: record.levels],
+                rare=packed.texts[record.levels :],
+                missing=record.missing,
+            )
+        case plain:
+            return plain
+
+
+def count_texts(record: ColumnRecord) -> int:
+    """How many texts a column has."""
+    match record:
+        case CategoryRecord():
+            return record.levels + record.rare
+        case _:
+            return 0
+
+
+def array_shapes(record: ColumnRecord) -> Shapes:
+    """Dtypes and shapes of the arrays that a column has."""
+    match record:
+        case _:
+            return {}
+
+
+def count_features(record: ColumnRecord) -> int:
+    """How many features a column becomes."""
+    match record:
+        case NumericColumn() | BooleanColumn():
+            return 1 + record.missing_indicator
+        case CategoryRecord():
+            return record.levels + (record.rare > 0) + record.missing
