@@ -41,6 +41,7 @@ Header = dict[str, dict[str, str | tuple[int, ...]]]
 
 MAX_HEADER = 2**24
 MAX_AXES = 8
+MAX_MESSAGE = 500
 _METADATA = "__metadata__"
 _BEFORE_CHECKSUM = b'{"__metadata__":{"sha256":"'
 _DIGITS = slice(len(_BEFORE_CHECKSUM), len(_BEFORE_CHECKSUM) + 64)
@@ -185,8 +186,10 @@ def load(path: str | os.PathLike[str], formats: Mapping[int, Format[Any, Content
             "with. Fetch it again, or save the model again"
         ) from error
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        what = str(error)
+        what = what if len(what) <= MAX_MESSAGE else f"{what[:MAX_MESSAGE]}..."
         raise ModelFileError(
-            f"{path}: not a whole luce model: {error}. Check that this is the right file, fetch it "
+            f"{path}: not a whole luce model: {what}. Check that this is the right file, fetch it "
             "again, or save the model again"
         ) from error
 
@@ -405,5 +408,5 @@ def _without_trust(step: Callable[[], Content]) -> Content:
     except MemoryError:
         raise
     except Exception as error:
-        what = f"{type(error).__name__}: {str(error)[:300]}"
+        what = f"{type(error).__name__}: {error}"
         raise ValueError(f"its document contradicts itself ({what})") from error
