@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from luce.errors import DataError
-from luce.files import replacing
+from luce.files import atomic, replacing
 
 OLD, NEW = b"the old file", b"the new file, which is longer"
 
@@ -146,4 +146,81 @@ def test_a_killed_writer_leaves_the_old_file(old):
         assert writer.stdout.readline() == b"half\n"
         writer.kill()
     assert writer.returncode == -signal.SIGKILL
+    assert old.read_bytes() == OLD
+    assert len(names_in(old.parent)) == 2
+    with replacing(old.parent / "another.csv") as file:
+        file.write(NEW)
+    assert names_in(old.parent) == ["another.csv", old.name]
+
+
+def test_another_writer_at_work_is_left_alone(old):
+    with replacing(old.parent / "another.csv") as other:
+        with replacing(old) as file:
+            file.write(NEW)
+        other.write(NEW)
+    assert names_in(old.parent) == ["another.csv", old.name]
+    assert (old.parent / "another.csv").read_bytes() == NEW
+
+
+def test_a_temporary_file_that_is_taken_for_abandoned_is_made_again(old, monkeypatch):
+    lock, taken = atomic.fcntl.flock, []
+
+    def late(file, operation):
+        if not taken:
+            taken.append(file.name)
+            os.unlink(file.name)  # noqa: PTH108
+        lock(file, operation)
+
+    monkeypatch.setattr(atomic.fcntl, "flock", late)
+    with replacing(old) as file:
+        file.write(NEW)
+        assert file.name != taken[0]
+    assert old.read_bytes() == NEW
+
+
+def test_only_temporary_files_are_removed(old):
+    kept = [".luce-0123456789abcdef.tmp.csv", ".luce-notes.tmp", "luce-0123456789abcdef.tmp"]
+    for name in kept:
+        (old.parent / name).touch()
+    link = old.parent / ".luce-0123456789abcdef.tmp"
+    link.symlink_to(old.name)
+    with replacing(old) as file:
+        file.write(NEW)
+    assert names_in(old.parent) == sorted([*kept, link.name, old.name])
+
+
+def test_a_file_system_without_locks(old, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(atomic.fcntl, "flock", fail)
+    with replacing(old.parent / "another.csv") as other:
+        with replacing(old) as file:
+            file.write(NEW)
+        other.write(NEW)
+    assert names_in(old.parent) == ["another.csv", old.name]
+
+
+def test_the_folder_reaches_the_disk_too(old, monkeypatch):
+    fsync, kinds = os.fsync, []
+
+    def noted(descriptor):
+        kinds.append(stat.S_IFMT(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with replacing(old) as file:
+        file.write(NEW)
+    assert kinds == [stat.S_IFREG, stat.S_IFDIR]
+
+
+def test_an_error_about_another_file_keeps_its_words(old, tmp_path):
+    def read_while_writing():
+        with replacing(old):
+            (tmp_path / "input.csv").read_bytes()
+
+    with pytest.raises(FileNotFoundError) as caught:
+        read_while_writing()
+    assert caught.value.filename == str(tmp_path / "input.csv")
+    assert "not written" not in str(caught.value)
     assert old.read_bytes() == OLD

@@ -403,6 +403,17 @@ class TestRefusedOnReading:
         with pytest.raises(ModelFileError, match="does not fit in memory"):
             load(saved)
 
+    def test_more_tensors_than_any_model_has(self, saved):
+        header, data = take_apart(saved.read_bytes())
+        place = {"dtype": "U8", "shape": [0], "data_offsets": [80, 80]}
+        header |= {f"tensor {number}": place for number in range(codec.MAX_TENSORS)}
+        raw = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        self.refused(saved, assemble(raw, data), f"at most {codec.MAX_TENSORS}")
+
+    def test_a_message_is_short_whatever_is_in_the_file(self, saved):
+        raw = self.edit_document(saved, '"features":4', f'"{"x" * 100_000}":4')
+        self.refused(saved, raw, r"unknown field `x+\.\.\.\. Check")
+
     def test_a_hole_of_terabytes(self, path):
         elements = 2**40
         header = {

@@ -40,6 +40,7 @@ Shapes = Mapping[str, tuple[npt.DTypeLike, tuple[int, ...]]]
 Header = dict[str, dict[str, str | tuple[int, ...]]]
 
 MAX_HEADER = 2**24
+MAX_TENSORS = 2**16
 MAX_AXES = 8
 MAX_MESSAGE = 500
 _METADATA = "__metadata__"
@@ -233,7 +234,7 @@ def _encode(document: Any, tensors: Tensors) -> list[bytes | memoryview]:
         data.append(tensor.reshape(-1).view(np.uint8).data)
     raw = msgspec.json.encode(header)
     raw += b" " * (-len(raw) % 8)
-    if len(raw) > MAX_HEADER:
+    if len(raw) > MAX_HEADER or len(header) > MAX_TENSORS:
         raise ValueError(f"the document and the tensors' names exceed {MAX_HEADER} bytes")
     return [len(raw).to_bytes(8, "little"), _sealed(raw, data), *data]
 
@@ -306,6 +307,8 @@ def _decode_header(raw: bytes) -> Header:
     # whitespace, no unknown field, no second way to write a number. The same for the document.
     if msgspec.json.encode(header) != text:
         raise ValueError("the header is not in canonical form")
+    if len(header) > MAX_TENSORS:
+        raise ValueError(f"there are {len(header)} tensors; at most {MAX_TENSORS} are read")
     return header
 
 

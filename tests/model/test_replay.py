@@ -1,0 +1,100 @@
+"""Synthetic rows: made by rule from the encoder alone, and tables again of what a file says."""
+
+import time
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import luce
+from luce.errors import ModelFileError
+from luce.model.replay import ROWS, synthetic_values, table_of
+from luce.tables import BooleanColumn, CategoryColumn, Encoder, NumericColumn, encode
+from luce.tables.roles import Target
+
+NUMBER = NumericColumn(
+    name="n", type="double", median=1, mean=2.0, scale=4.0, missing_indicator=True
+)
+TRUTH = BooleanColumn(name="b", type="bool", most_frequent=True, missing_indicator=True)
+LEVEL = CategoryColumn(name="c", type="string", levels=("x", "y"), rare=("z",), missing=True)
+ENCODER = Encoder((NUMBER, TRUTH, LEVEL))
+
+
+def test_each_feature_is_reached():
+    features = encode(ENCODER, table_of(ENCODER, synthetic_values(ENCODER))).features
+    assert features.shape == (ROWS, 8)
+    assert features.any(axis=0).all()
+
+
+def test_columns_are_not_missing_together():
+    values = synthetic_values(ENCODER)
+    assert len({column.index(None) for column in values}) == len(values)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        msgspec.structs.replace(NUMBER, mean=1.7e308, scale=1e308),
+        CategoryColumn(name="c", type="string", levels=(), rare=(), missing=True),
+        CategoryColumn(name="c", type="string", levels=("x",), rare=(), missing=False),
+    ],
+)
+def test_awkward_columns(column):
+    encoder = Encoder((column,))
+    features = encode(encoder, table_of(encoder, synthetic_values(encoder))).features
+    assert np.isfinite(features).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[1.0] * ROWS, [True] * ROWS],
+        [[1.0] * 3, [True] * 3, [0] * 3],
+        [[1.0] * 3, [True] * ROWS, [0] * ROWS],
+        [["a"] * ROWS, [True] * ROWS, [0] * ROWS],
+        [[1.0] * ROWS, [2] * ROWS, [0] * ROWS],
+        [[1.0] * ROWS, [True] * ROWS, [3] * ROWS],
+        [[1.0] * ROWS, [True] * ROWS, [-1] * ROWS],
+        [[1.0] * ROWS, [True] * ROWS, [2**70] * ROWS],
+    ],
+)
+def test_values_of_no_table(values):
+    with pytest.raises((ValueError, OverflowError, IndexError, pa.ArrowException)):
+        table_of(ENCODER, values)
+
+
+def test_a_luce_that_encodes_otherwise_is_found(model, tmp_path, monkeypatch):
+    path = tmp_path / "model.luce"
+    model.save(path)
+    luce.load(path)
+    probabilities = luce.Model.probabilities
+    monkeypatch.setattr(
+        luce.Model, "probabilities", lambda self, features: probabilities(self, features * 1.01)
+    )
+    with pytest.raises(ModelFileError, match=r"this luce \(.*\) does not compute from it"):
+        luce.load(path)
+
+
+def test_20_000_columns_and_10_000_classes(model, tmp_path):
+    def save_and_load(columns, classes):
+        document = msgspec.structs.replace(
+            model.document,
+            encoder=Encoder(columns),
+            target=Target("target", "int64", tuple(range(classes))),
+            training=msgspec.structs.replace(
+                model.document.training, class_weights=(1.0,) * classes
+            ),
+        )
+        random = np.random.default_rng(0)
+        coef = random.normal(size=(classes, 2 * len(columns)))
+        confusion = np.zeros((classes, classes)) if classes <= 100 else None
+        start = time.process_time()
+        wide = luce.Model(document, coef, np.zeros(classes), confusion)
+        wide.save(tmp_path / "wide.luce")
+        assert luce.load(tmp_path / "wide.luce").document == document
+        assert time.process_time() - start < 20
+
+    columns = [msgspec.structs.replace(NUMBER, name=str(place)) for place in range(20_000)]
+    save_and_load(tuple(columns), 2)
+    save_and_load(tuple(columns[:20]), 10_000)
