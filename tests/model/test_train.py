@@ -96,7 +96,7 @@ class TestColumns:
             "constant": "3.5",
             "same": "'x'",
             "empty": "missing",
-            "when": "timestamp",
+            "when": "every value is 2020",
         }.items():
             assert word in found[column]
 

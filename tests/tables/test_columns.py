@@ -53,9 +53,9 @@ def test_what_is_left_out_and_why():
     assert describe([f"id{i}" for i in range(n)]).left_out.startswith("every value is different")
     assert describe([f"id{i}" for i in range(n - 1)]).left_out == "no level has 5 rows or more"
     assert describe(["a", "b"] * 4).left_out == "no level has 5 rows or more"
-    moment = describe([datetime(2007, 1, 1)] * n)
-    assert moment == ColumnSummary(
-        "x", None, "timestamp[us]", 0, None, "the type timestamp[us] cannot be used yet"
+    assert describe([datetime(2007, 1, 1)] * n).left_out.startswith("every value is 2007-01-01T")
+    assert describe([{"a": 1}] * n) == ColumnSummary(
+        "x", None, "struct<a: int64>", 0, None, "the type struct<a: int64> cannot be used"
     )
 
 
@@ -121,8 +121,8 @@ def test_types_of_kinds():
         "b": pa.bool_(),
         "c": pa.string(),
     }
-    with pytest.raises(DataError, match="column 'a': there is no kind 'text'"):
-        types_of_kinds({"a": "text"})
+    with pytest.raises(DataError, match="column 'a': there is no kind 'date'"):
+        types_of_kinds({"a": "date"})
 
 
 @pytest.mark.parametrize("rest", [[f"{i}.5" for i in range(40)], ["7"] * 3 + ["8", "-9e2"] * 2])

@@ -23,8 +23,8 @@ from luce.tables import (
     read_table,
     read_types,
 )
+from luce.tables.assembly import BLOCK_ROWS
 from luce.tables.category import MOST_LEVELS
-from luce.tables.encoding import BLOCK_ROWS
 
 PENGUINS = Path(__file__).parents[2] / "examples" / "penguins.csv"
 

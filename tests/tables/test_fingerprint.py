@@ -126,4 +126,4 @@ def test_text_does_not_run_over_its_value(one, other):
 
 def test_a_type_that_cannot_be_used():
     with pytest.raises(DataError, match="'when'"):
-        fingerprint(pa.table({"when": pa.array([1], pa.timestamp("s"))}))
+        fingerprint(pa.table({"when": pa.array([1], pa.time32("s"))}))

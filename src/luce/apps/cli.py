@@ -152,8 +152,8 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="COLUMN=KIND",
-            help="Kind of a column (numeric, boolean, category) where the guess is wrong; "
-            "repeatable.",
+            help="Kind of a column (numeric, boolean, category, datetime, text, embedding) where "
+            "the guess is wrong; repeatable.",
             show_default=False,
         ),
     ] = None,

@@ -20,8 +20,17 @@ from luce.apps.text import printable
 from luce.model import Comparison, Model
 from luce.model.record import Figure, Figures, confusion_to_keep
 from luce.model.train import FOLDS, GRID, TrainingTable
-from luce.tables import MISSING_MARKERS, BooleanColumn, CategoryColumn, ColumnSummary, NumericColumn
-from luce.tables.encoding import Column
+from luce.tables import (
+    MISSING_MARKERS,
+    BooleanColumn,
+    CategoryColumn,
+    Column,
+    ColumnSummary,
+    DatetimeColumn,
+    EmbeddingColumn,
+    NumericColumn,
+    TextColumn,
+)
 
 WIDTH = 80  # where output is no terminal
 MOST_ROWS = 60  # columns or classes in one table
@@ -313,6 +322,15 @@ def _use(column: ColumnSummary) -> str:
     elif column.kind == "boolean":
         missing = "missing: usual value, flagged"
         use = "0 or 1"
+    elif column.kind == "text":
+        missing = "missing: as if empty"
+        use = "hashed words and characters, tf-idf"
+    elif column.kind == "embedding":
+        missing = "missing: 0, flagged"
+        use = "numbers, unchanged"
+    elif column.kind == "datetime":
+        missing = "missing: median, flagged"
+        use = "time elapsed, standardised; parts"
     else:
         missing = "missing: median, flagged"
         use = "standardised"
@@ -333,6 +351,15 @@ def _becomes(column: Column) -> str:
             use = _listing(column.levels)
             use += f", {_count(len(column.rare), 'rare level')}" if column.rare else ""
             missing = "missing" if column.missing else ""
+        case DatetimeColumn():
+            use = ", ".join(["time elapsed, standardised", *column.parts])
+            missing = "missing: median, flagged" if column.missing_indicator else ""
+        case TextColumn():
+            use = f"words and characters in {2**column.bits:,} buckets, tf-idf"
+            missing = ""
+        case EmbeddingColumn():
+            use = f"{_count(column.length, 'number')}, unchanged"
+            missing = "missing: 0, flagged" if column.missing_indicator else ""
     return "; ".join(filter(None, [use, missing]))
 
 

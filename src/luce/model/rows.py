@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from luce.calibration import Evaluation, evaluate
 from luce.errors import DataError
-from luce.tables import Encoder
+from luce.tables import Encoder, encoder_columns
 from luce.tables.fingerprint import fingerprint
 from luce.tables.read import ArrowStream
 from luce.tables.roles import MISSING_LABEL, Target, class_indices, row_groups, row_weights
@@ -91,7 +91,7 @@ def fingerprint_of_rows(
 ) -> str:
     """SHA-256 of all that a model learns from rows: see `luce.tables.fingerprint`."""
     roles = [name for name in (target.column, weight, group) if name is not None]
-    return fingerprint(rows.table.select([*(c.name for c in encoder.columns), *roles]))
+    return fingerprint(rows.table.select([*encoder_columns(encoder), *roles]))
 
 
 def count_repeated(

@@ -153,8 +153,8 @@ def train(
         out together.
     drop : sequence of str
         Columns to leave out.
-    kinds : mapping of str to {"numeric", "boolean", "category"}, optional
-        Kinds of columns, where the guess is wrong.
+    kinds : mapping of str to str, optional
+        Kinds of columns, where the guess is wrong: see `luce.tables.describe_columns`.
     C : float or "auto"
         Inverse strength of the L2 penalty on standardised features, as in `SoftmaxClassifier`;
         "auto" takes that of 0.001, 0.01 ... 10000 with the best log loss in a 5-fold

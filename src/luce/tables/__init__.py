@@ -6,19 +6,25 @@ In the order of use: `open_table` or `read_table`, `describe_columns`, `fit_enco
 from luce.tables.boolean import BooleanColumn
 from luce.tables.category import CategoryColumn
 from luce.tables.columns import ColumnKind, ColumnSummary, describe_columns, types_of_kinds
+from luce.tables.datetimes import DatetimeColumn
+from luce.tables.embedding import EmbeddingColumn
 from luce.tables.encoding import (
-    Column,
     Encoded,
     Encoder,
     encode,
+    encoder_columns,
     feature_names,
     fit_encoder,
+    is_sparse,
     read_types,
+    width,
 )
 from luce.tables.features import FeatureName
 from luce.tables.formats.reading import Reading
+from luce.tables.kinds import Column, PlainColumn
 from luce.tables.numeric import NumericColumn
 from luce.tables.read import StreamedTable, open_table, read_table
+from luce.tables.text import TextColumn
 from luce.tables.values import MISSING_MARKERS
 
 __all__ = [
@@ -28,18 +34,25 @@ __all__ = [
     "Column",
     "ColumnKind",
     "ColumnSummary",
+    "DatetimeColumn",
+    "EmbeddingColumn",
     "Encoded",
     "Encoder",
     "FeatureName",
     "NumericColumn",
+    "PlainColumn",
     "Reading",
     "StreamedTable",
+    "TextColumn",
     "describe_columns",
     "encode",
+    "encoder_columns",
     "feature_names",
     "fit_encoder",
+    "is_sparse",
     "open_table",
     "read_table",
     "read_types",
     "types_of_kinds",
+    "width",
 ]

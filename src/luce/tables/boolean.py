@@ -52,6 +52,11 @@ def fit_boolean(block: ColumnBlock) -> BooleanColumn:
     )
 
 
+def boolean_width(column: BooleanColumn) -> int:
+    """Return how many features the column becomes."""
+    return 1 + column.missing_indicator
+
+
 def write_boolean(column: BooleanColumn, block: ColumnBlock, out: NDArray[np.float32]) -> None:
     """Write the block's features into `out`, (rows, 1 or 2)."""
     values = truths(block)
@@ -61,7 +66,8 @@ def write_boolean(column: BooleanColumn, block: ColumnBlock, out: NDArray[np.flo
         out[:, 1] = missing
 
 
-def name_boolean(column: BooleanColumn) -> tuple[FeatureName, ...]:
-    """Return the names of the features that `write_boolean` writes."""
-    value = FeatureName(column.name, "value", None, f"when {column.name} is true")
-    return (value, missing_feature(column.name)) if column.missing_indicator else (value,)
+def name_boolean(column: BooleanColumn, place: int) -> FeatureName:
+    """Return the name of one of the features that `write_boolean` writes."""
+    if place:
+        return missing_feature(column.name)
+    return FeatureName(column.name, "value", None, f"when {column.name} is true")

@@ -1,5 +1,7 @@
 """Category columns: one feature a level, one for the rare levels, one for missing values."""
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -9,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from luce.tables.features import FeatureName, missing_feature
-from luce.tables.values import ColumnBlock, levels
+from luce.tables.values import ColumnBlock, levels, shortened
 
 RARE_BELOW = 5
 """A level with fewer training rows than this has no feature of its own."""
@@ -25,6 +27,7 @@ class CategoryColumn(
     forbid_unknown_fields=True,
     tag_field="kind",
     tag="category",
+    dict=True,
 ):
     """How one category column becomes features: 1 for the row's level, 0 for the others.
 
@@ -52,6 +55,11 @@ class CategoryColumn(
         """The column's kind."""
         return "category"
 
+    @cached_property
+    def codes(self) -> Mapping[str, int]:
+        """Position of each level of the training rows: in `levels`, or after them if rare."""
+        return {level: code for code, level in enumerate(self.levels + self.rare)}
+
 
 def count_levels(values: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int64]]:
     """Return the distinct levels, most frequent first and then by their text, and their counts."""
@@ -74,37 +82,47 @@ def fit_category(block: ColumnBlock) -> CategoryColumn:
     )
 
 
-def write_category(column: CategoryColumn, block: ColumnBlock, out: NDArray[np.float32]) -> int:
-    """Write the block's features into `out`, (rows, d); return how many rows have no known level.
+def category_width(column: CategoryColumn) -> int:
+    """Return how many features the column becomes."""
+    return len(column.levels) + bool(column.rare) + column.missing
 
-    A feature's position is its level's position in `levels`; then come the rare levels' feature
-    and the missing values' feature, where the column has them.
+
+def category_places(column: CategoryColumn, block: ColumnBlock) -> tuple[NDArray[np.int64], int]:
+    """Return which of the column's features is 1 in each row, and how many levels were never seen.
+
+    (rows,), -1 where none is 1. A feature's position is its level's position in `levels`; then
+    come the rare levels' feature and the missing values' feature, where the column has them.
     """
-    values = levels(block)
-    known = pa.array(column.levels + column.rare, pa.large_string())
-    codes = pc.index_in(values, value_set=known).fill_null(-1).to_numpy()
-    missing = values.is_null().to_numpy() & column.missing
-    unseen = (codes < 0) & ~missing
+    encoded = levels(block).combine_chunks().dictionary_encode()
+    found = encoded.dictionary.to_numpy(zero_copy_only=False)
+    missing = len(found)
+    rows = encoded.indices.fill_null(missing).to_numpy()
     rare = len(column.levels)
+    codes = np.array([*(column.codes.get(level, -1) for level in found), -1])
+    unseen = codes < 0
     places = np.minimum(codes, rare)
     if column.rare:
         places[unseen] = rare
-    places[missing] = out.shape[1] - 1
+    if column.missing:
+        places[missing], unseen[missing] = category_width(column) - 1, False
+    return places[rows], int(unseen[rows].sum())
+
+
+def write_category(column: CategoryColumn, block: ColumnBlock, out: NDArray[np.float32]) -> int:
+    """Write the block's features into `out`, (rows, d); return how many levels were never seen."""
+    places, unseen = category_places(column, block)
     out[:] = 0
     rows = np.flatnonzero(places >= 0)
     out[rows, places[rows]] = 1
-    return int(unseen.sum())
+    return unseen
 
 
-def name_category(column: CategoryColumn) -> tuple[FeatureName, ...]:
-    """Return the names of the features that `write_category` writes."""
-    names = [
-        FeatureName(column.name, "level", level, f"when {column.name} = {level}")
-        for level in column.levels
-    ]
-    if column.rare:
+def name_category(column: CategoryColumn, place: int) -> FeatureName:
+    """Return the name of one of the features that `write_category` writes."""
+    if place < len(column.levels):
+        level = column.levels[place]
+        return FeatureName(column.name, "level", level, f"when {column.name} = {shortened(level)}")
+    if column.rare and place == len(column.levels):
         unit = f"when {column.name} is one of {len(column.rare)} rare levels, or was never seen"
-        names.append(FeatureName(column.name, "rare", None, unit))
-    if column.missing:
-        names.append(missing_feature(column.name))
-    return tuple(names)
+        return FeatureName(column.name, "rare", None, unit)
+    return missing_feature(column.name)

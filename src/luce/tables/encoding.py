@@ -1,8 +1,10 @@
 """From a table to a matrix of features, by rules that are learnt once and saved as data."""
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from itertools import accumulate
+from typing import TYPE_CHECKING, SupportsIndex, overload
 
 import msgspec
 import numpy as np
@@ -10,39 +12,50 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from luce.errors import DataError
-from luce.tables.boolean import BooleanColumn, fit_boolean, name_boolean, write_boolean
-from luce.tables.category import CategoryColumn, fit_category, name_category, write_category
-from luce.tables.columns import ColumnKind, ColumnSummary, types_of_kinds
+from luce.tables.assembly import ColumnRows, dense_features, sparse_features
+from luce.tables.columns import READ_AS, ColumnSummary, table_columns
 from luce.tables.features import FeatureName
-from luce.tables.numeric import NumericColumn, fit_numeric, name_numeric, write_numeric
-from luce.tables.values import ColumnBlock, column_block
+from luce.tables.kinds import (
+    Column,
+    PlainColumn,
+    column_width,
+    fit_column,
+    is_sparse_column,
+    most_nonzeros,
+    name_feature,
+    source_columns,
+)
+from luce.tables.values import column_block, quoted
 
-Column = NumericColumn | BooleanColumn | CategoryColumn
+if TYPE_CHECKING:
+    from scipy import sparse
 
-BLOCK_ROWS = 8192
-"""Rows that are encoded together, so that their features stay in cache column after column."""
+NARROWEST_SPARSE = 512
+"""So many features are worth a sparse matrix if less than an eighth of them can be other than 0."""
 
-_FIT: Mapping[ColumnKind, Callable[[ColumnBlock], Column]] = {
-    "numeric": fit_numeric,
-    "boolean": fit_boolean,
-    "category": fit_category,
-}
+
+if TYPE_CHECKING:
+    Columns = tuple[Column, ...]
+else:  # msgspec decodes all but text, whose weights are an array.
+    Columns = tuple[PlainColumn, ...]
 
 
 class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a table becomes features: its columns, in the order of their features.
 
-    Everything `encode` needs, and plain data: `msgspec.json` writes it and reads it back equal.
+    Everything `encode` needs, and, but for the weights of text columns, plain data: without those
+    `msgspec.json` writes it and reads it back equal.
 
     Examples
     --------
+    >>> from luce.tables import CategoryColumn
     >>> encoder = Encoder((CategoryColumn(
     ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
     >>> msgspec.json.decode(msgspec.json.encode(encoder), type=Encoder) == encoder
     True
     """
 
-    columns: tuple[Column, ...]
+    columns: Columns
 
 
 @dataclass(frozen=True)
@@ -52,24 +65,32 @@ class Encoded:
     Attributes
     ----------
     features
-        (n, d), float32, C-contiguous, finite: one row for each of the table's, in its order.
+        (n, d), float32, finite: one row for each of the table's, in its order. A C-contiguous
+        array, or where `is_sparse(encoder)` a `scipy.sparse.csr_array` with sorted indices.
     unseen
         For each category column where there are any: how many rows have a level that no training
-        row had, or no value where no training row lacked one.
+        row had, or no value where no training row lacked one; for each column of maps, how many
+        rows have an index beyond those of the training rows.
 
     Examples
     --------
+    >>> from luce.tables import CategoryColumn
     >>> encoder = Encoder((CategoryColumn(
     ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
     >>> encode(encoder, pa.table({"sex": ["male"]})).features
     array([[0., 1.]], dtype=float32)
     """
 
-    features: NDArray[np.float32]
+    features: "NDArray[np.float32] | sparse.csr_array"
     unseen: Mapping[str, int]
 
 
-def fit_encoder(table: pa.Table, columns: Sequence[ColumnSummary]) -> Encoder:
+def fit_encoder(
+    table: pa.Table,
+    columns: Sequence[ColumnSummary],
+    *,
+    rows: NDArray[np.bool_] | None = None,
+) -> Encoder:
     """Learn from the training rows how the columns that are not left out become features.
 
     - numeric: the training median where missing, then less the mean, over the population standard
@@ -78,13 +99,19 @@ def fit_encoder(table: pa.Table, columns: Sequence[ColumnSummary]) -> Encoder:
     - category: for every level with at least 5 training rows, of the 255 most frequent, 1 where
       the row has it; likewise for all other levels together, and for missing values, if any
       training row has one.
+    - datetime: the time elapsed, as a number; sine and cosine of the time of day, the day of the
+      week and the day of the year, as far as they vary; and 1 where missing, likewise.
+    - text: hashed words and characters with their tf-idf, see `TextColumn`.
+    - embedding: its numbers as they are, 0 where it is missing; and 1 where missing, likewise.
 
     Parameters
     ----------
     table
-        The training rows.
+        The training rows, or a table that has them.
     columns
-        What `describe_columns` says of this table.
+        What `describe_columns` says of these rows.
+    rows
+        (table.num_rows,): which of the table's rows to learn from; by default all.
 
     Returns
     -------
@@ -111,18 +138,24 @@ def fit_encoder(table: pa.Table, columns: Sequence[ColumnSummary]) -> Encoder:
     depth missing when depth is missing
     wet value when wet is true
     """
+    present = set(table.column_names)
+    used = [column for column in columns if column.left_out is None]
     fitted = tuple(
-        _FIT[column.kind](column_block(table, column.name))
-        for column in columns
-        if column.kind is not None and column.left_out is None
+        fit_column(
+            column.name,
+            column.kind,
+            [column_block(table, name, rows=rows) for name in table_columns(column.name, present)],
+        )
+        for column in used
+        if column.kind is not None
     )
     if not fitted:
-        reasons = "; ".join(f"{column.name!r}: {column.left_out}" for column in columns)
+        reasons = "; ".join(f"{quoted(column.name)}: {column.left_out}" for column in columns[:20])
         raise DataError(f"no column can be used: {reasons or 'there is none beside the target'}")
     return Encoder(fitted)
 
 
-def encode(encoder: Encoder, table: pa.Table) -> Encoded:
+def encode(encoder: Encoder, table: pa.Table, *, first_row: int = 0) -> Encoded:
     """Return the features of a table's rows.
 
     The table needs the encoder's columns, in any order and among any others, of any type that
@@ -136,6 +169,8 @@ def encode(encoder: Encoder, table: pa.Table) -> Encoded:
         What `fit_encoder` learnt.
     table
         Any rows, also none.
+    first_row
+        How many rows come before these in the table that errors speak of.
 
     Returns
     -------
@@ -157,21 +192,92 @@ def encode(encoder: Encoder, table: pa.Table) -> Encoded:
     Encoded(features=array([[1., 0.],
            [0., 0.]], dtype=float32), unseen={'island': 1})
     """
-    widths = [len(_names(column)) for column in encoder.columns]
-    ends = np.cumsum(widths).tolist()
-    blocks = [column_block(table, column.name) for column in encoder.columns]
-    features = np.empty((table.num_rows, sum(widths)), np.float32)
-    unseen: dict[str, int] = {}
-    for first in range(0, table.num_rows, BLOCK_ROWS):
-        rows = features[first : first + BLOCK_ROWS]
-        for column, block, width, end in zip(encoder.columns, blocks, widths, ends, strict=True):
-            piece = ColumnBlock(block.name, block.values.slice(first, BLOCK_ROWS), first)
-            if count := _write(column, piece, rows[:, end - width : end]):
-                unseen[column.name] = unseen.get(column.name, 0) + count
-    return Encoded(features, unseen)
+    columns = [
+        ColumnRows(
+            column, [column_block(table, name, first_row) for name in source_columns(column)]
+        )
+        for column in encoder.columns
+    ]
+    assemble = sparse_features if is_sparse(encoder) else dense_features
+    return Encoded(*assemble(columns, table.num_rows))
 
 
-def feature_names(encoder: Encoder) -> tuple[FeatureName, ...]:
+def width(encoder: Encoder) -> int:
+    """Return how many features `encode` makes, without making any.
+
+    Parameters
+    ----------
+    encoder
+        What `fit_encoder` learnt.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> from luce.tables import CategoryColumn
+    >>> encoder = Encoder((CategoryColumn(
+    ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
+    >>> width(encoder)
+    2
+    """
+    return sum(map(column_width, encoder.columns))
+
+
+def is_sparse(encoder: Encoder) -> bool:
+    """Return whether `encode` makes a CSR array.
+
+    It does where a column is sparse by nature, text or maps; and for at least 512 features of
+    which each row has less than an eighth, as categories of many levels make them.
+
+    Parameters
+    ----------
+    encoder
+        What `fit_encoder` learnt.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from luce.tables import CategoryColumn
+    >>> encoder = Encoder((CategoryColumn(
+    ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
+    >>> is_sparse(encoder)
+    False
+    """
+    if any(map(is_sparse_column, encoder.columns)):
+        return True
+    features = width(encoder)
+    return features >= NARROWEST_SPARSE and 8 * sum(map(most_nonzeros, encoder.columns)) < features
+
+
+class FeatureNames(Sequence[FeatureName]):
+    """The names of an encoder's features, each made when it is asked for: there may be millions."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._columns = encoder.columns
+        self._ends = list(accumulate(map(column_width, encoder.columns)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> FeatureName: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[FeatureName, ...]: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> FeatureName | tuple[FeatureName, ...]:
+        if isinstance(place, slice):
+            return tuple(self[each] for each in range(len(self))[place])
+        place = range(len(self))[place]
+        index = bisect_right(self._ends, place)
+        column = self._columns[index]
+        return name_feature(column, place - self._ends[index] + column_width(column))
+
+
+def feature_names(encoder: Encoder) -> Sequence[FeatureName]:
     """Return what each of the features that `encode` returns means, (d,).
 
     Parameters
@@ -181,17 +287,19 @@ def feature_names(encoder: Encoder) -> tuple[FeatureName, ...]:
 
     Returns
     -------
-    tuple of FeatureName
-        In the order of the features.
+    sequence of FeatureName
+        In the order of the features. A name is made when it is asked for, so that the length, and
+        a few names of millions, cost nothing.
 
     Examples
     --------
+    >>> from luce.tables import CategoryColumn
     >>> encoder = Encoder((CategoryColumn(
     ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
     >>> [feature.unit for feature in feature_names(encoder)]
     ['when sex = female', 'when sex = male']
     """
-    return tuple(name for column in encoder.columns for name in _names(column))
+    return FeatureNames(encoder)
 
 
 def read_types(encoder: Encoder) -> dict[str, pa.DataType]:
@@ -207,38 +315,44 @@ def read_types(encoder: Encoder) -> dict[str, pa.DataType]:
     Returns
     -------
     dict of str to pyarrow.DataType
+        By the table's columns, those of a run each; not for columns of lists and maps, which no
+        CSV file has.
 
     Examples
     --------
+    >>> from luce.tables import CategoryColumn
     >>> encoder = Encoder((CategoryColumn(
     ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
     >>> read_types(encoder)
     {'sex': DataType(string)}
     """
-    return types_of_kinds({column.name: column.kind for column in encoder.columns})
+    types: dict[str, pa.DataType] = {}
+    for column in encoder.columns:
+        names = source_columns(column)
+        kind = "numeric" if len(names) > 1 else column.kind
+        types |= {name: READ_AS[kind] for name in names if kind in READ_AS}
+    return types
 
 
-def _write(column: Column, block: ColumnBlock, out: NDArray[np.float32]) -> int:
-    """Write the block's features into `out`; return how many rows have a level never seen."""
-    match column:
-        case NumericColumn():
-            write_numeric(column, block, out)
-        case BooleanColumn():
-            write_boolean(column, block, out)
-        case CategoryColumn():
-            return write_category(column, block, out)
-        case _:
-            assert_never(column)
-    return 0
+def encoder_columns(encoder: Encoder) -> list[str]:
+    """Return the names of the table's columns that the encoder reads, those of a run each.
 
+    Parameters
+    ----------
+    encoder
+        What `fit_encoder` learnt.
 
-def _names(column: Column) -> tuple[FeatureName, ...]:
-    match column:
-        case NumericColumn():
-            return name_numeric(column)
-        case BooleanColumn():
-            return name_boolean(column)
-        case CategoryColumn():
-            return name_category(column)
-        case _:
-            assert_never(column)
+    Returns
+    -------
+    list of str
+        In the order of the features.
+
+    Examples
+    --------
+    >>> table = pa.table({f"e{i}": [0.5 * i, 1.0] for i in range(16)})
+    >>> from luce.tables import describe_columns
+    >>> encoder = fit_encoder(table, describe_columns(table, table.column_names))
+    >>> encoder.columns[0].name, encoder_columns(encoder)[-1]
+    ('e0..e15', 'e15')
+    """
+    return [name for column in encoder.columns for name in source_columns(column)]

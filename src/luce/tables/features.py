@@ -15,7 +15,7 @@ class FeatureName:
     """
 
     column: str
-    what: Literal["value", "missing", "level", "rare"]
+    what: Literal["value", "missing", "level", "rare", "part", "bucket"]
     level: str | None
     unit: str
     """Reads on from "the score changes by ...": "per standard deviation (5.46)" or "when ..."."""

@@ -3,10 +3,82 @@
 import hashlib
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from luce.tables.values import ColumnBlock, column_block, levels
+from luce.errors import DataError
+from luce.tables.embedding import is_sparse_vector, is_vector
+from luce.tables.values import ColumnBlock, column_block, listing, texts
+
+_PIECE = 2**24  # bytes of a table whose text is made at a time
+
+
+class Fingerprint:
+    """The SHA-256 of a table's names and values, of a table that comes in blocks.
+
+    Hashed are the columns' names and the text of every value, row by row as CSV, so the same rows
+    have the same fingerprint whichever file or library they come from, and in whichever blocks.
+    Order matters.
+
+    Raises
+    ------
+    DataError
+        (by `add`) A column's type cannot be used, or a block has other columns than the first.
+
+    Examples
+    --------
+    >>> whole = Fingerprint()
+    >>> for depths in ([18.7], [None]):
+    ...     whole.add(pa.table({"depth": pa.array(depths, pa.float64())}))
+    >>> whole.hexdigest()[:12]
+    '6cbf0e3cdf25'
+    """
+
+    def __init__(self) -> None:
+        self._file = _HashingFile()
+        self._schema = pa.schema([])
+        self._writer: pa_csv.CSVWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        """Go on with the rows of a block."""
+        schema = pa.schema([(name, pa.large_string()) for name in table.column_names])
+        if self._writer is None:
+            self._schema = schema
+            self._writer = pa_csv.CSVWriter(pa.PythonFile(self._file, mode="w"), schema)
+        elif self._schema != schema:
+            raise DataError(
+                f"a part of the table has the columns {listing(schema.names)}, the first part "
+                f"{listing(self._schema.names)}"
+            )
+        columns = [column_block(table, name) for name in schema.names]
+        step = max(1, _PIECE * table.num_rows // max(table.nbytes, 1))
+        for first in range(0, table.num_rows, step):
+            arrays = [_text(column.slice(first, step)) for column in columns]
+            self._writer.write_table(pa.table(arrays, schema))
+
+    def hexdigest(self) -> str:
+        """The SHA-256 of all rows so far, in hexadecimal."""
+        return self._file.hash.hexdigest()
+
+
+def fingerprint(table: pa.Table) -> str:
+    """Return the `Fingerprint` of a table that is there as a whole.
+
+    Raises
+    ------
+    DataError
+        A column's type cannot be used.
+
+    Examples
+    --------
+    >>> fingerprint(pa.table({"depth": [18.7, None]}))[:12]
+    '6cbf0e3cdf25'
+    """
+    whole = Fingerprint()
+    whole.add(table)
+    return whole.hexdigest()
 
 
 class _HashingFile:
@@ -28,31 +100,35 @@ class _HashingFile:
         """Nothing is open."""
 
 
-def fingerprint(table: pa.Table) -> str:
-    """Return the SHA-256 of a table's names and values, in hexadecimal.
+def _text(block: ColumnBlock) -> pa.ChunkedArray:
+    """The text of each value, of integers as of floats: one type spells large numbers in one way.
 
-    Hashed are the columns' names and the text of every value, row by row as CSV, so the same rows
-    have the same fingerprint whichever file or library they come from. Order matters.
-
-    Raises
-    ------
-    DataError
-        A column's type cannot be used.
-
-    Examples
-    --------
-    >>> fingerprint(pa.table({"depth": [18.7, None]}))[:12]
-    '6cbf0e3cdf25'
+    That of a list is its numbers, that of a map has the index of each before it.
     """
-    file = _HashingFile()
-    texts = {name: levels(_plain_numbers(table, name)) for name in table.column_names}
-    pa_csv.write_csv(pa.table(texts), pa.PythonFile(file, mode="w"))
-    return file.hash.hexdigest()
+    values = block.values
+    if pa.types.is_integer(values.type):
+        return texts(ColumnBlock(block.name, values.cast(pa.float64(), safe=False)))
+    if is_vector(values.type):
+        return _text_of_vectors(block)
+    return texts(block)
 
 
-def _plain_numbers(table: pa.Table, name: str) -> ColumnBlock:
-    """The column, integers as float64: one type spells large numbers in one way."""
-    block = column_block(table, name)
-    if pa.types.is_integer(block.values.type):
-        return ColumnBlock(name, block.values.cast(pa.float64(), safe=False))
-    return block
+def _text_of_vectors(block: ColumnBlock) -> pa.ChunkedArray:
+    type = block.values.type
+    if is_sparse_vector(type):
+        entry = pa.struct([("key", type.key_type), ("value", type.item_type)])
+        lists = block.values.cast(pa.list_(entry)).combine_chunks()
+        entries = pc.list_flatten(lists)
+        parts = [entries.field("key"), entries.field("value")]
+    else:
+        lists = block.values.combine_chunks()
+        parts = [pc.list_flatten(lists)]
+    spelt = [
+        _text(ColumnBlock(block.name, pa.chunked_array([part]))).fill_null("") for part in parts
+    ]
+    text = pc.binary_join_element_wise(*spelt, pa.scalar(":", pa.large_string()))
+    lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    ends = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    text = text.cast(pa.string()).combine_chunks()  # Arrow joins no large strings.
+    joined = pc.binary_join(pa.ListArray.from_arrays(ends, text), ",").cast(pa.large_string())
+    return pa.chunked_array([pc.if_else(lists.is_null(), pa.scalar(None, joined.type), joined)])

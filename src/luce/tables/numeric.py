@@ -72,27 +72,40 @@ def fit_numeric(block: ColumnBlock) -> NumericColumn:
     )
 
 
+def numeric_width(column: NumericColumn) -> int:
+    """Return how many features the column becomes."""
+    return 1 + column.missing_indicator
+
+
 def write_numeric(column: NumericColumn, block: ColumnBlock, out: NDArray[np.float32]) -> None:
     """Write the block's features into `out`, (rows, 1 or 2)."""
     values = numbers(block)
     missing = np.isnan(values)
     values = np.where(missing, column.median, values)
-    with np.errstate(over="ignore"):
-        out[:, 0] = (values - column.mean) / column.scale
-    too_far = ~np.isfinite(out[:, 0])
-    if too_far.any():
-        row = int(too_far.argmax())
-        raise DataError(
-            f"{block.at(row)}: {values[row]:g} is too far from the training values "
-            f"({column.mean:.3g} with standard deviation {column.scale:.3g}) for float32; "
-            "correct it or leave it empty"
-        )
+    out[:, 0] = standardised(values, column.mean, column.scale, block)
     if column.missing_indicator:
         out[:, 1] = missing
 
 
-def name_numeric(column: NumericColumn) -> tuple[FeatureName, ...]:
-    """Return the names of the features that `write_numeric` writes."""
-    unit = f"per standard deviation ({column.scale:.3g})"
-    value = FeatureName(column.name, "value", None, unit)
-    return (value, missing_feature(column.name)) if column.missing_indicator else (value,)
+def standardised(
+    values: NDArray[np.float64] | NDArray[np.int64], mean: float, scale: float, block: ColumnBlock
+) -> NDArray[np.float32]:
+    """Return (values - mean) / scale of the block's rows, (rows,); DataError if one overflows."""
+    with np.errstate(over="ignore"):
+        result = ((values - mean) / scale).astype(np.float32)
+    too_far = ~np.isfinite(result)
+    if too_far.any():
+        row = int(too_far.argmax())
+        raise DataError(
+            f"{block.at(row)}: {values[row]:g} is too far from the training values "
+            f"({mean:.3g} with standard deviation {scale:.3g}) for float32; "
+            "correct it or leave it empty"
+        )
+    return result
+
+
+def name_numeric(column: NumericColumn, place: int) -> FeatureName:
+    """Return the name of one of the features that `write_numeric` writes."""
+    if place:
+        return missing_feature(column.name)
+    return FeatureName(column.name, "value", None, f"per standard deviation ({column.scale:.3g})")

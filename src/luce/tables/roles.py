@@ -9,11 +9,23 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from luce.errors import DataError
-from luce.tables.values import MISSING_MARKERS, column_block, is_text, levels, listing, numbers
+from luce.tables.values import (
+    LARGEST_EXACT,
+    MISSING_MARKERS,
+    column_block,
+    is_text,
+    levels,
+    listing,
+    numbers,
+    quoted,
+)
 
 Label: TypeAlias = bool | int | float | str
 
 MISSING_LABEL = -1
+
+MOST_NUMBERS = 1000
+"""More distinct numbers than these, in most rows another, are measurements and no classes."""
 
 _INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32())
 _TYPES = {
@@ -57,34 +69,51 @@ def fit_target(table: pa.Table, column: str) -> Target:
     type = pa.string() if pa.types.is_string_view(type) else type
     if len(values) == values.null_count:
         raise DataError(
-            f"column {column!r} has no label at all: every value is missing, or one of the "
+            f"column {quoted(column)} has no label at all: every value is missing, or one of the "
             f"markers of missing values ({listing(MISSING_MARKERS)})"
         )
     if str(type) not in _TYPES:
         raise DataError(
-            f"column {column!r} has the type {type}, which cannot be a label: "
+            f"column {quoted(column)} has the type {type}, which cannot be a label: "
             "labels are text, true or false, or whole numbers"
         )
     classes = _distinct(values)
+    advice = (
+        "luce predicts classes: put the numbers into classes, such as low, middle and high, in a "
+        "column of their own, or name another target"
+    )
     fractions = [x for x in classes if isinstance(x, float) and not x.is_integer()]
     if fractions:
         raise DataError(
-            f"column {column!r} holds numbers such as {fractions[0]:g}, not labels: luce predicts "
-            "classes; put the numbers into classes, or name another target"
+            f"column {quoted(column)} holds numbers such as {fractions[0]:g}, not labels; {advice}"
+        )
+    labelled = len(values) - values.null_count
+    if not is_text(type) and len(classes) > max(MOST_NUMBERS, labelled // 2):
+        raise DataError(
+            f"column {quoted(column)} holds {len(classes):,} different numbers in {labelled:,} "
+            f"rows, not labels; {advice}; where each number does name a class, store it as text"
         )
     if len(classes) < 2:
-        found = f"one class only, {classes[0]!r}" if classes else "no label at all"
-        raise DataError(f"column {column!r} has {found}: a classifier needs rows of two classes")
+        found = f"one class only, {quoted(classes[0])}" if classes else "no label at all"
+        raise DataError(
+            f"column {quoted(column)} has {found}: a classifier needs rows of two classes"
+        )
     return Target(column, str(type), tuple(classes))
 
 
 def label_types(target: Target) -> dict[str, pa.DataType]:
-    """Return the type to read the target column of a CSV file as: text stays as it is spelt.
+    """Return the type to read the target column of a CSV file as, so that nothing is inferred.
 
-    Other labels are inferred, and then compared by their text.
+    Text stays as it is spelt, truths are read as such, and numbers as float64, so that a file may
+    spell 2 as 2.0; but numbers that float64 does not have as text.
     """
     type = _TYPES[target.type]
-    return {target.column: type} if is_text(type) else {}
+    if is_text(type):
+        return {target.column: pa.string()}
+    if pa.types.is_boolean(type):
+        return {target.column: pa.bool_()}
+    exact = all(abs(x) < LARGEST_EXACT for x in target.classes if not isinstance(x, str))
+    return {target.column: pa.float64() if exact else pa.string()}
 
 
 def class_indices(target: Target, table: pa.Table) -> NDArray[np.int64]:
@@ -113,7 +142,7 @@ def class_indices(target: Target, table: pa.Table) -> NDArray[np.int64]:
     if unknown.any():
         row = int(unknown.argmax())
         raise DataError(
-            f"{block.at(row)}: {found[row].as_py()!r} is none of the classes "
+            f"{block.at(row)}: {quoted(found[row].as_py())} is none of the classes "
             f"{listing(known.to_pylist())}; correct it, leave it empty, or train on such rows too"
         )
     return np.asarray(indices)

@@ -4,7 +4,7 @@ The one place that says what counts as missing and how each Arrow type is read; 
 `luce.tables` works on what these functions return.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,24 +22,54 @@ Exactly these spellings. The text columns of a Parquet file or a dataframe have 
 their own, so there the text "NA" stays the text "NA".
 """
 
+LARGEST_EXACT = 2.0**53
+"""Up to here float64 has every integer."""
+
+PIECE_ROWS = 65_536
+"""Rows that are gone through together where a whole column at once would take too much memory."""
+
 _NOUNS = {pa.float64(): "a number", pa.bool_(): "true or false"}
+_SHOWN = 60  # characters of a value in a message
 
 
 @dataclass(frozen=True)
 class ColumnBlock:
-    """Consecutive rows of one column, and where they stand in the table."""
+    """Some rows of one column, and where they stand in the table.
+
+    They are the table's rows from `first_row` on; or, of these, the ones at `places`.
+    """
 
     name: str
     values: pa.ChunkedArray
     first_row: int = 0
+    places: NDArray[np.int64] | None = None
 
     def at(self, row: int) -> str:
         """Where the block's `row` is found, as error messages say it."""
-        return f"column {self.name!r}, row {self.first_row + row + 1} (the first row of data is 1)"
+        where = f"row {self.row_number(row)} (the first row of data is 1)"
+        return f"column {quoted(self.name)}, {where}"
+
+    def row_number(self, row: int) -> int:
+        """The block's `row` as people count the table's, from 1."""
+        return int(self.first_row + (row if self.places is None else self.places[row]) + 1)
+
+    def slice(self, first: int, rows: int) -> "ColumnBlock":
+        """At most `rows` consecutive rows of the block, without copying them."""
+        values = self.values.slice(first, rows)
+        if self.places is None:
+            return ColumnBlock(self.name, values, self.first_row + first)
+        return ColumnBlock(self.name, values, self.first_row, self.places[first : first + rows])
+
+    def pieces(self) -> Iterator["ColumnBlock"]:
+        """The whole block, `PIECE_ROWS` rows at a time."""
+        for first in range(0, len(self.values), PIECE_ROWS):
+            yield self.slice(first, PIECE_ROWS)
 
 
-def column_block(table: pa.Table, name: str, first_row: int = 0) -> ColumnBlock:
-    """Return the table's column of that name.
+def column_block(
+    table: pa.Table, name: str, first_row: int = 0, *, rows: NDArray[np.bool_] | None = None
+) -> ColumnBlock:
+    """Return the table's column of that name, or those of its rows where `rows` is true.
 
     Raises
     ------
@@ -49,15 +79,18 @@ def column_block(table: pa.Table, name: str, first_row: int = 0) -> ColumnBlock:
     places = table.schema.get_all_field_indices(name)
     if not places:
         raise DataError(
-            f"the table has no column {name!r}; its columns are {listing(table.column_names)}"
+            f"the table has no column {quoted(name)}; its columns are {listing(table.column_names)}"
         )
     if len(places) > 1:
-        raise DataError(f"the table has {len(places)} columns {name!r}: rename all but one")
-    return ColumnBlock(name, table.column(places[0]), first_row)
+        raise DataError(f"the table has {len(places)} columns {quoted(name)}: rename all but one")
+    values = table.column(places[0])
+    if rows is None:
+        return ColumnBlock(name, values, first_row)
+    return ColumnBlock(name, values.filter(pa.array(rows)), first_row, np.flatnonzero(rows))
 
 
 def is_usable(type: pa.DataType) -> bool:
-    """Whether a column of this Arrow type can be read as numbers, truths or text."""
+    """Whether a column of this Arrow type can be read as numbers and truths."""
     if pa.types.is_dictionary(type):
         return is_usable(type.value_type)
     return is_text(type) or any(
@@ -78,6 +111,11 @@ def is_text(type: pa.DataType) -> bool:
         test(type)
         for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     )
+
+
+def is_moment(type: pa.DataType) -> bool:
+    """Whether a column of this Arrow type holds dates, with or without the time of day."""
+    return bool(pa.types.is_date(type) or pa.types.is_timestamp(type))
 
 
 def numbers(block: ColumnBlock) -> NDArray[np.float64]:
@@ -131,17 +169,36 @@ def levels(block: ColumnBlock) -> pa.ChunkedArray:
     """Return the block's values as large_string, (rows,), null where missing.
 
     Numbers become their shortest text, so the integer 2007 and the float 2007.0 are both "2007";
-    truths become "true" and "false".
+    truths become "true" and "false", dates and times what ISO 8601 makes of them.
 
     Raises
     ------
     DataError
         The column's type is not usable.
     """
-    plain = _plain(block)
+    plain = _plain(block, moments=True)
+    if not pa.types.is_floating(plain.type):
+        return plain.cast(pa.large_string())
+    # Arrow spells the float 1e10 otherwise than the integer.
+    plain = plain.cast(pa.float64())
+    whole = pc.and_(pc.equal(pc.floor(plain), plain), pc.less(pc.abs(plain), LARGEST_EXACT))
+    integers = pc.if_else(whole, plain, pa.scalar(None, plain.type)).cast(pa.int64())
+    return pc.coalesce(integers.cast(pa.large_string()), texts(block))
+
+
+def texts(block: ColumnBlock) -> pa.ChunkedArray:
+    """Return what `levels` does, but whole floats from 1e10 on as Arrow spells them: "1e+10"."""
+    plain = _plain(block, moments=True)
     if pa.types.is_floating(plain.type):
         plain = pc.if_else(pc.is_nan(plain), pa.scalar(None, plain.type), plain)
     return plain.cast(pa.large_string())
+
+
+def without_markers(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return large_string without its surrounding blanks, and null for `MISSING_MARKERS`."""
+    text = pc.utf8_trim_whitespace(text)
+    markers = pa.array(MISSING_MARKERS, text.type)
+    return pc.if_else(pc.is_in(text, value_set=markers), pa.scalar(None, text.type), text)
 
 
 def first_failure(values: pa.ChunkedArray, type: pa.DataType) -> int:
@@ -158,42 +215,64 @@ def first_failure(values: pa.ChunkedArray, type: pa.DataType) -> int:
     return low
 
 
+def shortened(text: str, at_most: int = _SHOWN) -> str:
+    """Return a text for a message: its beginning, if it is longer than that."""
+    if len(text) <= at_most:
+        return text
+    return f"{text[:at_most]}... ({len(text):,} characters)"
+
+
+def quoted(value: object) -> str:
+    """Return a value for a message on one line, in quotes if it is text: its beginning, if long."""
+    if not isinstance(value, str) or len(value) <= _SHOWN:
+        return repr(value)
+    return f"{value[:_SHOWN]!r}... ({len(value):,} characters)"
+
+
 def listing(names: Iterable[str], at_most: int = 20) -> str:
     """Return names for an error message: quoted, the first `at_most` of them."""
     rest = iter(names)
-    shown = ", ".join(repr(name) for name in islice(rest, at_most))
+    shown = ", ".join(quoted(name) for name in islice(rest, at_most))
     hidden = sum(1 for _ in rest)
     return f"{shown} and {hidden} more" if hidden else shown
 
 
-def _plain(block: ColumnBlock) -> pa.ChunkedArray:
+def _plain(block: ColumnBlock, *, moments: bool = False) -> pa.ChunkedArray:
     """Return the values without dictionary and, if text, as large_string."""
     type = block.values.type
-    if not is_usable(type):
-        raise DataError(f"column {block.name!r} has the type {type}, which cannot be used yet")
+    if not (is_usable(type) or (moments and is_moment(type))):
+        raise DataError(
+            f"column {quoted(block.name)} has the type {type}, which cannot be used like this; "
+            "choose another kind, or leave the column out"
+        )
     if is_text(type):
         return block.values.cast(pa.large_string())
     if pa.types.is_float16(type):  # Most of Arrow's functions know no halves.
         return block.values.cast(pa.float32())
     if not pa.types.is_dictionary(type):
         return block.values
-    value_type = pa.large_string() if is_text(type.value_type) else type.value_type
-    # Arrow casts no dictionary of string_view: the dictionary's own values are cast instead.
-    decoded = [
-        chunk.dictionary.cast(value_type).take(chunk.indices) for chunk in block.values.chunks
-    ]
-    return pa.chunked_array(decoded, value_type)
+    return pa.chunked_array(
+        [_decoded(chunk) for chunk in block.values.chunks],
+        pa.large_string() if is_text(type.value_type) else type.value_type,
+    )
+
+
+def _decoded(chunk: pa.DictionaryArray) -> pa.Array:
+    values = chunk.dictionary
+    if not is_text(values.type):
+        return values.take(chunk.indices)
+    if pa.types.is_string_view(values.type):  # Arrow takes no rows of views.
+        values = values.cast(pa.large_string())
+    return values.take(chunk.indices).cast(pa.large_string())
 
 
 def _parse(text: pa.ChunkedArray, block: ColumnBlock, type: pa.DataType) -> pa.ChunkedArray:
-    text = pc.utf8_trim_whitespace(text)
-    markers = pa.array(MISSING_MARKERS, text.type)
-    text = pc.if_else(pc.is_in(text, value_set=markers), pa.scalar(None, text.type), text)
+    text = without_markers(text)
     try:
         return text.cast(type)
     except pa.ArrowInvalid:
         row = first_failure(text, type)
         raise DataError(
-            f"{block.at(row)}: {text[row].as_py()!r} is not {_NOUNS[type]}; "
+            f"{block.at(row)}: {quoted(text[row].as_py())} is not {_NOUNS[type]}; "
             "correct it, leave it empty, or use the column as a category"
         ) from None

@@ -1,0 +1,293 @@
+"""Embeddings: columns whose values are whole vectors, passed through as float32."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from luce.errors import DataError
+from luce.tables.features import FeatureName, missing_feature
+from luce.tables.values import ColumnBlock, numbers, quoted
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+MOST_FEATURES = 2**24
+"""A sparse vector's largest index is below this: a single number must not ask for all memory."""
+
+
+class EmbeddingColumn(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="embedding",
+):
+    """How a vector becomes features: its numbers, as they are, and whether it is missing.
+
+    `columns` are those of the table that it comes from: one of lists or maps, then `name` is its
+    name, or a run of numbers. `type` is the Arrow type that the training table had. `length` is how
+    many numbers a vector has; for a `sparse` one, of a map from index to number, 1 more than the
+    largest index of the training rows. A missing vector is 0 throughout.
+
+    Examples
+    --------
+    >>> column = EmbeddingColumn(name="e0..e1", type="float", columns=("e0", "e1"), length=2,
+    ...     sparse=False, missing_indicator=False)
+    >>> column.kind
+    'embedding'
+    """
+
+    name: str
+    type: str
+    columns: tuple[str, ...]
+    length: Annotated[int, Meta(ge=1, le=MOST_FEATURES)]
+    sparse: bool
+    missing_indicator: bool
+
+    @property
+    def kind(self) -> Literal["embedding"]:
+        """The column's kind."""
+        return "embedding"
+
+
+def is_vector(type: pa.DataType) -> bool:
+    """Whether a column of this Arrow type holds lists of numbers, or maps from index to number."""
+    if pa.types.is_map(type):
+        return bool(pa.types.is_integer(type.key_type)) and _is_number(type.item_type)
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(test(type) for test in lists) and _is_number(type.value_type)
+
+
+def is_sparse_vector(type: pa.DataType) -> bool:
+    """Whether a column of this Arrow type holds maps."""
+    return bool(pa.types.is_map(type))
+
+
+def lengths_differ(block: ColumnBlock) -> str | None:
+    """Say which of a column's lists has another length than the first; None if all have one."""
+    if is_sparse_vector(block.values.type):
+        return None
+    lengths = pc.list_value_length(block.values)
+    extremes = pc.min_max(lengths).as_py()
+    if extremes["min"] == extremes["max"]:
+        return None
+    first = lengths.drop_null()[0].as_py()
+    row = pc.index(pc.not_equal(lengths, first), value=True).as_py()
+    return f"row {block.row_number(row)} has a list of {lengths[row].as_py()}, others have {first}"
+
+
+def missing_vectors(name: str, blocks: Sequence[ColumnBlock]) -> NDArray[np.bool_]:
+    """Return where a column of vectors, or the run of columns of that name, has none, (rows,).
+
+    Raises
+    ------
+    DataError
+        A row of a run has some of its numbers and lacks others, or one is infinite (named), or the
+        column's type is no vector.
+    """
+    if len(blocks) == 1:
+        _check_type(blocks[0])
+        return np.asarray(blocks[0].values.is_null().to_numpy())
+    present = np.zeros(len(blocks[0].values), np.int64)
+    for block in blocks:
+        present += ~np.isnan(numbers(block))
+    incomplete = (present > 0) & (present < len(blocks))
+    if incomplete.any():
+        row = int(incomplete.argmax())
+        lacking = next(b for b in blocks if np.isnan(numbers(b.slice(row, 1))).any())
+        raise DataError(
+            f"{lacking.at(row)}: the number is missing, and others of the vector {quoted(name)} "
+            f'are not; fill it in, empty the vector, or give {quoted(name)} the kind "numeric"'
+        )
+    return np.asarray(present == 0)
+
+
+def fit_embedding(name: str, blocks: Sequence[ColumnBlock]) -> EmbeddingColumn:
+    """Return how long the vectors of a column are, or of a run of columns; there is at least one.
+
+    Raises
+    ------
+    DataError
+        A vector cannot be used: see `write_embedding` and `sparse_vectors`.
+    """
+    type = blocks[0].values.type
+    if len(blocks) > 1:
+        length = len(blocks)
+    elif is_sparse_vector(type):
+        length = 1 + max(_largest_index(piece) for piece in blocks[0].pieces())
+    else:
+        _check_type(blocks[0])
+        length = pc.max(pc.list_value_length(blocks[0].values)).as_py()
+    if not length:
+        raise DataError(f"column {quoted(name)}: its vectors are empty; leave the column out")
+    return EmbeddingColumn(
+        name=name,
+        type=str(type),
+        columns=tuple(block.name for block in blocks),
+        length=length,
+        sparse=is_sparse_vector(type),
+        missing_indicator=bool(missing_vectors(name, blocks).any()),
+    )
+
+
+def embedding_width(column: EmbeddingColumn) -> int:
+    """Return how many features the column becomes."""
+    return column.length + column.missing_indicator
+
+
+def write_embedding(
+    column: EmbeddingColumn, blocks: Sequence[ColumnBlock], out: NDArray[np.float32]
+) -> None:
+    """Write the blocks' features into `out`, (rows, d).
+
+    Raises
+    ------
+    DataError
+        A vector has another length, or a number that is missing, NaN, or infinite as a float32.
+    """
+    if len(column.columns) > 1:
+        missing = missing_vectors(column.name, blocks)
+        for place, block in enumerate(blocks):
+            with np.errstate(over="ignore"):
+                out[:, place] = np.where(missing, 0, numbers(block))
+    else:
+        missing = _write_lists(column, blocks[0], out)
+    if column.missing_indicator:
+        out[:, -1] = missing
+    infinite = ~np.isfinite(out)
+    if infinite.any():
+        row, place = np.argwhere(infinite)[0].tolist()
+        where = blocks[place if len(blocks) > 1 else 0].at(row)
+        raise DataError(
+            f"{where}: number {place + 1} of the vector is {_as_float32(out[row, place])}; "
+            "correct it, or leave the whole vector empty"
+        )
+
+
+def sparse_vectors(column: EmbeddingColumn, block: ColumnBlock) -> "tuple[sparse.csr_array, int]":
+    """Return the block's features, (rows, d), and how many rows have an index never seen.
+
+    Raises
+    ------
+    DataError
+        An index is negative or occurs twice in a row, or a number is missing, NaN or infinite.
+    """
+    from scipy import sparse
+
+    missing, rows, indices, values = _entries(block)
+    known = indices < column.length
+    unseen = len(np.unique(rows[~known]))
+    used = known & (values != 0)
+    rows, indices, values = rows[used], indices[used], values[used]
+    if column.missing_indicator:
+        lacking = np.flatnonzero(missing)
+        rows = np.concatenate([rows, lacking])
+        indices = np.concatenate([indices, np.full(len(lacking), column.length)])
+        values = np.concatenate([values, np.ones(len(lacking), np.float32)])
+    shape = (len(missing), embedding_width(column))
+    features = sparse.csr_array((values, (rows, indices)), shape=shape)
+    features.sort_indices()
+    return features, unseen
+
+
+def name_embedding(column: EmbeddingColumn, place: int) -> FeatureName:
+    """Return the name of one of the features that the column becomes."""
+    if place == column.length:
+        return missing_feature(column.name)
+    if len(column.columns) > 1:
+        return FeatureName(
+            column.name, "value", column.columns[place], f"per 1 in {column.columns[place]}"
+        )
+    return FeatureName(column.name, "value", str(place), f"per 1 in {column.name}[{place}]")
+
+
+def _is_number(type: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type) or pa.types.is_floating(type))
+
+
+def _check_type(block: ColumnBlock) -> None:
+    if not is_vector(block.values.type):
+        raise DataError(
+            f"column {quoted(block.name)} has the type {block.values.type}, which is no vector: an "
+            "embedding is a list of numbers in every row, or a run of columns such as e0..e767"
+        )
+
+
+def _write_lists(
+    column: EmbeddingColumn, block: ColumnBlock, out: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    _check_type(block)
+    if is_sparse_vector(block.values.type):
+        raise DataError(
+            f"column {quoted(block.name)} has maps; the training rows had lists of {column.length}"
+        )
+    missing: NDArray[np.bool_] = block.values.is_null().to_numpy()
+    lengths = pc.list_value_length(block.values).fill_null(column.length).to_numpy()
+    other = lengths != column.length
+    if other.any():
+        row = int(other.argmax())
+        raise DataError(
+            f"{block.at(row)}: the vector has {lengths[row]} numbers, where those of the training "
+            f"rows have {column.length}; correct it or leave it empty"
+        )
+    flat = pc.list_flatten(block.values).cast(pa.float32(), safe=False)
+    out[:] = 0
+    # What is missing in a list becomes NaN.
+    out[~missing, : column.length] = flat.to_numpy().reshape(-1, column.length)
+    return missing
+
+
+def _entries(
+    block: ColumnBlock,
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Where the maps are missing; and of each entry its row, its index and its number."""
+    if not is_sparse_vector(block.values.type):
+        raise DataError(
+            f"column {quoted(block.name)} has the type {block.values.type}; the training rows had "
+            "maps from index to number"
+        )
+    missing: NDArray[np.bool_] = block.values.is_null().to_numpy()
+    lengths, keys, items = [np.zeros(0, np.int64)], [], []
+    for chunk in block.values.chunks:
+        ends = chunk.offsets.to_numpy().astype(np.int64)
+        lengths.append(np.diff(ends))
+        keys.append(chunk.keys[ends[0] : ends[-1]])
+        items.append(chunk.items[ends[0] : ends[-1]])
+    type = block.values.type
+    rows = np.repeat(np.arange(len(missing)), np.concatenate(lengths))
+    indices = pa.chunked_array(keys, type.key_type).cast(pa.int64(), safe=False).to_numpy()
+    values = pa.chunked_array(items, type.item_type).cast(pa.float32(), safe=False).to_numpy()
+    there = ~missing[rows]
+    rows, indices, values = rows[there], indices[there], values[there]
+    order = np.lexsort((indices, rows))
+    twice = np.flatnonzero((np.diff(rows[order]) == 0) & (np.diff(indices[order]) == 0))
+    for entries, wrong in (
+        (
+            np.flatnonzero((indices < 0) | (indices >= MOST_FEATURES)),
+            f"is not in 0 to {MOST_FEATURES - 1}",
+        ),
+        (np.flatnonzero(~np.isfinite(values)), "has no finite number"),
+        (order[twice], "occurs twice"),
+    ):
+        if len(entries):
+            entry = entries[0]
+            raise DataError(
+                f"{block.at(int(rows[entry]))}: the index {indices[entry]} {wrong}; correct it, or "
+                "leave it out of the map"
+            )
+    return missing, rows, indices, values
+
+
+def _largest_index(block: ColumnBlock) -> int:
+    return int(_entries(block)[2].max(initial=-1))
+
+
+def _as_float32(value: np.float32) -> str:
+    return "missing or not a number" if np.isnan(value) else "infinite, or too large for float32"

@@ -1,0 +1,57 @@
+"""Runs of numbered columns, e0 to e767, that are the numbers of one vector: named "e0..e767"."""
+
+from collections.abc import Iterable
+
+FEWEST_IN_RUN = 16
+"""Shorter runs of floating-point columns are taken for columns of their own."""
+
+_MOST_IN_RUN = 1_000_000
+_DIGITS = "0123456789"
+
+
+def find_runs(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the runs among these names, each under its own name.
+
+    A run has a prefix followed by 0, 1, 2, ... or 1, 2, 3, ..., without gaps, without leading
+    zeros, and at least `FEWEST_IN_RUN` numbers; in any order, and other names between them.
+    """
+    numbered: dict[str, set[int]] = {}
+    for name in names:
+        if (split := _split(name)) is not None:
+            numbered.setdefault(split[0], set()).add(split[1])
+    runs = {}
+    for prefix, numbers in numbered.items():
+        first = 0 if 0 in numbers else 1
+        end = first
+        while end in numbers:
+            end += 1
+        if end - first >= FEWEST_IN_RUN:
+            name = f"{prefix}{first}..{prefix}{end - 1}"
+            runs[name] = tuple(f"{prefix}{number}" for number in range(first, end))
+    return runs
+
+
+def columns_of_run(name: str) -> tuple[str, ...]:
+    """Return the names of a run's columns; () where it is no run's name.
+
+    Examples
+    --------
+    >>> columns_of_run("e0..e2")
+    ('e0', 'e1', 'e2')
+    """
+    first, _, last = name.rpartition("..")
+    start, end = _split(first), _split(last)
+    if start is None or end is None or start[0] != end[0]:
+        return ()
+    if start[1] not in (0, 1) or not start[1] < end[1] < _MOST_IN_RUN:
+        return ()
+    return tuple(f"{start[0]}{number}" for number in range(start[1], end[1] + 1))
+
+
+def _split(name: str) -> tuple[str, int] | None:
+    """A name's prefix and number; None if it does not end in a number as one writes it."""
+    prefix = name.rstrip(_DIGITS)
+    digits = name[len(prefix) :]
+    if not 0 < len(digits) < 10 or (digits[0] == "0" and len(digits) > 1):
+        return None
+    return prefix, int(digits)
