@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from luce.training import inverse_hessians, recentring
 from luce.training.inverse_hessians import (
     Point,
     class_blocks,
@@ -104,8 +105,12 @@ def test_few_rows_give_the_same_kronecker_form(make, parameters, weighted, fit_i
         )
 
 
+@pytest.mark.parametrize("classes_per_feature", [0, 100])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_class_blocks_are_those_of_the_hessian(make, parameters, weighted):
+def test_the_class_blocks_are_those_of_the_hessian(
+    make, parameters, weighted, classes_per_feature, monkeypatch
+):
+    monkeypatch.setattr(inverse_hessians, "CLASSES_PER_FEATURE", classes_per_feature)
     objective = make(weighted=weighted)
     k, width = objective.shape
     gradient = some_gradient(objective)
@@ -175,7 +180,11 @@ def test_a_sample_has_its_share_of_every_class_and_stands_for_all(make):
     np.testing.assert_allclose(some[:3], everything[:3], rtol=0.2, atol=0.3)
 
 
-def test_recentred_intercept_meets_the_class_frequencies(make, parameters):
+@pytest.mark.parametrize("most_at_once", [0, 2048])
+def test_recentred_intercept_meets_the_class_frequencies(
+    make, parameters, most_at_once, monkeypatch
+):
+    monkeypatch.setattr(recentring, "MOST_CLASSES_AT_ONCE", most_at_once)
     objective = make(n=40)
 
     def gradient(parameters):

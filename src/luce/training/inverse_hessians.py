@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
 FEATURES_TOGETHER = 1024
+CLASSES_PER_FEATURE = 4  # from here on the products of two features are formed once for all
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 
 
@@ -157,7 +158,12 @@ def class_blocks(point: Point) -> Product:
     def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
         blocks = total.reshape(k, width, width)
         rows = point.with_ones(features)
-        roots = np.sqrt((p * (1 - p) + of_frequencies) * weights[:, None]).astype(rows.dtype)
+        spread = (p * (1 - p) + of_frequencies) * weights[:, None]
+        if k >= CLASSES_PER_FEATURE * width:
+            outer = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), width * width)
+            blocks += (spread.T.astype(rows.dtype) @ outer).reshape(blocks.shape)
+            return
+        roots = np.sqrt(spread).astype(rows.dtype)
         for block, root in zip(blocks, roots.T, strict=True):
             weighted = rows * root[:, None]
             block += weighted.T @ weighted

@@ -22,6 +22,7 @@ LEAST_COPIED, MOST_COPIED = 1 << 19, 1 << 23  # numbers of features, in float32:
 WIDE = 1e9  # range of the features in a float32 copy
 ROWS_OF_A_SAMPLED_ONE = 10
 ROWS_PER_PARAMETER = 3  # in a sample that is worth fitting first
+MOST_SAMPLED = 1 << 24  # numbers of features in that sample, which is gathered in memory
 MOST_PASSES_OVER_SAMPLE = 200
 STALLED = 25  # passes without progress: rounding is the limit
 STALLED_BEFORE_EXACT = 6  # the same where products in float64 can still be had
@@ -139,7 +140,8 @@ def head_start(
     A sample of m rows misses the objective's minimum by about (number of parameters) / (2 m):
     steps that promise much less are not worth taking on it.
     """
-    sample = sample_of(objective, objective.rows // ROWS_OF_A_SAMPLED_ONE)
+    most_rows = MOST_SAMPLED // max(objective.features_per_row, 1)
+    sample = sample_of(objective, min(objective.rows // ROWS_OF_A_SAMPLED_ONE, most_rows))
     if len(sample) < ROWS_PER_PARAMETER * start.size or sample.rows is None:
         return start, None
     smaller = sample.taken()
@@ -163,5 +165,5 @@ def head_start(
         max_iter=MOST_PASSES_OVER_SAMPLE,
         on_pass=lambda point, value, gap: record.watch_time(),
     )
-    memory.start_over(solution.passes / ROWS_OF_A_SAMPLED_ONE)
+    memory.start_over(solution.passes * len(sample) / objective.rows)
     return solution.point, from_outside(solution)
