@@ -7,7 +7,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 import luce
-from luce.model.train import Stage
+from luce.model.events import RowsDone, Stage
 from luce.tables import encode
 from luce.training import Progress
 
@@ -169,6 +169,14 @@ class TestEqualFiles:
                 files.add(bytes_of(luce.train(patients, "outcome", **options), tmp_path))
         assert len(files) == 1
 
+    @pytest.mark.parametrize("options", [{"group": "patient"}, {"C": "auto", "weight": "area"}])
+    def test_rows_that_do_not_fit_in_memory_give_the_same_bytes(self, options, patients, tmp_path):
+        files = {
+            bytes_of(luce.train(patients, "outcome", memory=memory, **options), tmp_path)
+            for memory in (None, 1, int(1.2 * patients.nbytes))
+        }
+        assert len(files) == 1
+
     def test_another_seed_holds_out_others(self, patients, tmp_path):
         zero, one = (luce.train(patients, "outcome", seed=seed) for seed in (0, 1))
         assert zero.document.validation != one.document.validation
@@ -180,7 +188,11 @@ def test_stages_and_passes_are_reported(penguins):
     events = []
     model = luce.train(penguins, "species", report=events.append)
     stages = [event.name for event in events if isinstance(event, Stage)]
-    assert ["275" in stages[0], "344" in stages[1], len(stages)] == [True, True, 2]
+    assert stages == [
+        *(f"reading {penguins}", "encoding 275 rows", "fitting on 275 rows"),
+        *("encoding 344 rows", "fitting again on all 344 rows"),
+    ]
+    assert [event.rows for event in events if isinstance(event, RowsDone)] == [344, 275, 344]
     assert isinstance(events[-1], Progress)
     assert events[-1].passes == model.document.training.passes
 

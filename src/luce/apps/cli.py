@@ -3,18 +3,22 @@
 import functools
 import math
 import os
+import re
 import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, ParamSpec
 
 import typer
 from rich.console import Console
 
 from luce.apps.text import printable
 from luce.errors import DataError, LuceError
+
+if TYPE_CHECKING:
+    from luce.tables import Reading
 
 P = ParamSpec("P")
 
@@ -32,12 +36,33 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    Path,
-    typer.Argument(metavar="DATA", help="Table to read: .csv or .parquet.", show_default=False),
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Table to read: a file, folder, glob or URI of .csv, .parquet, .arrow, .jsonl, .npz "
+        "or .svmlight; - for CSV on standard input.",
+        show_default=False,
+    ),
 ]
 ModelPath = Annotated[
     Path,
     typer.Argument(metavar="MODEL", help="Model file that `luce train` wrote.", show_default=False),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTER", help="What separates the values of CSV.", show_default="detected"
+    ),
+]
+Decimal = Annotated[
+    Literal[".", ","] | None,
+    typer.Option(
+        metavar="CHARACTER", help="Decimal point or comma of CSV.", show_default="detected"
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Encoding of text, such as cp1252.", show_default="detected"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -127,7 +152,7 @@ def train(
         ),
     ] = None,
     validation_data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE", help="Measure on this table instead of a share.", show_default=False
         ),
@@ -166,6 +191,18 @@ def train(
         ),
     ] = "1.0",
     seed: Annotated[int, typer.Option(min=0, help="For the choice of rows, and intervals.")] = 0,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="What the table and its features may take, such as 2GB; what would take more is "
+            "kept on disk, in TMPDIR.",
+            show_default="half of what is available",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -180,20 +217,29 @@ def train(
 
     from luce.apps import report
     from luce.apps.progress import ProgressLine
-    from luce.model.train import train_on, understand
+    from luce.model.train import train_on
+    from luce.model.understand import understand
+    from luce.tables.storage import bytes_of
 
-    path = out or Path(f"{data.stem}.luce")
+    path = out or _model_named_after(data)
     _require_writable(path)
-    table = understand(data, target, weight=weight, group=group, drop=drop or (), kinds=kinds)
+    reading = _reading(delimiter, decimal, encoding)
+    shown = not (quiet or json)
+    with ProgressLine(shown=shown) as progress:
+        table = understand(
+            data, target, weight=weight, group=group, drop=drop or (), kinds=kinds,
+            reading=reading, memory=None if memory is None else bytes_of(memory), report=progress,
+        )  # fmt: skip
     _refuse_to_replace(path, data, validation_data)
-    if not (quiet or json):
-        report.print_table_understood(str(data), table, drop or ())
-    with ProgressLine(shown=not (quiet or json)) as progress:
+    if shown:
+        report.print_table_understood(data, table, drop or ())
+    with ProgressLine(shown=shown) as progress:
         model = train_on(
             table,
             validation=validation_data or (0.2 if validation is None else validation),
             C=C,
             seed=seed,
+            reading=reading,
             report=progress,
         )
     model.save(path)
@@ -230,43 +276,64 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     debug: Debug = False,
 ) -> None:
     """Predict every row of a table: one output row for each, in order."""
     from luce.apps import report
     from luce.apps.predictions import predicted_blocks
-    from luce.apps.progress import RowsLine
+    from luce.apps.progress import ProgressLine
     from luce.apps.writers import open_writer
     from luce.model import load
+    from luce.model.events import RowsDone, Stage
 
     loaded = load(model)
     if out is not None:
         _require_writable(out)
         _refuse_to_replace(out, model, data)
-    blocks = predicted_blocks(loaded, data, probabilities=probabilities, top=top)
+    reading = _reading(delimiter, decimal, encoding)
+    blocks = predicted_blocks(loaded, data, probabilities=probabilities, top=top, reading=reading)
     unseen: Counter[str] = Counter()
-    shown = out is not None or not sys.stdout.isatty()
-    with RowsLine(shown=shown) as line, open_writer(out) as write:
+    rows = 0
+    watched = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
+    with ProgressLine(shown=watched) as progress, open_writer(out) as write:
+        progress(Stage(f"predicting {data}"))
         for table, unseen_of_block in blocks:
             write(table)
             unseen.update(unseen_of_block)
-            line.add(table.num_rows)
-    report.print_predicted(loaded, line.rows, out, unseen)
+            rows += table.num_rows
+            progress(RowsDone(rows))
+    report.print_predicted(loaded, rows, out, unseen)
 
 
 @app.command(epilog="Example: `luce evaluate penguins.luce labelled.csv`")
 @readable_errors
-def evaluate(model: ModelPath, data: Data, json: Json = False, debug: Debug = False) -> None:
+def evaluate(
+    model: ModelPath,
+    data: Data,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Measure a model on labelled rows that it was not trained on."""
     from luce.apps import report
+    from luce.apps.progress import ProgressLine
     from luce.model import load
+    from luce.model.events import Stage
 
     loaded = load(model)
-    comparison = loaded.evaluate(data)
+    with ProgressLine(shown=not json) as progress:
+        progress(Stage(f"evaluating {data}"))
+        reading = _reading(delimiter, decimal, encoding)
+        comparison = loaded.evaluate(data, reading=reading, report=progress)
     if json:
         report.print_json(report.comparison_as_json(loaded, comparison))
     else:
-        report.print_evaluation(loaded, str(data), comparison)
+        report.print_evaluation(loaded, data, comparison)
 
 
 @app.command(epilog="Example: `luce inspect penguins.luce`")
@@ -302,6 +369,22 @@ def _column_and_kind(text: str) -> tuple[str, str]:
     return column, kind
 
 
+def _reading(
+    delimiter: str | None, decimal: Literal[".", ","] | None, encoding: str | None
+) -> "Reading":
+    from luce.tables import Reading
+
+    return Reading(delimiter=delimiter, decimal=decimal, encoding=encoding)
+
+
+def _model_named_after(data: str) -> Path:
+    """The model's file, here, for data that a file or folder of some name holds."""
+    name = Path(data).stem.split(".")[0]
+    if not (Path(data).exists() or re.fullmatch(r"[\w][\w .-]*", name)):
+        raise DataError(f"{data}: name the model file with --out")
+    return Path(f"{name}.luce")
+
+
 def _require_writable(path: Path) -> None:
     """Refuse, before any work, an output that cannot be written."""
     folder = path.absolute().parent
@@ -313,9 +396,9 @@ def _require_writable(path: Path) -> None:
         raise DataError(f"{path}: the folder {path.parent} cannot be written to; choose another")
 
 
-def _refuse_to_replace(path: Path, *inputs: Path | None) -> None:
+def _refuse_to_replace(path: Path, *inputs: str | Path | None) -> None:
     for given in inputs:
-        if given is not None and path.exists() and given.exists() and path.samefile(given):
+        if given is not None and path.exists() and Path(given).exists() and path.samefile(given):
             raise DataError(f"{path}: is read by this command; choose another file to write")
 
 

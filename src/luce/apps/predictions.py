@@ -1,7 +1,6 @@
 """Predictions as tables, block after block."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,26 +10,20 @@ from luce.decisions import Argmax
 from luce.errors import DataError
 from luce.maps import topk
 from luce.model import Model
+from luce.tables import Reading
 from luce.tables.roles import target_labels
-
-_PROBABILITIES = 2**22
-"""How many are in memory at a time."""
 
 
 def predicted_blocks(
-    model: Model, data: Path, *, probabilities: bool, top: int | None
+    model: Model, data: str, *, probabilities: bool, top: int | None, reading: Reading
 ) -> Iterator[tuple[pa.Table, Mapping[str, int]]]:
     """One row for each of the data's, in order; and the rows with unseen levels, by column."""
     classes = len(model.document.target.classes)
     if top is not None and top > classes:
         raise DataError(f"--top {top}: the model has {classes} classes only")
-    step = max(1, _PROBABILITIES // classes)
-    for block in model.encoded_blocks(data):
-        unseen = block.unseen
-        for first in range(0, len(block.features), step):
-            of_class = model.probabilities(block.features[first : first + step])
-            yield predictions(model, of_class, probabilities=probabilities, top=top), unseen
-            unseen = {}
+    for block in model.stream(data, reading):
+        table = predictions(model, block.probabilities, probabilities=probabilities, top=top)
+        yield table, block.unseen
 
 
 def predictions(

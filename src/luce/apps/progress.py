@@ -7,11 +7,11 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
-from luce.model.train import Stage
+from luce.model.events import RowsDone, Stage
 from luce.training import Progress
 
 SECONDS_BETWEEN_PLAIN_LINES = 2.0
-SECONDS_WITHOUT_ROWS_LINE = 1.0
+SECONDS_WORTH_A_LINE = 1.0
 UNKNOWN_GAP = 1e3
 
 
@@ -22,7 +22,7 @@ class ProgressLine:
         self.console = Console(stderr=True, highlight=False, quiet=not shown)
         self.live = Status("", console=self.console) if self.console.is_terminal else None
         self.stage = ""
-        self.last: Progress | None = None
+        self.last: RowsDone | Progress | None = None
         self.started = self.printed = 0.0
 
     def __enter__(self) -> Self:
@@ -41,7 +41,7 @@ class ProgressLine:
         if error is None:
             self._finish_stage()
 
-    def __call__(self, event: Stage | Progress) -> None:
+    def __call__(self, event: Stage | RowsDone | Progress) -> None:
         """Take up what has happened."""
         now = time.monotonic()
         if isinstance(event, Stage):
@@ -59,43 +59,13 @@ class ProgressLine:
             self.console.print(text, soft_wrap=True)
 
     def _finish_stage(self) -> None:
-        if self.stage and self.last is not None:
-            seconds = time.monotonic() - self.started
+        seconds = time.monotonic() - self.started
+        if isinstance(self.last, Progress) or (self.last and seconds > SECONDS_WORTH_A_LINE):
             self.console.print(f"{self._text(self.last)}, {seconds:.2f} s", soft_wrap=True)
 
-    def _text(self, progress: Progress) -> str:
-        gap = f"{progress.gap:.1e}" if progress.gap < UNKNOWN_GAP else "not known yet"
-        return f"{self.stage}: pass {progress.passes}, objective {progress.value:.6g}, gap {gap}"
-
-
-class RowsLine:
-    """Shows how many rows are done, and how many a second, on standard error.
-
-    Only where it is a terminal, and not in the first second.
-    """
-
-    def __init__(self, *, shown: bool) -> None:
-        console = Console(stderr=True, highlight=False)
-        self.live = Status("", console=console) if shown and console.is_terminal else None
-        self.started = time.monotonic()
-        self.rows = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self.live is not None:
-            self.live.stop()
-
-    def add(self, rows: int) -> None:
-        """So many more rows are done."""
-        self.rows += rows
-        seconds = time.monotonic() - self.started
-        if self.live is not None and seconds > SECONDS_WITHOUT_ROWS_LINE:
-            self.live.update(f"{self.rows:,} rows, {self.rows / seconds:,.0f} rows/s")
-            self.live.start()
+    def _text(self, event: RowsDone | Progress) -> str:
+        if isinstance(event, RowsDone):
+            seconds = max(time.monotonic() - self.started, 1e-3)
+            return f"{self.stage}: {event.rows:,} rows, {event.rows / seconds:,.0f} a second"
+        gap = f"{event.gap:.1e}" if event.gap < UNKNOWN_GAP else "not known yet"
+        return f"{self.stage}: pass {event.passes}, objective {event.value:.6g}, gap {gap}"

@@ -19,7 +19,8 @@ from rich.text import Text
 from luce.apps.text import printable
 from luce.model import Comparison, Model
 from luce.model.record import Figure, Figures, confusion_to_keep
-from luce.model.train import FOLDS, GRID, TrainingTable
+from luce.model.train import FOLDS, GRID
+from luce.model.understand import TrainingTable
 from luce.tables import (
     MISSING_MARKERS,
     BooleanColumn,
@@ -102,14 +103,17 @@ def comparison_as_json(model: Model, comparison: Comparison) -> dict[str, Any]:
 def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[str]) -> None:
     """What luce makes of a table, before it trains."""
     out = console()
-    rows = _count(len(table.rows.labels) + table.rows.unlabelled, "row")
+    rows = _count(table.rows.table.num_rows, "row")
     columns = _count(table.rows.table.num_columns, "column")
-    out.print(f"[bold]{_plain(source)}[/]: {rows}, {columns}\n")
+    out.print(f"[bold]{_plain(source)}[/]: {rows}, {columns}")
+    for note in table.notes:
+        out.print(_plain(note))
+    out.print()
     counts = np.bincount(table.rows.labels)
-    classes = dict(zip(map(str, table.target.classes), counts.tolist(), strict=True))
+    classes = dict(zip(map(str, table.roles.target.classes), counts.tolist(), strict=True))
     listed = _table("column", "kind", Right("missing"), "use")
-    _add(listed, table.target.column, "target", "", _classes(classes))
-    for name, role in ((table.weight, "weight"), (table.group, "group")):
+    _add(listed, table.roles.target.column, "target", "", _classes(classes))
+    for name, role in ((table.roles.weight, "weight"), (table.roles.group, "group")):
         if name is not None:
             _add(listed, name, role, "", f"{role} of each row")
     for column in table.columns[:MOST_ROWS]:
@@ -119,8 +123,8 @@ def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[
         _add(listed, name, "", "", "left out: dropped")
     out.print(listed)
     _print_rest(out, len(table.columns), "column")
-    if table.rows.unlabelled:
-        out.print(f"\n{_count(table.rows.unlabelled, 'row')} without a label: not used")
+    if table.unlabelled:
+        out.print(f"\n{_count(table.unlabelled, 'row')} without a label: not used")
     out.print()
 
 

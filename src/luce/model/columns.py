@@ -6,14 +6,26 @@ here, and a case to each of the functions.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from luce.files import Shapes
 from luce.model.record import Count
-from luce.tables import BooleanColumn, CategoryColumn, Column, NumericColumn
+from luce.tables import (
+    BooleanColumn,
+    CategoryColumn,
+    Column,
+    DatetimeColumn,
+    EmbeddingColumn,
+    NumericColumn,
+    TextColumn,
+)
+from luce.tables.kinds import column_width
+from luce.tables.text import MOST_BITS
 
 
 class CategoryRecord(
@@ -33,7 +45,24 @@ class CategoryRecord(
     missing: bool
 
 
-ColumnRecord: TypeAlias = NumericColumn | BooleanColumn | CategoryRecord
+class TextRecord(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="text",
+):
+    """A text column without its weights, of which there are 2**bits."""
+
+    name: str
+    type: str
+    bits: Annotated[int, Meta(ge=1, le=MOST_BITS)]
+
+
+ColumnRecord: TypeAlias = (
+    NumericColumn | BooleanColumn | CategoryRecord | DatetimeColumn | TextRecord | EmbeddingColumn
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +86,9 @@ def pack(column: Column) -> Packed:
                 missing=column.missing,
             )
             return Packed(record, column.levels + column.rare)
+        case TextColumn():
+            text = TextRecord(name=column.name, type=column.type, bits=column.bits)
+            return Packed(text, arrays={"idf": column.idf})
         case _:
             return Packed(column)
 
@@ -72,6 +104,9 @@ def unpack(packed: Packed) -> Column:
                 rare=packed.texts[record.levels :],
                 missing=record.missing,
             )
+        case TextRecord() as record:
+            idf = packed.arrays["idf"]
+            return TextColumn(name=record.name, type=record.type, bits=record.bits, idf=idf)
         case plain:
             return plain
 
@@ -88,6 +123,8 @@ def count_texts(record: ColumnRecord) -> int:
 def array_shapes(record: ColumnRecord) -> Shapes:
     """Dtypes and shapes of the arrays that a column has."""
     match record:
+        case TextRecord():
+            return {"idf": (np.float32, (2**record.bits,))}
         case _:
             return {}
 
@@ -95,7 +132,9 @@ def array_shapes(record: ColumnRecord) -> Shapes:
 def count_features(record: ColumnRecord) -> int:
     """How many features a column becomes."""
     match record:
-        case NumericColumn() | BooleanColumn():
-            return 1 + record.missing_indicator
         case CategoryRecord():
             return record.levels + (record.rare > 0) + record.missing
+        case TextRecord():
+            return 1 << record.bits
+        case _:
+            return column_width(record)

@@ -5,7 +5,7 @@ import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +14,46 @@ from luce import decisions, files
 from luce.errors import ModelFileError
 from luce.maps import log_softmax, softmax
 from luce.model import record_v1, record_v2
+from luce.model.events import Report, RowsDone, tell_nobody
+from luce.model.measuring import Comparison, RunningComparison
 from luce.model.record import Document, Parts, Replay, Value
 from luce.model.replay import TOLERANCE, synthetic_values, table_of
 from luce.model.rows import (
-    Comparison,
+    AS_FOUND,
+    Roles,
+    RowsHash,
     Source,
     about,
-    compare,
-    fingerprint_of_rows,
     labelled_rows,
+    require_labels,
+    role_types,
+    rows_to_encode,
 )
 from luce.scorers import linear
-from luce.tables import Encoded, encode, feature_names, read_table, read_types
-from luce.tables.encoding import BLOCK_ROWS
+from luce.tables import Reading, encode, encoder_columns, feature_names, open_table, read_types
 from luce.tables.features import FeatureName
-from luce.tables.roles import label_types, target_labels
+from luce.tables.roles import target_labels
+
+if TYPE_CHECKING:
+    from luce.scorers.linear import Features
 
 FORMATS: Mapping[int, files.Format[Any, Parts]] = {1: record_v1.FORMAT, 2: record_v2.FORMAT}
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions of consecutive rows.
+
+    Attributes
+    ----------
+    probabilities : float32 array of shape (rows, k)
+    unseen : mapping of str to int
+        For each column where there are any, how many of the rows have a level that no training row
+        had.
+    """
+
+    probabilities: NDArray[np.float32]
+    unseen: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -93,42 +116,76 @@ class Model:
         """Labels of the k classes, ascending, shape (k,)."""
         return self.labels(np.arange(len(self.document.target.classes)))
 
-    def predict(self, data: Source) -> NDArray[Any]:
+    def predict(self, data: Source, *, reading: Reading = AS_FOUND) -> NDArray[Any]:
         """Most probable label of each row of data, in the type that labels came in, shape (n,)."""
-        return self.labels(self.decide(data).labels)
+        rule = decisions.Argmax()
+        blocks = [rule.decide(each.probabilities).labels for each in self.stream(data, reading)]
+        return self.labels(np.concatenate(blocks))
 
-    def predict_proba(self, data: Source) -> NDArray[np.float32]:
+    def predict_proba(self, data: Source, *, reading: Reading = AS_FOUND) -> NDArray[np.float32]:
         """Probabilities of the classes for each row of data, shape (n, k); rows sum to 1."""
-        return self.probabilities(self.encode(data).features)
+        return np.concatenate([each.probabilities for each in self.stream(data, reading)])
 
-    def decide(self, data: Source, rule: decisions.Rule | None = None) -> decisions.Decision:
+    def decide(
+        self, data: Source, rule: decisions.Rule | None = None, *, reading: Reading = AS_FOUND
+    ) -> decisions.Decision:
         """Decision of a rule, by default `luce.decisions.Argmax()`, for each row of data."""
-        return (rule or decisions.Argmax()).decide(self.predict_proba(data))
+        return (rule or decisions.Argmax()).decide(self.predict_proba(data, reading=reading))
 
-    def evaluate(self, data: Source) -> Comparison:
+    def stream(self, data: Source, reading: Reading = AS_FOUND) -> Iterator[Predicted]:
+        """Predictions of data in blocks of rows, as they are read: memory does not grow with them.
+
+        Examples
+        --------
+        >>> import luce
+        >>> model = luce.train("examples/penguins.csv", "species")
+        >>> sum(len(block.probabilities) for block in model.stream("examples/penguins.csv"))
+        344
+        """
+        types = read_types(self.document.encoder)
+        table = open_table(data, columns=list(types), types=types, reading=reading)
+        first = 0
+        for block in table.blocks(rows_to_encode(self.document.encoder, len(self.intercept))):
+            with about(data):
+                encoded = encode(self.document.encoder, block, first_row=first)
+            yield Predicted(self.probabilities(encoded.features), encoded.unseen)
+            first += block.num_rows
+
+    def evaluate(
+        self, data: Source, *, reading: Reading = AS_FOUND, report: Report = tell_nobody
+    ) -> Comparison:
         """Figures and confusion on labelled rows that the model was not trained on.
 
         Rows without a label are passed over. The columns that gave the weights and groups in
-        training do so here, if the data have them.
+        training do so here, if the data have them. Rows are read in blocks: memory does not grow
+        with their number.
         """
-        target, encoder = self.document.target, self.document.encoder
-        training = self.document.training
-        table = read_table(data, types={**read_types(encoder), **label_types(target)})
-        weight, group = (
-            name if name in table.column_names else None
-            for name in (training.weight, training.group)
+        encoder, training = self.document.encoder, self.document.training
+        roles = Roles(self.document.target, training.weight, training.group)
+        types = {**read_types(encoder), **role_types(roles)}
+        columns = [*encoder_columns(encoder), *roles.columns]
+        table = open_table(data, columns=columns, types=types, reading=reading)
+        roles = roles.among(table.schema.names)
+        running = RunningComparison(
+            np.array(training.class_weights), weighted=roles.weight is not None, seed=training.seed
         )
+        hashed = RowsHash(encoder_columns(encoder), roles)
+        first = 0
+        for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
+            with about(data):
+                rows = labelled_rows(block, roles, first)
+                encoded = encode(encoder, block, first_row=first)
+            log_probabilities = self.log_probabilities(encoded.features)
+            running.add(log_probabilities[rows.places], rows, encoded.unseen)
+            for labelled in rows.blocks():
+                hashed.add(labelled)
+            first += block.num_rows
+            report(RowsDone(first))
         with about(data):
-            rows = labelled_rows(table, target, weight, group)
-            encoded = encode(encoder, table)
-        hashed = fingerprint_of_rows(rows, encoder, target, weight, group)
-        return compare(
-            self.log_probabilities(encoded.features[rows.places]),
-            rows,
-            np.array(training.class_weights),
-            seed=training.seed,
-            unseen=encoded.unseen,
-            trained_on=hashed == training.fingerprint,
+            require_labels(running.rows, roles)
+        return running.result(
+            unlabelled=first - running.rows,
+            trained_on=hashed.hexdigest() == training.fingerprint,
         )
 
     def pushes(self, most: int = 5) -> list[list[Push]]:
@@ -154,26 +211,12 @@ class Model:
             raise ModelFileError(f"{path}: not written: {error}") from error
         files.save(path, record, tensors)
 
-    def encode(self, data: Source) -> Encoded:
-        """Features of data, and the rows with levels that no training row had."""
-        table = read_table(data, types=read_types(self.document.encoder))
-        with about(data):
-            return encode(self.document.encoder, table)
-
-    def encoded_blocks(self, data: Source) -> Iterator[Encoded]:
-        """What `encode` says of the data, block after block."""
-        encoded = self.encode(data)
-        unseen = encoded.unseen
-        for first in range(0, len(encoded.features), BLOCK_ROWS):
-            yield Encoded(encoded.features[first : first + BLOCK_ROWS], unseen)
-            unseen = {}
-
-    def log_probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def log_probabilities(self, features: "Features") -> NDArray[np.float32]:
         """Logarithms of the probabilities of encoded rows, shape (n, k)."""
         scores = linear(features, self.coef, self.intercept)
         return log_softmax(scores, out=scores)
 
-    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    def probabilities(self, features: "Features") -> NDArray[np.float32]:
         """Probabilities of encoded rows, shape (n, k)."""
         scores = linear(features, self.coef, self.intercept)
         return softmax(scores, out=scores)

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from luce.calibration import Evaluation
 from luce.calibration import Figure as MeasuredFigure
-from luce.tables import CategoryColumn, Encoder
+from luce.tables import (
+    CategoryColumn,
+    DatetimeColumn,
+    EmbeddingColumn,
+    Encoder,
+    encoder_columns,
+)
 from luce.tables.roles import Target, target_labels
 
 MOST_CONFUSED = 100  # classes: above, the confusion matrix is not kept
@@ -150,7 +156,7 @@ def check(parts: Parts) -> None:
         raise ValueError(f"the classes are no ascending labels of type {target.type}")
     if not parts.document.encoder.columns:
         raise ValueError("there are no columns")
-    columns = [column.name for column in parts.document.encoder.columns]
+    columns = encoder_columns(parts.document.encoder)
     roles = [name for name in (target.column, training.weight, training.group) if name is not None]
     if len({*columns, *roles}) < len(columns) + len(roles):
         raise ValueError("a column is used twice")
@@ -159,6 +165,12 @@ def check(parts: Parts) -> None:
             levels = column.levels + column.rare
             if len(set(levels)) < len(levels):
                 raise ValueError(f"column {column.name!r} has a level twice")
+        if isinstance(column, EmbeddingColumn) and (
+            len(column.columns) not in (1, column.length) or (column.sparse and column.columns[1:])
+        ):
+            raise ValueError(f"column {column.name!r} comes from {len(column.columns)} columns")
+        if isinstance(column, DatetimeColumn) and len(set(column.parts)) < len(column.parts):
+            raise ValueError(f"column {column.name!r} has a part twice")
     if training.seed >= 2**128:
         raise ValueError("the seed has more than 128 bits")
     for array in (parts.coef, parts.intercept):

@@ -11,9 +11,20 @@ import numpy as np
 import pyarrow as pa
 
 from luce.model.record import Value
-from luce.tables import BooleanColumn, CategoryColumn, Column, Encoder, NumericColumn
+from luce.tables import (
+    BooleanColumn,
+    CategoryColumn,
+    Column,
+    DatetimeColumn,
+    EmbeddingColumn,
+    Encoder,
+    NumericColumn,
+    TextColumn,
+)
+from luce.tables.kinds import source_columns
 
 ROWS = 4
+FAR_MOMENT = 2**62  # microseconds from 1970
 TOLERANCE = 1e-4
 """How far a probability may be from the one kept: other machines round otherwise, to 1e-5."""
 
@@ -37,8 +48,9 @@ def table_of(encoder: Encoder, values: Sequence[Sequence[Value]]) -> pa.Table:
         They are not of their columns' kinds, or not `ROWS` for each column.
     """
     arrays = {
-        column.name: _array(column, of_column)
+        name: _array(column, of_column)
         for column, of_column in zip(encoder.columns, values, strict=True)
+        for name in source_columns(column)
     }
     table = pa.table(arrays)
     if table.num_rows != ROWS:
@@ -58,6 +70,14 @@ def _examples(column: Column) -> tuple[Value, ...]:
         case CategoryColumn():
             count = len(column.levels) + len(column.rare)
             return (0, count // 2, count - 1, None) if count else (None,) * ROWS
+        case DatetimeColumn():
+            median, spread = round(column.median), round(column.scale)
+            moments = (median, median + spread, median - spread // 2)
+            return (*(each if abs(each) < FAR_MOMENT else 0 for each in moments), None)
+        case TextColumn():
+            return ("luce replays a few words", "others are shorter", "words", None)
+        case EmbeddingColumn():
+            return (0.0, 1.0, -0.5, None)
 
 
 def _array(column: Column, values: Sequence[Value]) -> pa.Array:
@@ -69,3 +89,24 @@ def _array(column: Column, values: Sequence[Value]) -> pa.Array:
         case CategoryColumn():
             known = pa.array(column.levels + column.rare, pa.large_string())
             return known.take(pa.array(values, pa.int64()))
+        case DatetimeColumn():
+            return pa.array(values, pa.timestamp("us"))
+        case TextColumn():
+            return pa.array(values, pa.large_string())
+        case EmbeddingColumn():
+            return _vectors(column, pa.array(values, pa.float32()))
+
+
+def _vectors(column: EmbeddingColumn, fillings: pa.Array) -> pa.Array:
+    """Vectors of one number throughout, or, for one of a run of columns, that number."""
+    if len(column.columns) > 1:
+        return fillings
+    missing = fillings.is_null()
+    if column.sparse:
+        indices = [*{0, column.length - 1}]
+        ends = np.arange(len(fillings) + 1) * len(indices)
+        filled = np.repeat(fillings.fill_null(0).to_numpy(), len(indices))
+        keys = pa.array(np.tile(indices, len(fillings)), pa.int32())
+        return pa.MapArray.from_arrays(pa.array(ends, pa.int32()), keys, filled, mask=missing)
+    filled = np.repeat(fillings.fill_null(0).to_numpy(), column.length)
+    return pa.FixedSizeListArray.from_arrays(filled, column.length, mask=missing)

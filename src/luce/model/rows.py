@@ -1,43 +1,93 @@
-"""Rows whose label is known, and how well they are predicted."""
+"""Rows whose label is known, and how they become features."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from luce.calibration import Evaluation, evaluate
 from luce.errors import DataError
-from luce.tables import Encoder, encoder_columns
-from luce.tables.fingerprint import fingerprint
+from luce.tables import (
+    Encoded,
+    Encoder,
+    Reading,
+    encode,
+    encoder_columns,
+    is_sparse,
+    width,
+)
+from luce.tables.fingerprint import Fingerprint
 from luce.tables.read import ArrowStream
-from luce.tables.roles import MISSING_LABEL, Target, class_indices, row_groups, row_weights
+from luce.tables.roles import (
+    MISSING_LABEL,
+    Target,
+    class_indices,
+    label_types,
+    row_groups,
+    row_weights,
+)
+
+if TYPE_CHECKING:
+    from luce.scorers.linear import Features
 
 Source = str | os.PathLike[str] | ArrowStream
+
+MOST_ROWS, LEAST_ROWS = 65_536, 64
+NUMBERS_IN_A_BLOCK = 1 << 23
+NUMBERS_OF_SPARSE = 1_000  # in a row of sparse features, about
+
+AS_FOUND = Reading()
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which columns of a table are no features: the target, and what weighs and groups rows."""
+
+    target: Target
+    weight: str | None
+    group: str | None
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of these columns."""
+        named = (self.target.column, self.weight, self.group)
+        return [name for name in named if name is not None]
+
+    def among(self, columns: Sequence[str]) -> "Roles":
+        """The roles of a table that may lack weights and groups."""
+        weight, group = (n if n in columns else None for n in (self.weight, self.group))
+        return Roles(self.target, weight, group)
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
     """Rows of a table with a label, and what is known of them: arrays of shape (n,).
 
-    `places` are their positions among all rows of the table, which may have `unlabelled` more.
+    `places` are their positions among all rows of the table, rising. The table may be larger than
+    memory: nothing here copies it.
     """
 
     table: pa.Table
-    unlabelled: int
     places: NDArray[np.int64]
     labels: NDArray[np.int64]
     weights: NDArray[np.float64] | None
     groups: NDArray[np.int64] | None
 
+    @property
+    def is_chosen(self) -> NDArray[np.bool_]:
+        """Which of the table's rows these are."""
+        chosen = np.zeros(self.table.num_rows, np.bool_)
+        chosen[self.places] = True
+        return chosen
+
     def take(self, rows: NDArray[np.bool_]) -> "LabelledRows":
-        """The chosen rows."""
+        """The chosen ones of these rows."""
         return LabelledRows(
-            self.table.filter(pa.array(rows)),
-            self.unlabelled,
+            self.table,
             self.places[rows],
             self.labels[rows],
             None if self.weights is None else self.weights[rows],
@@ -47,6 +97,62 @@ class LabelledRows:
     def class_weights(self, classes: int) -> NDArray[np.float64]:
         """Total weight of each class, shape (k,)."""
         return np.bincount(self.labels, self.weights, minlength=classes).astype(np.float64)
+
+    def blocks(self, size: int | None = None) -> "Iterator[LabelledRows]":
+        """These rows in blocks of no more than `size`, each with a table of its own."""
+        size = size or rows_in_a_block(self.table.num_columns)
+        for first in range(0, self.table.num_rows, size):
+            start, stop = np.searchsorted(self.places, [first, first + size])
+            if start == stop:
+                continue
+            some = slice(start, stop)
+            places = self.places[some] - first
+            table = self.table.slice(first, size)
+            if len(places) < table.num_rows:
+                table = table.take(pa.array(places))
+            yield LabelledRows(
+                table,
+                np.arange(len(places)),
+                self.labels[some],
+                None if self.weights is None else self.weights[some],
+                None if self.groups is None else self.groups[some],
+            )
+
+    def encoded(self, encoder: Encoder, classes: int) -> "Iterator[tuple[LabelledRows, Encoded]]":
+        """These rows in blocks with their features, small enough for the scores of so many classes.
+
+        Raises
+        ------
+        DataError
+            A value cannot be encoded: the message counts all rows of the table.
+        """
+        size = rows_to_encode(encoder, classes)
+        for block in self.blocks(size):
+            try:
+                yield block, encode(encoder, block.table)
+            except DataError:
+                for first in range(0, self.table.num_rows, size):
+                    encode(encoder, self.table.slice(first, size), first_row=first)
+                raise
+
+
+def rows_in_a_block(numbers_in_a_row: int) -> int:
+    """How many rows to work on together, so that their numbers take some megabytes."""
+    rows = NUMBERS_IN_A_BLOCK // max(numbers_in_a_row, 1)
+    return min(max(rows, LEAST_ROWS), MOST_ROWS)
+
+
+def rows_to_encode(encoder: Encoder, classes: int) -> int:
+    """How many rows to encode together, and to find the scores of so many classes for."""
+    numbers = NUMBERS_OF_SPARSE if is_sparse(encoder) else width(encoder)
+    return rows_in_a_block(len(encoder_columns(encoder)) + numbers + classes)
+
+
+def blocks_of(features: "Features", classes: int) -> list[slice]:
+    """Cut encoded rows into blocks to find the scores of so many classes for."""
+    dense = isinstance(features, np.ndarray)
+    size = rows_in_a_block((features.shape[1] if dense else NUMBERS_OF_SPARSE) + classes)
+    return [slice(first, first + size) for first in range(0, features.shape[0], size)]
 
 
 @contextmanager
@@ -60,103 +166,69 @@ def about(source: Source) -> Iterator[None]:
         raise
 
 
-def labelled_rows(
-    table: pa.Table, target: Target, weight: str | None, group: str | None
-) -> LabelledRows:
-    """Rows of a table that have a label.
+def labelled_rows(table: pa.Table, roles: Roles, first_row: int = 0) -> LabelledRows:
+    """Rows of a table, or of a block of one, that have a label: there may be none.
 
     Raises
     ------
     DataError
-        A column is not in the table, a label, weight or group cannot be used, or no row has a
-        label.
+        A column is not in the table, or a label, weight or group cannot be used.
     """
-    labels = class_indices(target, table)
-    labelled = labels != MISSING_LABEL
-    if not labelled.any():
-        raise DataError(f"no row has a label in column {target.column!r}")
+    labels = class_indices(roles.target, table, first_row)
     everything = LabelledRows(
         table,
-        int((~labelled).sum()),
         np.arange(len(labels)),
         labels,
-        None if weight is None else row_weights(table, weight),
-        None if group is None else row_groups(table, group),
+        None if roles.weight is None else row_weights(table, roles.weight, first_row),
+        None if roles.group is None else row_groups(table, roles.group, first_row),
     )
-    return everything.take(labelled)
+    return everything.take(labels != MISSING_LABEL)
 
 
-def fingerprint_of_rows(
-    rows: LabelledRows, encoder: Encoder, target: Target, weight: str | None, group: str | None
-) -> str:
+def role_types(roles: Roles) -> dict[str, pa.DataType]:
+    """The types to read these columns of a CSV file as."""
+    types = label_types(roles.target)
+    if roles.weight is not None:
+        types[roles.weight] = pa.float64()
+    if roles.group is not None:
+        types[roles.group] = pa.string()
+    return types
+
+
+def require_labels(rows: int, roles: Roles) -> None:
+    """Refuse a table of which no row has a label."""
+    if not rows:
+        raise DataError(f"no row has a label in column {roles.target.column!r}")
+
+
+class RowsHash:
     """SHA-256 of all that a model learns from rows: see `luce.tables.fingerprint`."""
-    roles = [name for name in (target.column, weight, group) if name is not None]
-    return fingerprint(rows.table.select([*encoder_columns(encoder), *roles]))
+
+    def __init__(self, features: Sequence[str], roles: Roles) -> None:
+        self.columns = [*features, *roles.columns]
+        self.fingerprint = Fingerprint()
+
+    def add(self, rows: LabelledRows) -> None:
+        """Take up the next rows, whose table has no others."""
+        self.fingerprint.add(rows.table.select(self.columns))
+
+    def hexdigest(self) -> str:
+        """The hash of all rows so far."""
+        return self.fingerprint.hexdigest()
 
 
-def count_repeated(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    others: NDArray[np.float32],
-    labels_of_others: NDArray[np.int64],
-) -> int:
-    """How many of the other rows equal one of the rows, in features and label."""
+def row_keys(features: "Features", labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each row that is the same for equal features and label, and else almost never.
 
-    def keys(features: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.void]:
-        rows = np.column_stack([features + np.float32(0), labels.astype(np.float32)])
-        return rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel()
-
-    return int(np.isin(keys(others, labels_of_others), keys(features, labels)).sum())
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How well rows are predicted by a model, and by always guessing its class frequencies.
-
-    Attributes
-    ----------
-    model, baseline : luce.calibration.Evaluation
-    unlabelled : int
-        Rows passed over because they have no label.
-    unseen : mapping of str to int
-        For each column where there are any, how many rows have a level that no training row had.
-    trained_on : bool
-        Whether these are exactly the rows that the model was trained on: the figures then say
-        nothing about other rows.
-
-    Examples
-    --------
-    >>> import luce
-    >>> model = luce.train("examples/penguins.csv", "species")
-    >>> comparison = model.evaluate("examples/penguins.csv")
-    >>> comparison.model.log_loss.value < comparison.baseline.log_loss.value
-    True
-    >>> comparison.trained_on
-    True
+    64 bits of Python's hash of the bytes, which is of this process only.
     """
-
-    model: Evaluation
-    baseline: Evaluation
-    unlabelled: int
-    unseen: Mapping[str, int]
-    trained_on: bool
-
-
-def compare(
-    log_probabilities: NDArray[np.floating],
-    rows: LabelledRows,
-    class_weights: NDArray[np.float64],
-    *,
-    seed: int,
-    unseen: Mapping[str, int],
-    trained_on: bool = False,
-) -> Comparison:
-    """Evaluate predictions, and next to them the guess of the training rows' class weights."""
-    guess = np.log(class_weights / class_weights.sum())
-    model, baseline = (
-        evaluate(
-            predictions, rows.labels, sample_weight=rows.weights, groups=rows.groups, seed=seed
-        )
-        for predictions in (log_probabilities, np.broadcast_to(guess, log_probabilities.shape))
-    )
-    return Comparison(model, baseline, rows.unlabelled, unseen, trained_on)
+    if isinstance(features, np.ndarray):
+        rows = np.column_stack([features + np.float32(0), labels.astype(np.float32)])
+        of_row: list[object] = rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel().tolist()
+    else:
+        ends = features.indptr
+        of_row = [
+            (features.indices[a:b].tobytes(), features.data[a:b].tobytes(), label)
+            for a, b, label in zip(ends[:-1], ends[1:], labels.tolist(), strict=True)
+        ]
+    return np.fromiter(map(hash, of_row), np.int64, len(of_row))

@@ -90,7 +90,8 @@ def deal_groups(labels: Indices, groups: Indices, shares: tuple[float, ...], see
     >>> deal_groups(np.array([0, 1, 0, 1, 0, 1]), np.array([0, 0, 1, 1, 2, 2]), (0.3, 0.7), seed=1)
     array([1, 1, 1, 1, 0, 0])
     """
-    count, classes, parts = int(groups.max()) + 1, int(labels.max()) + 1, len(shares)
+    names, groups = np.unique(groups, return_inverse=True)
+    count, classes, parts = len(names), int(labels.max()) + 1, len(shares)
     if count < parts:
         raise DataError(
             f"the rows are of {count} group{'s' if count > 1 else ''}, too few to deal into "

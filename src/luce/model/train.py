@@ -1,16 +1,17 @@
 """From a table to a model: understand, hold out, fit, evaluate, fit again on all rows."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.maps import log_softmax
+from luce.model.events import Report, RowsDone, Stage, tell_nobody
+from luce.model.measuring import Comparison, RunningComparison
 from luce.model.model import Model
 from luce.model.record import (
     Document,
@@ -21,101 +22,41 @@ from luce.model.record import (
     confusion_to_keep,
 )
 from luce.model.rows import (
+    AS_FOUND,
     LabelledRows,
+    Roles,
+    RowsHash,
     Source,
     about,
-    compare,
-    count_repeated,
-    fingerprint_of_rows,
+    blocks_of,
     labelled_rows,
+    require_labels,
+    role_types,
+    row_keys,
 )
 from luce.model.split import fold_of_rows, hold_out
+from luce.model.understand import TrainingTable, counted, opened_name, understand
 from luce.scorers import linear
 from luce.tables import (
-    ColumnSummary,
     Encoder,
+    Reading,
     describe_columns,
-    encode,
+    encoder_columns,
     fit_encoder,
-    read_table,
-    types_of_kinds,
+    is_sparse,
+    open_table,
+    read_types,
+    width,
 )
-from luce.tables.roles import Target, fit_target, label_types
-from luce.training import LinearFit, Progress, fit_softmax_regression
+from luce.tables.storage import is_in_file, stored, stored_features
+from luce.training import LinearFit, fit_softmax_regression
+
+if TYPE_CHECKING:
+    from luce.scorers.linear import Features
 
 TOL = 1e-6
 GRID = tuple(10.0**exponent for exponent in range(-3, 5))
 FOLDS = 5
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingTable:
-    """What luce understood of a table before any training.
-
-    Attributes
-    ----------
-    target : Target
-    columns : tuple of ColumnSummary
-        Every column that may be a feature, with the reason for those that are left out.
-    rows : LabelledRows
-        Those whose label is not missing.
-    weight, group : str or None
-        Names of the columns that give them.
-    """
-
-    target: Target
-    columns: tuple[ColumnSummary, ...]
-    rows: LabelledRows
-    weight: str | None
-    group: str | None
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What is being done now, for a progress line: "fitting on 275 rows"."""
-
-    name: str
-
-
-Report = Callable[[Stage | Progress], None]
-
-
-def understand(
-    data: Source,
-    target: str,
-    *,
-    weight: str | None = None,
-    group: str | None = None,
-    drop: Sequence[str] = (),
-    kinds: Mapping[str, str] | None = None,
-) -> TrainingTable:
-    """Read a table and decide what each of its columns is for: parameters as for `train`."""
-    kinds = kinds or {}
-    if isinstance(drop, str):
-        raise DataError(f"drop is a list of columns, such as [{drop!r}], not a text")
-    table = read_table(data, types=types_of_kinds(kinds))
-    with about(data):
-        roles = [name for name in (target, weight, group) if name is not None]
-        if len(set(roles)) < len(roles):
-            raise DataError("target, weight and group are columns of their own: two are the same")
-        for name in (*roles, *drop):
-            if name not in table.column_names:
-                raise DataError(
-                    f"the table has no column {name!r}; its columns are "
-                    f"{', '.join(map(repr, table.column_names))}"
-                )
-        fitted_target = fit_target(table, target)
-        rows = labelled_rows(table, fitted_target, weight, group)
-        totals = rows.class_weights(len(fitted_target.classes))
-        if not totals.all():
-            weightless = fitted_target.classes[int(np.argmin(totals))]
-            raise DataError(
-                f"all rows of class {weightless!r} have weight 0: give some a positive weight, or "
-                "leave the class out"
-            )
-        candidates = [n for n in table.column_names if n not in {target, weight, group, *drop}]
-        columns = describe_columns(table, candidates, kinds=kinds)
-    return TrainingTable(fitted_target, columns, rows, weight, group)
 
 
 def train(
@@ -129,7 +70,9 @@ def train(
     kinds: Mapping[str, str] | None = None,
     C: float | Literal["auto"] = 1.0,
     seed: int = 0,
-    report: Report | None = None,
+    reading: Reading = AS_FOUND,
+    memory: int | None = None,
+    report: Report = tell_nobody,
 ) -> Model:
     """Train a classifier on a table, and measure it on rows that it has not seen.
 
@@ -138,9 +81,9 @@ def train(
 
     Parameters
     ----------
-    data : path or dataframe
-        A .csv or .parquet file, or anything with the Arrow PyCapsule interface (pandas, polars,
-        pyarrow). Rows whose label is missing are passed over.
+    data : path, URI or dataframe
+        A file, folder or glob as `luce.tables.open_table` reads it, or anything with the Arrow
+        PyCapsule interface (pandas, polars, pyarrow). Rows whose label is missing are passed over.
     target : str
         Column with the labels: text, truths or whole numbers.
     validation : float or path or dataframe
@@ -161,8 +104,15 @@ def train(
         cross-validation over the rows that are not held out.
     seed : int
         For the choice of rows and the intervals.
-    report : callable, optional
-        Given a `Stage` when one begins and a `Progress` after each pass.
+    reading : luce.tables.Reading
+        How text files are to be read, where it shall not be guessed.
+    memory : int, optional
+        Bytes that the table and its features may take, by default half of what is available. What
+        would take more is kept in files without a name, in the folder for temporary files, and
+        trained on from there.
+    report : callable
+        Given a `Stage` when one begins, a `RowsDone` while rows are gone through, a `Progress`
+        after each pass of a fit.
 
     Returns
     -------
@@ -172,6 +122,8 @@ def train(
     ------
     DataError
         The table or a parameter cannot be used: the message says what, where and what to do.
+    OSError
+        The folder for temporary files has no room.
 
     Examples
     --------
@@ -180,8 +132,11 @@ def train(
     >>> model.document.validation.model.accuracy.value > 0.95
     True
     """
-    table = understand(data, target, weight=weight, group=group, drop=drop, kinds=kinds)
-    return train_on(table, validation=validation, C=C, seed=seed, report=report)
+    table = understand(
+        data, target, weight=weight, group=group, drop=drop, kinds=kinds, reading=reading,
+        memory=memory, report=report,
+    )  # fmt: skip
+    return train_on(table, validation=validation, C=C, seed=seed, reading=reading, report=report)
 
 
 def train_on(
@@ -190,33 +145,30 @@ def train_on(
     validation: float | Source = 0.2,
     C: float | Literal["auto"] = 1.0,
     seed: int = 0,
-    report: Report | None = None,
+    reading: Reading = AS_FOUND,
+    report: Report = tell_nobody,
 ) -> Model:
     """Train on a table that is understood: parameters as for `train`."""
-    tell = report or (lambda _: None)
     _check_parameters(C, seed)
-    everything = table.rows
-    classes = len(table.target.classes)
-    training, held_out, source = _rows_to_fit_and_to_measure(table, validation, seed)
-    encoder, features = _encode_training_rows(table, training)
-    chosen = _choose_penalty(features, training, classes, seed, tell) if C == "auto" else float(C)
-    tell(Stage(f"fitting on {len(training.labels):,} rows"))
-    fit = _fit(features, training, classes, chosen, tell)
-    encoded = encode(encoder, held_out.table)
+    everything = training = table.rows
+    classes = len(table.roles.target.classes)
+    if isinstance(validation, int | float | np.floating):
+        training, held_out, source = _held_out(table, float(validation), seed)
+        encoder, features = _encode(table, training, report)
+    else:
+        encoder, features = _encode(table, training, report)
+        held_out, source = _other_rows(table, encoder, validation, reading, report)
+    chosen = _choose_penalty(features, training, classes, seed, report) if C == "auto" else float(C)
+    report(_fitting("fitting on", features))
+    fit = _fit(features, training, classes, chosen, report)
+    comparison, repeated = _measure(fit, encoder, features, training, held_out, seed)
     if training is everything:
-        repeated = count_repeated(features, training.labels, encoded.features, held_out.labels)
         source += f"; {repeated:,} of them equal rows trained on" if repeated else ""
-    comparison = compare(
-        log_softmax(linear(encoded.features, fit.coef, fit.intercept)),
-        held_out,
-        training.class_weights(classes),
-        seed=seed,
-        unseen=encoded.unseen,
-    )
-    if training is not everything:
-        tell(Stage(f"fitting again on all {len(everything.labels):,} rows"))
-        encoder, features = _encode_training_rows(table, everything)
-        fit = _fit(features, everything, classes, chosen, tell)
+    else:
+        del features  # before there are others
+        encoder, features = _encode(table, everything, report)
+        report(_fitting("fitting again on all", features))
+        fit = _fit(features, everything, classes, chosen, report)
 
     used = [column.name for column in encoder.columns]
     left_out = [
@@ -225,20 +177,18 @@ def train_on(
         if column.name not in used
     ]
     document = Document(
-        target=table.target,
+        target=table.roles.target,
         encoder=encoder,
         left_out=tuple(left_out),
         training=Training(
             luce=version("luce"),
             rows=len(everything.labels),
-            unlabelled=everything.unlabelled,
+            unlabelled=table.unlabelled,
             refitted=training is not everything,
             class_weights=tuple(everything.class_weights(classes).tolist()),
-            fingerprint=fingerprint_of_rows(
-                everything, encoder, table.target, table.weight, table.group
-            ),
-            weight=table.weight,
-            group=table.group,
+            fingerprint=_fingerprint(everything, encoder, table.roles),
+            weight=table.roles.weight,
+            group=table.roles.group,
             seed=int(seed),
             C=chosen,
             C_chosen_by="cross-validation" if C == "auto" else "user",
@@ -269,56 +219,111 @@ def _check_parameters(C: object, seed: int) -> None:
         raise DataError(f"seed is a whole number of 0 or more, not {seed!r}")
 
 
-def _rows_to_fit_and_to_measure(
-    table: TrainingTable, validation: float | Source, seed: int
+def _held_out(
+    table: TrainingTable, share: float, seed: int
 ) -> tuple[LabelledRows, LabelledRows, str]:
-    """The rows of both kinds, and where those to measure come from, in words."""
-    everything = table.rows
-    if isinstance(validation, int | float | np.floating):
-        if not 0 < validation < 1:
-            raise DataError(f"validation is a share between 0 and 1 or a table, not {validation!r}")
-        held = hold_out(everything.labels, everything.groups, float(validation), seed)
-        training, held_out = everything.take(~held), everything.take(held)
-        how = "at random by class" if table.group is None else "in whole groups"
-        source = f"{len(held_out.labels):,} of {len(held):,} rows, held out {how}"
-    else:
-        training = everything
-        kinds = {c.name: c.kind for c in table.columns if c.kind is not None}
-        types = {**types_of_kinds(kinds), **label_types(table.target)}
-        read = read_table(validation, types=types)
-        with about(validation):
-            held_out = labelled_rows(read, table.target, table.weight, table.group)
-        source = f"{len(held_out.labels):,} rows of another table"
-        if held_out.unlabelled:
-            source += f", {held_out.unlabelled:,} more without a label passed over"
-    totals = training.class_weights(len(table.target.classes))
+    """Rows to fit, rows to measure, and where these come from, in words."""
+    if not 0 < share < 1:
+        raise DataError(f"validation is a share between 0 and 1 or a table, not {share!r}")
+    rows, target = table.rows, table.roles.target
+    held = hold_out(rows.labels, rows.groups, share, seed)
+    training, held_out = rows.take(~held), rows.take(held)
+    totals = training.class_weights(len(target.classes))
     if not totals.all():
         raise DataError(
-            f"every row of class {table.target.classes[int(np.argmin(totals))]!r} is in the groups "
+            f"every row of class {target.classes[int(np.argmin(totals))]!r} is in the groups "
             "held out, or has weight 0: use another seed, or a validation table of your own"
         )
-    return training, held_out, source
+    how = "at random by class" if table.roles.group is None else "in whole groups"
+    return training, held_out, f"{len(held_out.labels):,} of {len(held):,} rows, held out {how}"
 
 
-def _encode_training_rows(
-    table: TrainingTable, rows: LabelledRows
-) -> tuple[Encoder, NDArray[np.float32]]:
+def _other_rows(
+    table: TrainingTable, encoder: Encoder, data: Source, reading: Reading, report: Report
+) -> tuple[LabelledRows, str]:
+    """Rows of another table to measure, and where they come from, in words."""
+    report(Stage(f"reading {opened_name(data)}"))
+    types = {**read_types(encoder), **role_types(table.roles)}
+    columns = [*encoder_columns(encoder), *table.roles.columns]
+    opened = open_table(data, columns=columns, types=types, reading=reading)
+    with about(data):
+        kept = stored(opened.schema, counted(opened, report), table.memory)
+        rows = labelled_rows(kept.table, table.roles)
+        require_labels(len(rows.labels), table.roles)
+        source = f"{len(rows.labels):,} rows of another table"
+        if unlabelled := kept.table.num_rows - len(rows.labels):
+            source += f", {unlabelled:,} more without a label passed over"
+    return rows, source
+
+
+def _encode(table: TrainingTable, rows: LabelledRows, report: Report) -> "tuple[Encoder, Features]":
     """Encoder of these rows alone, so that rows held out have no say in it, and their features."""
     kinds = {c.name: c.kind for c in table.columns if c.kind is not None and c.left_out is None}
     if not kinds:
         reasons = "; ".join(f"{c.name!r}: {c.left_out}" for c in table.columns)
         raise DataError(f"no column can be used: {reasons or 'there is none beside the target'}")
-    encoder = fit_encoder(rows.table, describe_columns(rows.table, list(kinds), kinds=kinds))
-    return encoder, encode(encoder, rows.table).features
+    report(Stage(f"encoding {len(rows.labels):,} rows"))
+    chosen = None if len(rows.labels) == rows.table.num_rows else rows.is_chosen
+    columns = describe_columns(rows.table, list(kinds), kinds=kinds, rows=chosen)
+    encoder = fit_encoder(rows.table, columns, rows=chosen)
+
+    def blocks() -> "Iterator[Features]":
+        done = 0
+        for block, encoded in rows.encoded(encoder, 0):
+            yield encoded.features
+            done += len(block.labels)
+            report(RowsDone(done))
+
+    features = stored_features(
+        blocks(), len(rows.labels), width(encoder), sparse=is_sparse(encoder), memory=table.memory
+    )
+    return encoder, features
+
+
+def _fitting(what: str, features: "Features") -> Stage:
+    where = ", read from disk" if is_in_file(features) else ""
+    return Stage(f"{what} {features.shape[0]:,} rows{where}")
+
+
+def _measure(
+    fit: LinearFit,
+    encoder: Encoder,
+    features: "Features",
+    training: LabelledRows,
+    held_out: LabelledRows,
+    seed: int,
+) -> tuple[Comparison, int]:
+    """Figures on the rows held out, and how many of these equal a row trained on."""
+    classes = len(fit.coef)
+    running = RunningComparison(
+        training.class_weights(classes), weighted=held_out.weights is not None, seed=seed
+    )
+    known = np.concatenate(
+        [row_keys(features[some], training.labels[some]) for some in blocks_of(features, classes)]
+    )
+    repeated = 0
+    for block, encoded in held_out.encoded(encoder, classes):
+        scores = linear(encoded.features, fit.coef, fit.intercept)
+        running.add(log_softmax(scores, out=scores), block, encoded.unseen)
+        repeated += int(np.isin(row_keys(encoded.features, block.labels), known).sum())
+    return running.result(), repeated
+
+
+def _fingerprint(rows: LabelledRows, encoder: Encoder, roles: Roles) -> str:
+    hashed = RowsHash(encoder_columns(encoder), roles)
+    for block in rows.blocks():
+        hashed.add(block)
+    return hashed.hexdigest()
 
 
 def _fit(
-    features: NDArray[np.float32],
+    features: "Features",
     rows: LabelledRows,
     classes: int,
     C: float,
-    tell: Report,
+    report: Report,
     *,
+    weights: NDArray[np.float64] | None = None,
     tol: float = TOL,
     start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> LinearFit:
@@ -328,10 +333,10 @@ def _fit(
         rows.labels,
         classes=classes,
         C=C / 2 if classes == 2 else C,
-        sample_weight=rows.weights,
+        sample_weight=rows.weights if weights is None else weights,
         tol=tol,
         start=start,
-        on_pass=tell,
+        on_pass=report,
     )
     if fit.stopped == "interrupted":
         raise KeyboardInterrupt
@@ -339,7 +344,7 @@ def _fit(
 
 
 def _choose_penalty(
-    features: NDArray[np.float32], rows: LabelledRows, classes: int, seed: int, tell: Report
+    features: "Features", rows: LabelledRows, classes: int, seed: int, report: Report
 ) -> float:
     """C of the grid with the least log loss over rows that its fit has not seen."""
     folds = fold_of_rows(rows.labels, rows.groups, FOLDS, seed)
@@ -347,17 +352,19 @@ def _choose_penalty(
     losses = np.zeros(len(GRID))
     for fold in range(FOLDS):
         held = folds == fold
-        kept = rows.take(~held)
-        if not kept.class_weights(classes).all():
+        kept = np.where(held, 0.0, weights)
+        if not np.bincount(rows.labels, kept, minlength=classes).all():
             raise DataError(
                 "C=auto needs every class in at least two groups, or two rows of positive weight: "
                 "give C, or bring more rows"
             )
-        tell(Stage(f"choosing C, part {fold + 1} of {FOLDS}"))
+        report(Stage(f"choosing C, part {fold + 1} of {FOLDS}"))
         start = None
         for position, C in enumerate(GRID):
-            fit = _fit(features[~held], kept, classes, C, tell, tol=1e-3, start=start)
+            fit = _fit(features, rows, classes, C, report, weights=kept, tol=1e-3, start=start)
             start = fit.coef, fit.intercept
-            scores = log_softmax(linear(features[held], fit.coef, fit.intercept))
-            losses[position] -= weights[held] @ scores[np.arange(len(scores)), rows.labels[held]]
+            for block in blocks_of(features, classes):
+                some = block.start + np.flatnonzero(held[block])
+                scores = log_softmax(linear(features[some], fit.coef, fit.intercept))
+                losses[position] -= weights[some] @ scores[np.arange(len(some)), rows.labels[some]]
     return GRID[int(np.argmin(losses))]

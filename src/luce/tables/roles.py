@@ -1,5 +1,6 @@
 """Columns that are no features: the target, the weight of a row, the group that it belongs to."""
 
+import hashlib
 from typing import TypeAlias
 
 import msgspec
@@ -116,7 +117,7 @@ def label_types(target: Target) -> dict[str, pa.DataType]:
     return {target.column: pa.float64() if exact else pa.string()}
 
 
-def class_indices(target: Target, table: pa.Table) -> NDArray[np.int64]:
+def class_indices(target: Target, table: pa.Table, first_row: int = 0) -> NDArray[np.int64]:
     """Return the class index of each row's label, shape (n,), `MISSING_LABEL` where there is none.
 
     Labels are compared by their text, so that a file that spells the same labels in another type
@@ -133,7 +134,7 @@ def class_indices(target: Target, table: pa.Table) -> NDArray[np.int64]:
     >>> class_indices(target, pa.table({"species": ["Gentoo", None, "Adelie"]}))
     array([ 1, -1,  0])
     """
-    block = column_block(table, target.column)
+    block = column_block(table, target.column, first_row)
     known = levels(column_block(pa.table({target.column: target_labels(target)}), target.column))
     found = levels(block)
     indices = pc.index_in(found, value_set=known.combine_chunks())
@@ -170,7 +171,7 @@ def target_labels(target: Target, indices: NDArray[np.integer] | None = None) ->
     return labels if indices is None else labels.take(pa.array(indices))
 
 
-def row_weights(table: pa.Table, column: str) -> NDArray[np.float64]:
+def row_weights(table: pa.Table, column: str, first_row: int = 0) -> NDArray[np.float64]:
     """Return the weight of each row, shape (n,): numbers of at least 0, none missing.
 
     Raises
@@ -183,7 +184,7 @@ def row_weights(table: pa.Table, column: str) -> NDArray[np.float64]:
     >>> row_weights(pa.table({"area": [2, 0.5]}), "area")
     array([2. , 0.5])
     """
-    block = column_block(table, column)
+    block = column_block(table, column, first_row)
     weights = numbers(block)
     wrong = ~(weights >= 0)
     if wrong.any():
@@ -193,8 +194,11 @@ def row_weights(table: pa.Table, column: str) -> NDArray[np.float64]:
     return weights
 
 
-def row_groups(table: pa.Table, column: str) -> NDArray[np.int64]:
-    """Return the number of the group that each row belongs to, shape (n,), counted from 0.
+def row_groups(table: pa.Table, column: str, first_row: int = 0) -> NDArray[np.int64]:
+    """Return a number for the group that each row belongs to, shape (n,).
+
+    It is a hash of the group's text: the same in every table, and another for another group, but
+    for one chance in 2**64.
 
     Raises
     ------
@@ -204,15 +208,21 @@ def row_groups(table: pa.Table, column: str) -> NDArray[np.int64]:
     Examples
     --------
     >>> row_groups(pa.table({"patient": ["b", "a", "b"]}), "patient")
-    array([0, 1, 0])
+    array([-8567684057823889229, ...])
     """
-    block = column_block(table, column)
+    block = column_block(table, column, first_row)
     names = levels(block)
     if names.null_count:
         row = int(names.is_null().to_numpy().argmax())
         raise DataError(f"{block.at(row)}: the group is missing; every row needs one")
     encoded = names.combine_chunks().dictionary_encode()
-    return np.asarray(encoded.indices.to_numpy(), np.int64)
+    numbers = [_hash(name) for name in encoded.dictionary.to_pylist()]
+    return np.asarray(np.array(numbers, np.int64)[encoded.indices.to_numpy()])
+
+
+def _hash(name: str) -> int:
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 def _distinct(values: pa.ChunkedArray) -> list[Label]:

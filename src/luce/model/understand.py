@@ -1,0 +1,129 @@
+"""What luce understands of a table before any training."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from luce.errors import DataError
+from luce.model.events import Report, RowsDone, Stage, tell_nobody
+from luce.model.rows import (
+    AS_FOUND,
+    LabelledRows,
+    Roles,
+    Source,
+    about,
+    labelled_rows,
+    require_labels,
+    rows_in_a_block,
+)
+from luce.tables import (
+    ColumnSummary,
+    Reading,
+    StreamedTable,
+    describe_columns,
+    open_table,
+    types_of_kinds,
+)
+from luce.tables.roles import fit_target
+from luce.tables.storage import memory_to_use, stored
+from luce.tables.values import listing
+
+SHARE_OF_TABLE = 0.5  # of the memory, the rest is for the features
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """What luce understood of a table before any training.
+
+    Attributes
+    ----------
+    roles : Roles
+        The target, and the columns that give weights and groups.
+    columns : tuple of ColumnSummary
+        Every column that may be a feature, with the reason for those that are left out.
+    rows : LabelledRows
+        Those whose label is not missing.
+    notes : tuple of str
+        What was guessed of the file, and where the rows are kept, in words.
+    memory : int
+        Bytes that the table and its features may take; beyond, they are kept in files.
+    """
+
+    roles: Roles
+    columns: tuple[ColumnSummary, ...]
+    rows: LabelledRows
+    notes: tuple[str, ...]
+    memory: int
+
+    @property
+    def unlabelled(self) -> int:
+        """Rows without a label."""
+        return int(self.rows.table.num_rows) - len(self.rows.labels)
+
+
+def understand(
+    data: Source,
+    target: str,
+    *,
+    weight: str | None = None,
+    group: str | None = None,
+    drop: Sequence[str] = (),
+    kinds: Mapping[str, str] | None = None,
+    reading: Reading = AS_FOUND,
+    memory: int | None = None,
+    report: Report = tell_nobody,
+) -> TrainingTable:
+    """Read a table and decide what each of its columns is for: parameters as for `train`."""
+    kinds = kinds or {}
+    if isinstance(drop, str):
+        raise DataError(f"drop is a list of columns, such as [{drop!r}], not a text")
+    roles = [name for name in (target, weight, group) if name is not None]
+    if len(set(roles)) < len(roles):
+        raise DataError("target, weight and group are columns of their own: two are the same")
+    memory = memory_to_use(memory)
+    report(Stage(f"reading {opened_name(data)}"))
+    types = types_of_kinds(kinds) | ({} if group is None else {group: pa.string()})
+    opened = open_table(data, types=types, reading=reading)
+    with about(data):
+        for name in (*roles, *drop):
+            if name not in opened.schema.names:
+                raise DataError(
+                    f"the table has no column {name!r}; its columns are "
+                    f"{listing(opened.schema.names)}"
+                )
+        kept = stored(opened.schema, counted(opened, report), int(SHARE_OF_TABLE * memory))
+        fitted = Roles(fit_target(kept.table, target), weight, group)
+        rows = labelled_rows(kept.table, fitted)
+        require_labels(len(rows.labels), fitted)
+        totals = rows.class_weights(len(fitted.target.classes))
+        if not totals.all():
+            weightless = fitted.target.classes[int(np.argmin(totals))]
+            raise DataError(
+                f"all rows of class {weightless!r} have weight 0: give some a positive weight, or "
+                "leave the class out"
+            )
+        used = {*fitted.columns, *drop}
+        candidates = [name for name in kept.table.column_names if name not in used]
+        columns = describe_columns(kept.table, candidates, kinds=kinds)
+    notes = opened.notes
+    if kept.in_file:
+        notes += ("the table is kept on disk, not in memory",)
+    else:
+        memory -= kept.table.nbytes
+    return TrainingTable(fitted, columns, rows, notes, memory)
+
+
+def counted(table: StreamedTable, report: Report) -> Iterator[pa.Table]:
+    """The blocks of a table, each reported when it is done with."""
+    done = 0
+    for block in table.blocks(rows_in_a_block(len(table.schema))):
+        yield block
+        done += block.num_rows
+        report(RowsDone(done))
+
+
+def opened_name(data: Source) -> str:
+    """What to call a source in a line about it."""
+    return str(data) if isinstance(data, str) or hasattr(data, "__fspath__") else "the table"
