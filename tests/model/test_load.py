@@ -261,6 +261,12 @@ class TestContradictions:
         with pytest.raises(ModelFileError, match=r"does not compute from it .* install that ver"):
             changed(change)
 
+    @pytest.mark.parametrize("name", ["coef", "intercept"])
+    @pytest.mark.parametrize("value", [2e30, -2e30])
+    def test_parameters_that_could_overflow(self, name, value, changed):
+        with pytest.raises(ModelFileError, match="coefficient or intercept is above"):
+            changed(set_tensor(name, 0, value))
+
     @pytest.mark.parametrize(
         ("since", "advice"),
         [

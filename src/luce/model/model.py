@@ -201,7 +201,17 @@ class Model:
         ]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file, whole or not at all; equal models give equal bytes."""
+        """Write the model to one file, whole or not at all; equal models give equal bytes.
+
+        Raises
+        ------
+        ModelFileError
+            The model cannot be held: its parameters are not finite, or its document is too large.
+        DataError
+            `path` is something other than a file.
+        OSError
+            The file could not be written: no space, no permission, no such folder.
+        """
         values = synthetic_values(self.document.encoder)
         try:
             replay = Replay(values, self._replayed(values))
@@ -236,7 +246,12 @@ def load(path: str | os.PathLike[str]) -> Model:
     """Read a model that `Model.save` or ``luce train`` wrote.
 
     A file is data, never code: nothing in it is executed, and whatever is not exactly a model is
-    refused before it is used.
+    refused before it is used. Synthetic rows in the file, for which it keeps the probabilities, are
+    predicted anew: so a luce that computes otherwise than the one that wrote the file is found.
+    The checksum finds damage; it is no signature, and does not say who made the file.
+
+    Files of every older format load. At most 16 MB of it is the header, and what is allocated is in
+    proportion to the bytes that are in the file.
 
     Parameters
     ----------
@@ -249,7 +264,8 @@ def load(path: str | os.PathLike[str]) -> Model:
     Raises
     ------
     ModelFileError
-        There is no such file, it is no whole luce model, or a newer luce wrote it.
+        There is no such file, it is damaged or no whole luce model, a newer luce wrote it (the
+        message says which version to install), or this luce computes otherwise.
 
     Examples
     --------
