@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables import ColumnSummary, describe_columns, read_table, types_of_kinds
+from luce.tables import MISSING_MARKERS, ColumnSummary, describe_columns, read_table, types_of_kinds
 
 PENGUINS = Path(__file__).parents[2] / "examples" / "penguins.csv"
 
@@ -39,6 +39,10 @@ def test_kinds_are_guessed_from_types():
     assert describe([1.5, 2]).kind == "numeric"
     assert describe(["a", "b"]).kind == "category"
     assert describe(pa.array([1, 2]).dictionary_encode()).kind == "category"
+    assert describe([datetime(2007, 1, 1), None]).kind == "datetime"
+    assert describe([datetime(2007, 1, 1).date(), None]).kind == "datetime"
+    assert describe([[1, 2], [3, 4]]).kind == "embedding"
+    assert describe(pa.array([[(1, 2.0)]], pa.map_(pa.int32(), pa.float32()))).kind == "embedding"
 
 
 def test_what_is_left_out_and_why():
@@ -96,8 +100,16 @@ def test_a_chosen_kind_wins():
         (["1", "2", "three"], "numeric", ["row 3 (", "'three' is not a number"]),
         ([0, 2], "boolean", ["row 2 (", "2 is neither"]),
         ([datetime(2007, 1, 1)], "numeric", ["timestamp[us]"]),
+        ([[1.5]], "numeric", ["list<item: double>"]),
+        ([[1.5]], "category", ["list<item: double>"]),
+        ([[1.5]], "text", ["list<item: double>"]),
+        ([1, 2], "datetime", ["int64", "holds no dates"]),
+        (["2007-01-01", "soon"], "datetime", ["row 2 (", "'soon' is not a date"]),
+        (["a"], "embedding", ["string", "no vector"]),
+        ([1, 2], "embedding", ["int64", "no vector"]),
+        (["x" * 10**6], "numeric", ["row 1 (", "(1,000,000 characters) is not a number"]),
         ([1.0, np.inf], "numeric", ["row 2 (", "infinite"]),
-        ([1], "number", ["'number'", "'numeric', 'boolean', 'category'"]),
+        ([1], "number", ["'number'", "'numeric', 'boolean', 'category', 'datetime', 'text'"]),
     ],
 )
 def test_a_kind_that_cannot_be(values, kind, words):
@@ -105,6 +117,25 @@ def test_a_kind_that_cannot_be(values, kind, words):
         describe(values, kind)
     for word in ["'x'", *words]:
         assert word in str(caught.value)
+
+
+def test_dates_as_categories():
+    days = [datetime(2007, 1, day).date() for day in (1, 2)] * 5
+    summary = describe(days, "category")
+    assert (summary.kind, summary.levels, summary.left_out) == ("category", 2, None)
+
+
+def test_missing_markers_are_the_same_wherever_text_is_parsed():
+    for kind, present in (("numeric", "1"), ("boolean", "true"), ("datetime", "2007-01-01")):
+        assert describe([*MISSING_MARKERS, present, None], kind).missing == len(MISSING_MARKERS) + 1
+    for kind in ("category", "text"):
+        assert describe([*MISSING_MARKERS, None], kind).missing == 1
+
+
+def test_two_columns_of_one_name():
+    table = pa.table([[1, 2], [3, 4]], names=["a", "a"])
+    with pytest.raises(DataError, match="2 columns 'a': rename"):
+        describe_columns(table, ["a"])
 
 
 def test_unknown_columns():
@@ -120,6 +151,15 @@ def test_types_of_kinds():
         "a": pa.float64(),
         "b": pa.bool_(),
         "c": pa.string(),
+    }
+    assert types_of_kinds(
+        {"d": "datetime", "t": "text", "v": "embedding", "e0..e1": "numeric"}
+    ) == {
+        "d": pa.string(),
+        "t": pa.string(),
+        "e0..e1": pa.float64(),
+        "e0": pa.float64(),
+        "e1": pa.float64(),
     }
     with pytest.raises(DataError, match="column 'a': there is no kind 'date'"):
         types_of_kinds({"a": "date"})

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from luce.tables import (
     fit_encoder,
     read_table,
     read_types,
+    width,
 )
 from luce.tables.assembly import BLOCK_ROWS
 from luce.tables.category import MOST_LEVELS
@@ -280,6 +282,99 @@ def test_read_types_read_the_same_column_from_another_file(tmp_path):
     assert encoded.unseen == {"id": 1}
 
 
+def test_only_some_rows_are_learnt_from(mixed):
+    rows = np.random.default_rng(1).random(mixed.num_rows) < 0.3
+    table = mixed.append_column("text", pa.array(["word one", "two words"] * 12296 + ["x"]))
+    kinds = {"text": "text"}
+    summaries = describe_columns(table, table.column_names, kinds=kinds, rows=rows)
+    some = table.filter(pa.array(rows))
+    assert summaries == describe_columns(some, table.column_names, kinds=kinds)
+    assert fit_encoder(table, summaries, rows=rows) == fit_encoder(some, summaries)
+
+
+def test_rows_are_named_as_in_the_whole_table():
+    table = pa.table({"x": [1.0, np.inf, 2.0, 3.0, np.inf]})
+    rows = np.array([True, False, True, False, True])
+    with pytest.raises(DataError, match=r"row 5 \("):
+        describe_columns(table, ["x"], rows=rows)
+    table = pa.table({"x": ["1", "a", "2", "b", "c"]})
+    with pytest.raises(DataError, match=r"row 5 \(.*'c' is not a number"):
+        describe_columns(table, ["x"], kinds={"x": "numeric"}, rows=rows)
+
+
+def test_names_are_made_when_they_are_asked_for():
+    encoder = fit(pa.table({"a": [1.0, None, 2.0], "b": [True, False, True], "c": [3, 4, 6]}))
+    names = feature_names(encoder)
+    assert len(names) == 4 == width(encoder)
+    assert [name.column for name in names] == ["a", "a", "b", "c"]
+    assert names[-1] == names[3] == names[np.int64(3)] == list(names)[3]
+    assert names[1:3] == (names[1], names[2])
+    with pytest.raises(IndexError):
+        names[4]
+
+
+HOSTILE = {
+    "newline": "two\nlines",
+    "quote": "a 'quoted', \"name\"",
+    "emoji": "🐧🇮🇹",
+    "markup": "[bold]x[/]",
+    "megabyte": "é" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("level", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_level_may_hold_anything(level):
+    table = pa.table({"x": [level, "plain", None] * 5})
+    encoder = fit(table)
+    encoded = encode(encoder, pa.table({"x": [level, level + "!", "plain"]}))
+    np.testing.assert_array_equal(encoded.features.sum(axis=1), [1, 0, 1])
+    assert encoded.unseen == {"x": 1}
+    names = [name for name in feature_names(encoder) if name.level == level]
+    assert len(names) == 1
+    assert len(names[0].unit) < 100
+    assert names[0].unit.startswith(f"when x = {level[:20]}")
+    with pytest.raises(DataError) as caught:
+        encode(fit(pa.table({"x": [1.0, 2.0]})), table)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_column_may_be_called_anything(name):
+    table = pa.table({name: [1.0, None, 2.0]})
+    encoder = fit(table)
+    assert encode(encoder, table).features.shape == (3, 2)
+    assert len(feature_names(encoder)[1].unit) < 120
+    with pytest.raises(DataError) as caught:
+        encode(encoder, pa.table({"y": [1]}))
+    assert len(str(caught.value)) < 300
+
+
+def test_many_columns_are_quick():
+    random = np.random.default_rng(0)
+    table = pa.table({f"x{i}y": random.normal(size=20) for i in range(20_000)})
+    names = table.column_names
+    began = time.process_time()
+    summaries = describe_columns(table, names, kinds=dict.fromkeys(names, "numeric"))
+    encoder = fit_encoder(table, summaries)
+    assert encode(encoder, table).features.shape == (20, 20_000)
+    assert feature_names(encoder)[19_999].column == "x19999y"
+    assert time.process_time() - began < 15
+
+
+def test_many_levels_are_quick():
+    levels = [f"level {i}" for i in range(100_000)]
+    table = pa.table({"x": levels + levels[:50] * 5})
+    began = time.process_time()
+    encoder = fit(table)
+    (column,) = encoder.columns
+    assert (len(column.levels), len(column.rare)) == (50, 99_950)
+    few = table.slice(40, 20)
+    for _ in range(500):
+        encode(encoder, few)
+    assert time.process_time() - began < 3
+
+
 def test_tables_that_do_not_fit_the_encoder():
     encoder = fit(pa.table({"x": [1.0, 2.0]}))
     with pytest.raises(DataError, match="no column 'x'; its columns are 'y'"):
@@ -296,3 +391,13 @@ def test_no_column_at_all():
         fit(pa.table({"x": [1, 1]}))
     with pytest.raises(DataError, match="there is none beside the target"):
         fit_encoder(pa.table({"x": [1, 2]}), ())
+
+
+def test_dates_are_read_the_same_from_another_file(tmp_path):
+    (tmp_path / "one.csv").write_text("x\n2024-01-01\n2024-01-05\nNA\n")
+    encoder = fit(read_table(tmp_path / "one.csv"))
+    assert read_types(encoder) == {"x": pa.string()}
+    (tmp_path / "two.csv").write_text("x\n2024-01-01T01:00:00+01:00\nNA\n")
+    found = encode(encoder, read_table(tmp_path / "two.csv", types=read_types(encoder))).features
+    expected = encode(encoder, read_table(tmp_path / "one.csv")).features[[0, 2]]
+    np.testing.assert_array_equal(found, expected)

@@ -15,6 +15,8 @@ from luce.tables.values import (
     levels,
     listing,
     numbers,
+    quoted,
+    shortened,
     truths,
 )
 
@@ -93,6 +95,35 @@ def test_levels_do_not_depend_on_how_a_level_is_stored():
     assert levels(block([0.1, np.nan], pa.float32())).to_pylist() == ["0.1", None]
 
 
+def test_large_whole_numbers_are_spelt_alike():
+    whole = [10**10, -(10**15), 2**53 - 1, 0]
+    expected = [str(number) for number in whole]
+    assert levels(block(whole, pa.int64())).to_pylist() == expected
+    assert levels(block(whole, pa.float64())).to_pylist() == expected
+    assert levels(block([1e300, -0.0, 1e10, 0.5])).to_pylist() == [
+        "1e+300",
+        "0",
+        expected[0],
+        "0.5",
+    ]
+    assert levels(block([1e10], pa.float32())).to_pylist() == expected[:1]
+
+
+def test_dates_are_levels():
+    assert levels(block([19723, None], pa.date32())).to_pylist() == ["2024-01-01", None]
+    with pytest.raises(DataError, match=r"date32.*cannot be used like this"):
+        numbers(block([1], pa.date32()))
+
+
+def test_rows_that_were_chosen_keep_their_numbers():
+    table = pa.table({"x": [1, 2, 3, 4]})
+    chosen = column_block(table, "x", 10, rows=np.array([False, True, False, True]))
+    assert chosen.values.to_pylist() == [2, 4]
+    assert [chosen.row_number(row) for row in (0, 1)] == [12, 14]
+    assert chosen.slice(1, 5).row_number(0) == 14
+    assert column_block(table, "x", 10).slice(1, 2).row_number(0) == 12
+
+
 @pytest.mark.parametrize("type", UNUSABLE, ids=str)
 def test_a_type_that_cannot_be_used_is_named(type):
     assert not is_usable(type)
@@ -115,6 +146,15 @@ def test_a_column_is_found_by_its_name_alone():
 def test_first_failure(wrong):
     text = pa.chunked_array([["x" if bad else "1" for bad in wrong]])
     assert first_failure(text, pa.float64()) == wrong.index(True)
+
+
+def test_long_values_are_shortened():
+    assert quoted("a'b\n") == repr("a'b\n")
+    assert quoted(1.5) == "1.5"
+    assert quoted("x" * 10**6) == f"'{'x' * 60}'... (1,000,000 characters)"
+    assert shortened("x" * 10**6) == f"{'x' * 60}... (1,000,000 characters)"
+    assert shortened("x" * 60) == "x" * 60
+    assert len(listing(["x" * 10**6] * 30)) < 2100
 
 
 def test_listing_is_short():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.tables.features import FeatureName, missing_feature
-from luce.tables.values import ColumnBlock, truths
+from luce.tables.values import ColumnBlock, shortened, truths
 
 
 class BooleanColumn(
@@ -70,4 +70,4 @@ def name_boolean(column: BooleanColumn, place: int) -> FeatureName:
     """Return the name of one of the features that `write_boolean` writes."""
     if place:
         return missing_feature(column.name)
-    return FeatureName(column.name, "value", None, f"when {column.name} is true")
+    return FeatureName(column.name, "value", None, f"when {shortened(column.name)} is true")

@@ -121,8 +121,10 @@ def name_category(column: CategoryColumn, place: int) -> FeatureName:
     """Return the name of one of the features that `write_category` writes."""
     if place < len(column.levels):
         level = column.levels[place]
-        return FeatureName(column.name, "level", level, f"when {column.name} = {shortened(level)}")
+        unit = f"when {shortened(column.name)} = {shortened(level)}"
+        return FeatureName(column.name, "level", level, unit)
     if column.rare and place == len(column.levels):
-        unit = f"when {column.name} is one of {len(column.rare)} rare levels, or was never seen"
+        rare = f"one of {len(column.rare)} rare levels"
+        unit = f"when {shortened(column.name)} is {rare}, or was never seen"
         return FeatureName(column.name, "rare", None, unit)
     return missing_feature(column.name)

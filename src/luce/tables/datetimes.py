@@ -19,6 +19,7 @@ from luce.tables.values import (
     is_moment,
     is_text,
     quoted,
+    shortened,
     texts,
     without_markers,
 )
@@ -106,7 +107,7 @@ def moments(block: ColumnBlock) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     unit = _MICROSECONDS_IN[str(values.type.unit if hasattr(values.type, "unit") else values.type)]
     if unit < 1:
         return ticks // 1000, missing
-    too_far = (ticks > 2**63 // unit - 1) | (ticks < -(2**63 // unit - 1))
+    too_far = (ticks > (2**63 - 1) // unit) | (ticks < -(2**63 // unit))
     if too_far.any():
         raise DataError(
             f"{block.at(int(too_far.argmax()))}: the date is more than 290,000 years from 1970; "
@@ -161,7 +162,8 @@ def name_datetime(column: DatetimeColumn, place: int) -> FeatureName:
         return missing_feature(column.name)
     part = column.parts[(place - 1) // 2]
     wave = f"{'sine' if place % 2 else 'cosine'} of the {part}"
-    return FeatureName(column.name, "part", wave, f"per 1 in the {wave} of {column.name} (UTC)")
+    unit = f"per 1 in the {wave} of {shortened(column.name)} (UTC)"
+    return FeatureName(column.name, "part", wave, unit)
 
 
 def _share_of_day(moments: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.tables.features import FeatureName, missing_feature
-from luce.tables.values import ColumnBlock, numbers, quoted
+from luce.tables.values import ColumnBlock, numbers, quoted, shortened
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -95,18 +95,10 @@ def missing_vectors(name: str, blocks: Sequence[ColumnBlock]) -> NDArray[np.bool
     if len(blocks) == 1:
         _check_type(blocks[0])
         return np.asarray(blocks[0].values.is_null().to_numpy())
-    present = np.zeros(len(blocks[0].values), np.int64)
+    lacking = np.zeros(len(blocks[0].values), np.int64)
     for block in blocks:
-        present += ~np.isnan(numbers(block))
-    incomplete = (present > 0) & (present < len(blocks))
-    if incomplete.any():
-        row = int(incomplete.argmax())
-        lacking = next(b for b in blocks if np.isnan(numbers(b.slice(row, 1))).any())
-        raise DataError(
-            f"{lacking.at(row)}: the number is missing, and others of the vector {quoted(name)} "
-            f'are not; fill it in, empty the vector, or give {quoted(name)} the kind "numeric"'
-        )
-    return np.asarray(present == 0)
+        lacking += np.isnan(numbers(block))
+    return _whole_or_missing(name, blocks, lacking)
 
 
 def fit_embedding(name: str, blocks: Sequence[ColumnBlock]) -> EmbeddingColumn:
@@ -152,11 +144,15 @@ def write_embedding(
     DataError
         A vector has another length, or a number that is missing, NaN, or infinite as a float32.
     """
-    if len(column.columns) > 1:
-        missing = missing_vectors(column.name, blocks)
+    if len(blocks) > 1:
+        lacking = np.zeros(len(out), np.int64)
         for place, block in enumerate(blocks):
+            values = numbers(block)
+            lacking += np.isnan(values)
             with np.errstate(over="ignore"):
-                out[:, place] = np.where(missing, 0, numbers(block))
+                out[:, place] = values
+        missing = _whole_or_missing(column.name, blocks, lacking)
+        out[missing] = 0
     else:
         missing = _write_lists(column, blocks[0], out)
     if column.missing_indicator:
@@ -192,7 +188,8 @@ def sparse_vectors(column: EmbeddingColumn, block: ColumnBlock) -> "tuple[sparse
         indices = np.concatenate([indices, np.full(len(lacking), column.length)])
         values = np.concatenate([values, np.ones(len(lacking), np.float32)])
     shape = (len(missing), embedding_width(column))
-    features = sparse.csr_array((values, (rows, indices)), shape=shape)
+    places = rows.astype(np.int32), indices.astype(np.int32)
+    features = sparse.csr_array((values, places), shape=shape)
     features.sort_indices()
     return features, unseen
 
@@ -202,20 +199,36 @@ def name_embedding(column: EmbeddingColumn, place: int) -> FeatureName:
     if place == column.length:
         return missing_feature(column.name)
     if len(column.columns) > 1:
-        return FeatureName(
-            column.name, "value", column.columns[place], f"per 1 in {column.columns[place]}"
-        )
-    return FeatureName(column.name, "value", str(place), f"per 1 in {column.name}[{place}]")
+        number = column.columns[place]
+        return FeatureName(column.name, "value", number, f"per 1 in {shortened(number)}")
+    unit = f"per 1 in {shortened(column.name)}[{place}]"
+    return FeatureName(column.name, "value", str(place), unit)
 
 
 def _is_number(type: pa.DataType) -> bool:
     return bool(pa.types.is_integer(type) or pa.types.is_floating(type))
 
 
-def _check_type(block: ColumnBlock) -> None:
-    if not is_vector(block.values.type):
+def _whole_or_missing(
+    name: str, blocks: Sequence[ColumnBlock], lacking: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Where all numbers of a run are lacking; DataError where only some are."""
+    incomplete = (lacking > 0) & (lacking < len(blocks))
+    if incomplete.any():
+        row = int(incomplete.argmax())
+        first = next(block for block in blocks if np.isnan(numbers(block.slice(row, 1))).any())
         raise DataError(
-            f"column {quoted(block.name)} has the type {block.values.type}, which is no vector: an "
+            f"{first.at(row)}: the number is missing, and others of the vector {quoted(name)} are "
+            f'not; fill it in, empty the vector, or give {quoted(name)} the kind "numeric"'
+        )
+    return np.asarray(lacking == len(blocks))
+
+
+def _check_type(block: ColumnBlock) -> None:
+    type = block.values.type
+    if not is_vector(type) and not pa.types.is_null(type):
+        raise DataError(
+            f"column {quoted(block.name)} has the type {type}, which is no vector: an "
             "embedding is a list of numbers in every row, or a run of columns such as e0..e767"
         )
 
@@ -229,6 +242,9 @@ def _write_lists(
             f"column {quoted(block.name)} has maps; the training rows had lists of {column.length}"
         )
     missing: NDArray[np.bool_] = block.values.is_null().to_numpy()
+    out[:] = 0
+    if missing.all():  # Perhaps they are not even lists.
+        return missing
     lengths = pc.list_value_length(block.values).fill_null(column.length).to_numpy()
     other = lengths != column.length
     if other.any():
@@ -238,7 +254,6 @@ def _write_lists(
             f"rows have {column.length}; correct it or leave it empty"
         )
     flat = pc.list_flatten(block.values).cast(pa.float32(), safe=False)
-    out[:] = 0
     # What is missing in a list becomes NaN.
     out[~missing, : column.length] = flat.to_numpy().reshape(-1, column.length)
     return missing
@@ -248,19 +263,22 @@ def _entries(
     block: ColumnBlock,
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Where the maps are missing; and of each entry its row, its index and its number."""
-    if not is_sparse_vector(block.values.type):
-        raise DataError(
-            f"column {quoted(block.name)} has the type {block.values.type}; the training rows had "
-            "maps from index to number"
-        )
+    type = block.values.type
     missing: NDArray[np.bool_] = block.values.is_null().to_numpy()
+    if pa.types.is_null(type):
+        nothing = np.zeros(0, np.int64)
+        return missing, nothing, nothing, nothing.astype(np.float32)
+    if not (is_sparse_vector(type) and is_vector(type)):
+        raise DataError(
+            f"column {quoted(block.name)} has the type {type}; the training rows had maps from "
+            "index to number"
+        )
     lengths, keys, items = [np.zeros(0, np.int64)], [], []
     for chunk in block.values.chunks:
         ends = chunk.offsets.to_numpy().astype(np.int64)
         lengths.append(np.diff(ends))
         keys.append(chunk.keys[ends[0] : ends[-1]])
         items.append(chunk.items[ends[0] : ends[-1]])
-    type = block.values.type
     rows = np.repeat(np.arange(len(missing)), np.concatenate(lengths))
     indices = pa.chunked_array(keys, type.key_type).cast(pa.int64(), safe=False).to_numpy()
     values = pa.chunked_array(items, type.item_type).cast(pa.float32(), safe=False).to_numpy()
@@ -269,24 +287,33 @@ def _entries(
     order = np.lexsort((indices, rows))
     twice = np.flatnonzero((np.diff(rows[order]) == 0) & (np.diff(indices[order]) == 0))
     for entries, wrong in (
-        (
-            np.flatnonzero((indices < 0) | (indices >= MOST_FEATURES)),
-            f"is not in 0 to {MOST_FEATURES - 1}",
-        ),
+        (np.flatnonzero(indices < 0), "is negative"),
         (np.flatnonzero(~np.isfinite(values)), "has no finite number"),
         (order[twice], "occurs twice"),
     ):
-        if len(entries):
-            entry = entries[0]
-            raise DataError(
-                f"{block.at(int(rows[entry]))}: the index {indices[entry]} {wrong}; correct it, or "
-                "leave it out of the map"
-            )
+        _refuse(block, rows, indices, entries, wrong)
     return missing, rows, indices, values
 
 
 def _largest_index(block: ColumnBlock) -> int:
-    return int(_entries(block)[2].max(initial=-1))
+    _, rows, indices, _ = _entries(block)
+    too_large = np.flatnonzero(indices >= MOST_FEATURES)
+    _refuse(block, rows, indices, too_large, f"is above {MOST_FEATURES - 1:,}")
+    return int(indices.max(initial=-1))
+
+
+def _refuse(
+    block: ColumnBlock,
+    rows: NDArray[np.int64],
+    indices: NDArray[np.int64],
+    wrong: NDArray[np.int64],
+    words: str,
+) -> None:
+    if len(wrong):
+        raise DataError(
+            f"{block.at(int(rows[wrong[0]]))}: the index {indices[wrong[0]]} {words}; correct it, "
+            "or leave it out of the map"
+        )
 
 
 def _as_float32(value: np.float32) -> str:

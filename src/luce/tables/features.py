@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from luce.tables.values import shortened
+
 
 @dataclass(frozen=True)
 class FeatureName:
@@ -23,4 +25,4 @@ class FeatureName:
 
 def missing_feature(column: str) -> FeatureName:
     """Return the name of the feature that is 1 where the column's value is missing."""
-    return FeatureName(column, "missing", None, f"when {column} is missing")
+    return FeatureName(column, "missing", None, f"when {shortened(column)} is missing")

@@ -39,13 +39,15 @@ def columns_of_run(name: str) -> tuple[str, ...]:
     >>> columns_of_run("e0..e2")
     ('e0', 'e1', 'e2')
     """
-    first, _, last = name.rpartition("..")
-    start, end = _split(first), _split(last)
-    if start is None or end is None or start[0] != end[0]:
+    digits = len(name) - len(name.rstrip(_DIGITS))
+    prefix = name[: (len(name) - len("0..") - digits) // 2]
+    last = _split(name)
+    if last is None or not last[1] < _MOST_IN_RUN:
         return ()
-    if start[1] not in (0, 1) or not start[1] < end[1] < _MOST_IN_RUN:
-        return ()
-    return tuple(f"{start[0]}{number}" for number in range(start[1], end[1] + 1))
+    for first in (0, 1):
+        if first < last[1] and name == f"{prefix}{first}..{prefix}{last[1]}":
+            return tuple(f"{prefix}{number}" for number in range(first, last[1] + 1))
+    return ()
 
 
 def _split(name: str) -> tuple[str, int] | None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from luce.tables.features import FeatureName
-from luce.tables.values import ColumnBlock, levels
+from luce.tables.values import ColumnBlock, levels, shortened
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -98,7 +98,7 @@ def text_features(column: TextColumn, block: ColumnBlock) -> "sparse.csr_array":
 def name_text(column: TextColumn, place: int) -> FeatureName:
     """Return the name of one of the features of `text_features`."""
     what = "words" if place < 2 ** (column.bits - 1) else "characters"
-    unit = f"per unit of the hashed {what} of {column.name}, bucket {place}"
+    unit = f"per unit of the hashed {what} of {shortened(column.name)}, bucket {place}"
     return FeatureName(column.name, "bucket", f"{what}, bucket {place}", unit)
 
 

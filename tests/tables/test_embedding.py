@@ -1,0 +1,290 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import sparse
+
+from luce.errors import DataError
+from luce.tables import (
+    EmbeddingColumn,
+    describe_columns,
+    encode,
+    encoder_columns,
+    feature_names,
+    fit_encoder,
+    is_sparse,
+    read_types,
+    types_of_kinds,
+    width,
+)
+from luce.tables.embedding import MOST_FEATURES
+
+VECTORS = [[1, 2, 3], None, [4, 5, 6], [7, 8, 9]]
+EXPECTED = [[1, 2, 3, 0], [0, 0, 0, 1], [4, 5, 6, 0], [7, 8, 9, 0]]
+SPARSE = pa.map_(pa.int32(), pa.float32())
+MAPS = pa.array([[(4, 1.5), (0, 2)], None, [], [(2, -1)]], SPARSE)
+
+
+def fit(table, **kinds):
+    table = table if isinstance(table, pa.Table) else pa.table({"x": table})
+    return fit_encoder(table, describe_columns(table, table.column_names, kinds=kinds))
+
+
+def features(encoder, values):
+    return encode(
+        encoder, values if isinstance(values, pa.Table) else pa.table({"x": values})
+    ).features
+
+
+def run(rows, prefix="e", first=0, type=None):
+    columns = (
+        np.asarray(rows).T
+        if type is None
+        else [pa.array(row, type) for row in zip(*rows, strict=True)]
+    )
+    return pa.table({f"{prefix}{first + i}": values for i, values in enumerate(columns)})
+
+
+NUMBERS = [pa.float16(), pa.float32(), pa.float64(), pa.int8(), pa.uint64()]
+LISTS = [
+    *(pa.list_(number, 3) for number in NUMBERS),
+    *(pa.list_(number) for number in NUMBERS),
+    pa.large_list(pa.float32()),
+]
+
+
+class TestLists:
+    @pytest.mark.parametrize("type", LISTS, ids=str)
+    def test_numbers_pass_through(self, type):
+        encoder = fit(pa.array(VECTORS, type))
+        assert encoder.columns == (
+            EmbeddingColumn(
+                name="x",
+                type=str(type),
+                columns=("x",),
+                length=3,
+                sparse=False,
+                missing_indicator=True,
+            ),
+        )
+        found = features(encoder, pa.array(VECTORS, type))
+        np.testing.assert_array_equal(found, EXPECTED)
+        assert found.dtype == np.float32
+        assert found.flags.c_contiguous
+        for other in LISTS:
+            np.testing.assert_array_equal(features(encoder, pa.array(VECTORS, other)), EXPECTED)
+
+    def test_slices_and_chunks(self):
+        values = pa.chunked_array([pa.array(VECTORS, LISTS[1])] * 3).slice(1)
+        encoder = fit(values)
+        np.testing.assert_array_equal(features(encoder, values), (EXPECTED * 3)[1:])
+
+    def test_missing_where_training_had_none(self):
+        encoder = fit(VECTORS[2:])
+        for missing in (pa.array([None], LISTS[0]), pa.nulls(1)):
+            np.testing.assert_array_equal(features(encoder, missing), [[0, 0, 0]])
+
+    def test_names(self):
+        names = feature_names(fit(VECTORS))
+        assert names[2].unit == "per 1 in x[2]"
+        assert names[3].unit == "when x is missing"
+
+    @pytest.mark.parametrize(
+        ("row", "words"),
+        [
+            ([1, 2], "has 2 numbers, where those of the training rows have 3"),
+            ([1, 2, 3, 4], "has 4 numbers"),
+            ([1, None, 3], "number 2 of the vector is missing or not a number"),
+            ([1, 2, np.nan], "number 3 of the vector is missing or not a number"),
+            ([-np.inf, 2, 3], "number 1 of the vector is infinite"),
+            ([1, 2, 1e300], "number 3 of the vector is infinite, or too large"),
+        ],
+    )
+    def test_what_is_wrong_in_a_vector_is_named(self, row, words):
+        encoder = fit(VECTORS)
+        values = pa.array([*VECTORS, row], pa.list_(pa.float64()))
+        with pytest.raises(DataError, match=rf"column 'x', row 105 \(.*{words}"):
+            encode(encoder, pa.table({"x": values}), first_row=100)
+
+    def test_lists_of_different_lengths(self):
+        (summary,) = describe_columns(pa.table({"x": [[1], None, [2], [3, 4]]}), ["x"])
+        assert summary.left_out == "row 4 has a list of 2, others have 1"
+        encoder = fit([[1], [2], [3, 4]], x="embedding")
+        with pytest.raises(DataError, match=r"row 1 .*has 1 numbers"):
+            features(encoder, [[1], [2, 3]])
+
+    def test_what_is_no_vector(self):
+        for values in (["a", "b"], [1.5, 2], [["a"], ["b"]]):
+            with pytest.raises(DataError, match=r"'x' has the type .* no vector"):
+                fit(values, x="embedding")
+        with pytest.raises(DataError, match=r"'x' has the type .* no vector"):
+            features(fit(VECTORS), [1.5])
+        with pytest.raises(DataError, match="'x' has maps"):
+            features(fit(VECTORS), MAPS)
+        with pytest.raises(DataError, match="vectors are empty"):
+            fit(pa.array([[], []], pa.list_(pa.int8())), x="embedding")
+
+    def test_what_is_left_out(self):
+        table = pa.table({"x": pa.nulls(3, pa.list_(pa.float32(), 2)), "y": [["a"]] * 3})
+        one, other = describe_columns(table, ["x", "y"])
+        assert (one.kind, one.left_out) == ("embedding", "every value is missing")
+        assert other.left_out.startswith("the type list")
+
+
+class TestMaps:
+    def test_numbers_pass_through(self):
+        encoder = fit(MAPS)
+        (column,) = encoder.columns
+        assert (column.length, column.sparse, column.missing_indicator) == (5, True, True)
+        assert is_sparse(encoder)
+        assert width(encoder) == 6
+        found = features(encoder, MAPS)
+        assert isinstance(found, sparse.csr_array)
+        assert (found.dtype, found.indices.dtype) == (np.float32, np.int32)
+        assert found.has_canonical_format
+        expected = [[2, 0, 0, 0, 1.5, 0], [0] * 5 + [1], [0] * 6, [0, 0, -1, 0, 0, 0]]
+        np.testing.assert_array_equal(found.toarray(), expected)
+
+    @pytest.mark.parametrize("key", [pa.int8(), pa.uint64()])
+    def test_other_numbers(self, key):
+        encoder = fit(MAPS)
+        values = MAPS.cast(pa.map_(key, pa.float64()))
+        found = features(encoder, pa.chunked_array([values, values]).slice(1, 5)).toarray()
+        expected = features(encoder, MAPS).toarray()
+        np.testing.assert_array_equal(found, np.concatenate([expected, expected])[1:6])
+
+    def test_indices_never_seen_are_counted_by_row(self):
+        encoder = fit(MAPS)
+        rows = pa.array([[(5, 1.0), (900, 1.0), (1, 3.0)], [(4, 1.0)], [(7, 1.0)]], SPARSE)
+        encoded = encode(encoder, pa.table({"x": rows}))
+        assert encoded.unseen == {"x": 2}
+        assert encoded.features.toarray()[0].tolist() == [0, 3, 0, 0, 0, 0]
+
+    def test_zeros_take_no_room(self):
+        assert features(fit(MAPS), pa.array([[(0, 0.0), (1, 1.0)]], SPARSE)).nnz == 1
+
+    @pytest.mark.parametrize(
+        ("entries", "words"),
+        [
+            ([(-1, 1.0)], "index -1 is negative"),
+            ([(1, None)], "index 1 has no finite number"),
+            ([(1, np.nan)], "index 1 has no finite number"),
+            ([(3, 1.0), (1, np.inf)], "index 1 has no finite number"),
+            ([(1, 1.0), (2, 1.0), (1, 2.0)], "index 1 occurs twice"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, entries, words):
+        values = pa.array([[(1, 1.0)], None, entries], SPARSE)
+        with pytest.raises(DataError, match=rf"column 'x', row 3 \(.*{words}"):
+            fit(values)
+        with pytest.raises(DataError, match=rf"column 'x', row 13 \(.*{words}"):
+            encode(fit(MAPS), pa.table({"x": values}), first_row=10)
+
+    def test_an_index_that_would_take_all_memory(self):
+        values = pa.array([None, [(MOST_FEATURES, 1.0)]], SPARSE)
+        with pytest.raises(DataError, match=r"row 2 \(.*index 16777216 is above 16,777,215"):
+            fit(values)
+        assert encode(fit(MAPS), pa.table({"x": values})).unseen == {"x": 1}
+
+    def test_other_types(self):
+        for values in (
+            VECTORS,
+            [1.5],
+            pa.array([[("a", 1.0)]], pa.map_(pa.string(), pa.float32())),
+        ):
+            with pytest.raises(DataError, match=r"'x' has the type .* maps"):
+                features(fit(MAPS), values)
+        assert features(fit(MAPS), pa.nulls(1)).toarray().tolist() == [[0, 0, 0, 0, 0, 1]]
+
+    def test_one_beside_dense_columns(self):
+        table = pa.table({"a": [1.0, 2, 3, 4], "x": MAPS, "b": [True, False, True, True]})
+        found = features(fit(table), table).toarray()
+        np.testing.assert_array_equal(found[:, 1:-1], features(fit(MAPS), MAPS).toarray())
+        np.testing.assert_array_equal(found[:, -1], [1, 0, 1, 1])
+
+
+class TestRuns:
+    ROWS = np.random.default_rng(0).normal(size=(30, 16))
+
+    def test_numbers_pass_through(self):
+        table = run(self.ROWS).append_column("mass", pa.array(range(0, 60, 2)))
+        (summary, mass) = describe_columns(table, table.column_names)
+        assert (summary.name, summary.kind, summary.missing) == ("e0..e15", "embedding", 0)
+        assert mass.kind == "numeric"
+        encoder = fit(table)
+        assert encoder_columns(encoder) == table.column_names
+        assert read_types(encoder) == dict.fromkeys(table.column_names, pa.float64())
+        np.testing.assert_array_equal(features(encoder, table)[:, :-1], self.ROWS.astype("f4"))
+        assert feature_names(encoder)[3].unit == "per 1 in e3"
+        shuffled = table.select(table.column_names[::-1])
+        np.testing.assert_array_equal(features(encoder, shuffled), features(encoder, table))
+
+    def test_a_row_without_any_is_missing(self):
+        rows = [*self.ROWS.tolist(), [None] * 16]
+        table = run(rows, "pixel_", 1, pa.float32())
+        encoder = fit(table)
+        assert encoder.columns[0].name == "pixel_1..pixel_16"
+        found = features(encoder, table)
+        assert found[-1].tolist() == [0] * 16 + [1]
+        assert not found[:-1, -1].any()
+
+    def test_numbers_missing_here_and_there_are_no_vector(self):
+        rows = self.ROWS.tolist()
+        rows[3][5] = None
+        table = run(rows, type=pa.float64())
+        summaries = describe_columns(table, table.column_names)
+        assert [summary.name for summary in summaries] == table.column_names
+        assert {summary.kind for summary in summaries} == {"numeric"}
+        words = r"column 'e5', row 4 \(.*others of the vector 'e0..e15' are not"
+        with pytest.raises(DataError, match=words):
+            fit(table, **{"e0..e15": "embedding"})
+        with pytest.raises(DataError, match=words):
+            features(fit(run(self.ROWS)), table)
+
+    def test_infinity_is_named(self):
+        rows = self.ROWS.copy()
+        rows[3, 5] = np.inf
+        with pytest.raises(DataError, match=r"column 'e5', row 4 \(.*infinite"):
+            fit(run(rows))
+        rows[3, 5] = 1e300
+        with pytest.raises(DataError, match=r"column 'e5', row 4 \(.*too large for float32"):
+            features(fit(run(rows)), run(rows))
+
+    def test_a_kind_of_its_own_breaks_the_run(self):
+        table = run(self.ROWS)
+        for kinds in ({"e0..e15": "numeric"}, {"e3": "numeric"}):
+            summaries = describe_columns(table, table.column_names, kinds=kinds)
+            assert [summary.name for summary in summaries] == table.column_names
+            assert {summary.kind for summary in summaries} == {"numeric"}
+        kinds = {"e0..e15": "numeric", "e3": "category"}
+        summaries = describe_columns(table, table.column_names, kinds=kinds)
+        assert [summary.kind for summary in summaries].count("category") == 1
+        with pytest.raises(DataError, match=r"'e3' is a part of the embedding 'e0..e15'"):
+            describe_columns(
+                table, table.column_names, kinds={"e0..e15": "embedding", "e3": "numeric"}
+            )
+
+    def test_only_the_user_makes_a_run_of_integers_or_a_short_one(self):
+        table = run(np.arange(20).reshape(5, 4))
+        assert len(describe_columns(table, table.column_names)) == 4
+        kinds = {"e0..e2": "embedding"}
+        (first, last) = describe_columns(table, table.column_names, kinds=kinds)
+        assert (first.name, last.name) == ("e0..e2", "e3")
+        assert types_of_kinds(kinds) == dict.fromkeys(["e0", "e1", "e2"], pa.float64())
+
+    def test_the_runs_name_stands_for_its_columns(self):
+        table = run(self.ROWS)
+        (summary,) = describe_columns(table, ["e0..e15"], kinds={"e0..e15": "embedding"})
+        assert summary.name == "e0..e15"
+        assert fit_encoder(table, [summary]) == fit(table)
+
+    def test_a_column_of_the_runs_name_is_that_column(self):
+        table = run(self.ROWS).append_column("e0..e15", pa.array(["a", "b", "c"] * 10))
+        summaries = describe_columns(table, table.column_names)
+        assert [summary.name for summary in summaries] == table.column_names
+
+    def test_a_run_that_is_not_there(self):
+        table = run(self.ROWS)
+        with pytest.raises(DataError, match=r"a kind is given for 'e0..e16'"):
+            describe_columns(table, table.column_names, kinds={"e0..e16": "embedding"})
+        with pytest.raises(DataError, match="no column 'e15'"):
+            features(fit(table), table.drop_columns("e15"))
