@@ -30,18 +30,13 @@ def fit(table, **kinds):
 
 
 def features(encoder, values):
-    return encode(
-        encoder, values if isinstance(values, pa.Table) else pa.table({"x": values})
-    ).features
+    table = values if isinstance(values, pa.Table) else pa.table({"x": values})
+    return encode(encoder, table).features
 
 
 def run(rows, prefix="e", first=0, type=None):
-    columns = (
-        np.asarray(rows).T
-        if type is None
-        else [pa.array(row, type) for row in zip(*rows, strict=True)]
-    )
-    return pa.table({f"{prefix}{first + i}": values for i, values in enumerate(columns)})
+    columns = np.asarray(rows, object if type else None).T
+    return pa.table({f"{prefix}{first + i}": pa.array(x, type) for i, x in enumerate(columns)})
 
 
 NUMBERS = [pa.float16(), pa.float32(), pa.float64(), pa.int8(), pa.uint64()]

@@ -1,6 +1,7 @@
 """Equal rows have equal fingerprints wherever they come from; anything else changes them."""
 
 import hashlib
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from luce.errors import DataError
 from luce.tables import read_table
-from luce.tables.fingerprint import fingerprint
+from luce.tables.fingerprint import Fingerprint, fingerprint
 
 TABLE = pa.table(
     {
@@ -21,6 +22,15 @@ TABLE = pa.table(
         "year": [2007, 2008, None, -1],
         "depth": [0.1, 18.7, 1e-3, None],
         "wet": [True, False, None, True],
+    }
+)
+VECTORS = pa.table(
+    {
+        "list": pa.array([[1, 2.5], None, [0.5, None], [-1, 1]], pa.list_(pa.float32(), 2)),
+        "map": pa.array(
+            [[(3, 1), (0, 2)], None, [], [(7, None)]], pa.map_(pa.int32(), pa.float32())
+        ),
+        "when": pa.array([1704067200, None, 1704067201, 1704067200], pa.timestamp("s")),
     }
 )
 
@@ -83,6 +93,58 @@ def test_nan_is_missing():
 def test_chunks_do_not_matter():
     chunked = pa.concat_tables([TABLE[:1], TABLE[1:3], TABLE[3:]])
     assert fingerprint(chunked) == fingerprint(TABLE)
+
+
+@given(st.lists(st.integers(0, 4)), st.sampled_from([TABLE, VECTORS]))
+def test_blocks_do_not_matter(cuts, table):
+    whole = Fingerprint()
+    edges = sorted({0, table.num_rows, *(min(cut, table.num_rows) for cut in cuts)})
+    for first, end in pairwise(edges):
+        whole.add(table.slice(first, end - first))
+    assert whole.hexdigest() == fingerprint(table)
+
+
+def test_a_large_table_is_gone_through_piece_by_piece(monkeypatch):
+    table = pa.concat_tables([TABLE] * 100)
+    expected = fingerprint(table)
+    monkeypatch.setattr("luce.tables.fingerprint._PIECE", 100)
+    assert fingerprint(table) == expected
+
+
+def test_the_fingerprint_grows():
+    whole = Fingerprint()
+    whole.add(TABLE)
+    assert whole.hexdigest() == fingerprint(TABLE)
+    whole.add(TABLE)
+    assert whole.hexdigest() == fingerprint(pa.concat_tables([TABLE, TABLE]))
+
+
+def test_blocks_have_the_same_columns():
+    whole = Fingerprint()
+    whole.add(TABLE)
+    with pytest.raises(DataError, match=r"'depth'.*first part 'island'"):
+        whole.add(TABLE.select(["depth"]))
+
+
+def test_vectors_and_dates_are_of_the_text():
+    expected = (
+        b'"list","map","when"\n"1,2.5","3:1,0:2","2024-01-01 00:00:00"\n,,\n"0.5,","",'
+        b'"2024-01-01 00:00:01"\n"-1,1","7:","2024-01-01 00:00:00"\n'
+    )
+    assert fingerprint(VECTORS) == hashlib.sha256(expected).hexdigest()
+
+
+@pytest.mark.parametrize("type", [pa.list_(pa.float64()), pa.large_list(pa.float16())], ids=str)
+def test_the_layout_of_vectors_does_not_matter(type):
+    lists = VECTORS["list"].to_pylist()
+    table = VECTORS.set_column(0, "list", pa.array(lists, type))
+    assert fingerprint(table) == fingerprint(VECTORS)
+
+
+def test_every_number_of_a_vector_matters():
+    lists = [[1, 2.5], [1, 2], [12, 5], [2.5, 1], None, []]
+    found = {fingerprint(pa.table({"x": pa.array([x], pa.list_(pa.float64()))})) for x in lists}
+    assert len(found) == len(lists)
 
 
 def test_missing_empty_and_null_are_three_values():

@@ -1,19 +1,30 @@
 """Targets, weights and groups: what is understood, and what is refused with row and reason."""
 
+import time
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
+from luce.tables import read_table
 from luce.tables.roles import (
     MISSING_LABEL,
     Target,
     class_indices,
     fit_target,
+    label_types,
     row_groups,
     row_weights,
     target_labels,
 )
+
+HOSTILE = {
+    "newline": "two\nlines",
+    "quote": "a 'quoted', \"name\"",
+    "emoji": "🐧🇮🇹",
+    "megabyte": "é" * 1_000_000,
+}
 
 LABELS = {
     "text": (pa.array(["b", "a", None, "b"]), ("a", "b")),
@@ -106,6 +117,53 @@ class TestTarget:
         with pytest.raises(DataError, match=f"'y'.*{complaint}"):
             fit_target(pa.table({"y": values}), "y")
 
+    def test_a_class_with_one_row_is_kept(self):
+        target = fit_target(pa.table({"y": ["a"] * 9 + ["b"]}), "y")
+        assert target.classes == ("a", "b")
+
+    @pytest.mark.parametrize("type", [pa.int64(), pa.float64()], ids=str)
+    def test_very_many_numbers_are_no_classes(self, type):
+        numbers = pa.array(range(1200)).cast(type)
+        with pytest.raises(DataError, match=r"1,200 different numbers in 2,000 rows.*as text"):
+            fit_target(pa.table({"y": pa.concat_arrays([numbers, numbers[:800]])}), "y")
+        with pytest.raises(DataError, match="into classes"):
+            fit_target(pa.table({"y": numbers.dictionary_encode()}), "y")
+        for values, classes in (
+            (numbers.cast(pa.int64()).cast(pa.string()), 1200),
+            (pa.concat_arrays([numbers, numbers]), 1200),
+            (numbers[:1000], 1000),
+        ):
+            assert len(fit_target(pa.table({"y": values}), "y").classes) == classes
+
+    def test_two_columns_of_one_name(self):
+        with pytest.raises(DataError, match="2 columns 'y': rename all but one"):
+            fit_target(pa.table([["a"], ["b"]], names=["y", "y"]), "y")
+
+    def test_ten_thousand_classes_are_quick(self):
+        names = [f"class {i:05}" for i in range(10_000)]
+        table = pa.table({"y": names[::-1] * 10})
+        began = time.process_time()
+        target = fit_target(table, "y")
+        assert target.classes == tuple(names)
+        for first in range(0, 100_000, 10_000):
+            found = class_indices(target, table.slice(first, 10_000))
+            np.testing.assert_array_equal(found, np.arange(10_000)[::-1])
+        assert time.process_time() - began < 3
+
+    @pytest.mark.parametrize("label", HOSTILE.values(), ids=HOSTILE.keys())
+    def test_a_label_may_hold_anything(self, label):
+        table = pa.table({"y": [label, "plain", label]})
+        target = fit_target(table, "y")
+        found = class_indices(target, table)
+        assert target_labels(target, found).to_pylist() == table["y"].to_pylist()
+        with pytest.raises(DataError) as caught:
+            class_indices(target, pa.table({"y": [label + "!"]}))
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 400
+        with pytest.raises(DataError) as caught:
+            fit_target(pa.table({"y": [label]}), "y")
+        assert len(str(caught.value)) < 200
+
     def test_infinity_is_no_label(self):
         with pytest.raises(DataError, match="inf"):
             fit_target(pa.table({"y": [1.0, np.inf]}), "y")
@@ -132,6 +190,43 @@ class TestTarget:
     def test_a_type_that_does_not_hold_its_classes(self, type, classes):
         with pytest.raises(DataError, match=f"are no {type}".replace("[", r"\[")):
             target_labels(Target("y", type, classes))
+
+
+class TestLabelsOfAnotherFile:
+    @pytest.mark.parametrize(
+        ("type", "classes", "expected"),
+        [
+            ("string", ("a", "b"), pa.string()),
+            ("large_string", ("a", "b"), pa.string()),
+            ("bool", (False, True), pa.bool_()),
+            ("int8", (1, 2), pa.float64()),
+            ("double", (1.0, 2.0), pa.float64()),
+            ("int64", (0, 2**53 - 1), pa.float64()),
+            ("int64", (0, 2**60), pa.string()),
+            ("uint64", (0, 2**64 - 1), pa.string()),
+        ],
+    )
+    def test_every_type_is_read_without_inference(self, type, classes, expected):
+        assert label_types(Target("y", type, classes)) == {"y": expected}
+
+    @pytest.mark.parametrize(
+        ("labels", "spelt"),
+        [
+            ([1, 2], "1 2.0"),
+            ([1.0, 2.0], "1.0 2"),
+            ([10**10, 2 * 10**15], "10000000000 2e15"),
+            ([2**60, 2**60 + 1], f"{2**60} {2**60 + 1}"),
+            ([False, True], "false true"),
+            ([False, True], "0 1"),
+            (["007", "7"], "007 7"),
+        ],
+    )
+    def test_labels_are_found(self, tmp_path, labels, spelt):
+        target = fit_target(pa.table({"y": labels}), "y")
+        path = tmp_path / "t.csv"
+        path.write_text("\n".join(["x,y", *(f"3,{label}" for label in spelt.split()), ""]))
+        table = read_table(path, types=label_types(target))
+        np.testing.assert_array_equal(class_indices(target, table), [0, 1])
 
 
 class TestWeights:
