@@ -113,12 +113,10 @@ class TestRows:
         assert [json.loads(line)["species"] for line in lines] == list(model.predict(table)[rows])
 
     def test_blocks_do_not_show(self, run, workplace, table, monkeypatch):
-        """Neither those that are read nor those that many classes are predicted in."""
         pa_parquet.write_table(pa.concat_tables([table] * 3), workplace / "many.parquet")
         arguments = ("predict", "penguins.luce", "many.parquet", "--probabilities", "--top", "2")
         whole = run(*arguments).stdout
-        monkeypatch.setattr("luce.model.model.BLOCK_ROWS", 100)
-        monkeypatch.setattr("luce.apps.predictions._PROBABILITIES", 3 * 30)
+        monkeypatch.setattr("luce.model.rows.MOST_ROWS", 100)
         assert run(*arguments).stdout == whole
 
     def test_standard_output_is_csv(self, run, workplace):

@@ -97,7 +97,7 @@ def test_an_error_leaves_the_terminal_as_it_was(program, workplace):
     code, shown = run_in_terminal(command)
     assert code == 2
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")
-    assert "between 0 and 1" in shown[shown.rfind("\x1b[?25h") :]
+    assert "between 0 and 1" in shown.rpartition("\x1b[?25h")[2]
 
 
 def test_a_reader_that_has_enough(program, workplace, table):
@@ -125,11 +125,11 @@ def test_a_killed_program_leaves_the_old_file(program, workplace, table):
     assert (workplace / "out.jsonl").read_text() == "the old file"
 
 
-class TestRowsLine:
+class TestProgressLine:
     def test_a_terminal_shows_how_many_rows_are_done(self, workplace):
         script = (
             "from luce.apps import cli, progress\n"
-            "progress.SECONDS_WITHOUT_ROWS_LINE = -1.0\n"
+            "progress.SECONDS_WORTH_A_LINE = -1.0\n"
             "cli.main()\n"
         )
         arguments = ["predict", "penguins.luce", "penguins.csv", "--out", "out.csv"]
@@ -137,7 +137,7 @@ class TestRowsLine:
         assert code == 0
         hidden, back = shown.index("\x1b[?25l"), shown.rindex("\x1b[?25h")
         assert hidden < shown.index("344 rows, ") < back
-        assert "rows/s" in shown
+        assert "a second" in shown
         assert "Wrote 344 predictions" in shown[back:]
 
     def test_not_in_the_first_second_nor_among_predictions(self, program, workplace):
@@ -145,4 +145,4 @@ class TestRowsLine:
             command = [program, "predict", "penguins.luce", "penguins.csv", *arguments]
             code, shown = run_in_terminal(command)
             assert code == 0
-            assert "rows/s" not in shown
+            assert "a second" not in shown

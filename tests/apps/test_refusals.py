@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from luce.apps.progress import RowsLine
+from luce.apps.progress import ProgressLine
+from luce.model.events import RowsDone
 from luce.model.train import train_on
 
 TRAINING = sys.modules[train_on.__module__]  # `luce.model.train` is a function too
@@ -156,15 +157,13 @@ class TestFailures:
         if old:
             (workplace / "out.csv").write_text(old)
         before = sorted(path.name for path in workplace.iterdir())
-        monkeypatch.setattr("luce.model.model.BLOCK_ROWS", 100)
-        add = RowsLine.add
+        monkeypatch.setattr("luce.model.rows.MOST_ROWS", 100)
 
-        def interrupt(line, rows):
-            add(line, rows)
-            if line.rows >= 200:
+        def interrupt(line, event):
+            if isinstance(event, RowsDone) and event.rows >= 200:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(RowsLine, "add", interrupt)
+        monkeypatch.setattr(ProgressLine, "__call__", interrupt)
         message = refuse(*PREDICT, "--out", "out.csv", code=1)
         assert "Interrupted: no file was written" in message
         assert sorted(path.name for path in workplace.iterdir()) == before

@@ -10,8 +10,11 @@ from luce.tables import (
     BooleanColumn,
     CategoryColumn,
     Column,
+    DatetimeColumn,
+    EmbeddingColumn,
     Encoder,
     NumericColumn,
+    TextColumn,
     feature_names,
 )
 
@@ -28,6 +31,40 @@ COLUMNS = [
     category(),
     category(("a", "b"), missing=True),
     category(("a", "b"), ("", "née")),
+    TextColumn(name="t", type="string", bits=3, idf=np.arange(8, dtype=np.float32)),
+    DatetimeColumn(
+        name="d",
+        type="date32[day]",
+        median=5,
+        mean=1.5,
+        scale=2,
+        parts=("day of week",),
+        missing_indicator=True,
+    ),
+    EmbeddingColumn(
+        name="e",
+        type="list<item: float>",
+        columns=("e",),
+        length=3,
+        sparse=False,
+        missing_indicator=True,
+    ),
+    EmbeddingColumn(
+        name="X",
+        type="map<int32, float>",
+        columns=("X",),
+        length=9,
+        sparse=True,
+        missing_indicator=False,
+    ),
+    EmbeddingColumn(
+        name="e0..e2",
+        type="double",
+        columns=("e0", "e1", "e2"),
+        length=3,
+        sparse=False,
+        missing_indicator=False,
+    ),
 ]
 
 

@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
 import luce
-from luce.model.split import fold_of_rows, hold_out
 from luce.model.events import Stage
+from luce.model.split import fold_of_rows, hold_out
 from luce.model.train import FOLDS, GRID
 from luce.tables import describe_columns, encode, fit_encoder
 from luce.tables.roles import class_indices, fit_target, row_groups

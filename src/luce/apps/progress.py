@@ -16,7 +16,10 @@ UNKNOWN_GAP = 1e3
 
 
 class ProgressLine:
-    """Shows the stages of a training and the passes of each, on standard error."""
+    """Shows the stages of some work, the rows and passes of each, on standard error.
+
+    Where that is a terminal, on one line; rows only if they take more than a second.
+    """
 
     def __init__(self, *, shown: bool) -> None:
         self.console = Console(stderr=True, highlight=False, quiet=not shown)
@@ -26,8 +29,6 @@ class ProgressLine:
         self.started = self.printed = 0.0
 
     def __enter__(self) -> Self:
-        if self.live is not None:
-            self.live.start()
         return self
 
     def __exit__(
@@ -53,6 +54,8 @@ class ProgressLine:
             self.last = event
             text = self._text(event)
         if self.live is not None:
+            if isinstance(event, Progress) or now - self.started > SECONDS_WORTH_A_LINE:
+                self.live.start()
             self.live.update(text)
         elif now - self.printed > SECONDS_BETWEEN_PLAIN_LINES:
             self.printed = now

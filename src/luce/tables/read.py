@@ -189,7 +189,8 @@ def open_table(
     _check_names("the table", names)
     table = _without_views(table.select(names))
     if columns is not None:
-        table = table.select([name for name in table.column_names if name in set(columns)])
+        wanted = set(columns)
+        table = table.select([name for name in table.column_names if name in wanted])
     return StreamedTable("the table", table.schema, (), lambda: iter([table]))
 
 
