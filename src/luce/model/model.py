@@ -142,12 +142,13 @@ class Model:
         >>> sum(len(block.probabilities) for block in model.stream("examples/penguins.csv"))
         344
         """
-        types = read_types(self.document.encoder)
-        table = open_table(data, columns=list(types), types=types, reading=reading)
+        encoder = self.document.encoder
+        columns, types = encoder_columns(encoder), read_types(encoder)
+        table = open_table(data, columns=columns, types=types, reading=reading)
         first = 0
-        for block in table.blocks(rows_to_encode(self.document.encoder, len(self.intercept))):
+        for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
             with about(data):
-                encoded = encode(self.document.encoder, block, first_row=first)
+                encoded = encode(encoder, block, first_row=first)
             yield Predicted(self.probabilities(encoded.features), encoded.unseen)
             first += block.num_rows
 
