@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Literal
 
@@ -312,3 +313,22 @@ class TestWholeOrNotAtAll:
         assert not target.is_symlink()
         assert_equal(load(target), content(seed=1))
         assert sorted(tmp_path.rglob("*.luce")) == [link, target]
+
+
+def test_the_bytes_are_held_once(path):
+    k = 1000
+    document = Document(classes=[str(c) for c in range(k)], features=4000)
+    tensors = {"coef": np.ones((k, 4000), np.float32), "intercept": np.ones(k)}
+    tensors["steps"] = np.array(7)
+    tracemalloc.start()
+    try:
+        files.save(path, document, tensors)
+        _, written = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        load(path)
+        _, read = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = path.stat().st_size
+    assert written < 0.4 * size
+    assert read < 1.4 * size
