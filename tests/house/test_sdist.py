@@ -25,6 +25,7 @@ WANTED = {
 }
 UNWANTED = {".ci", ".git", "__pycache__", "benchmarks", "build", "dist"}
 UNWANTED_ENDINGS = (".luce", ".pyc", ".so", "_cache")
+KEPT_MODELS = ("tests", "model", "formats")
 
 
 def problems(names: list[str]) -> list[str]:
@@ -34,7 +35,8 @@ def problems(names: list[str]) -> list[str]:
     unwanted = {
         "/".join(parts)
         for parts in paths
-        if any(part in UNWANTED or part.endswith(UNWANTED_ENDINGS) for part in parts)
+        if parts[:3] != KEPT_MODELS
+        and any(part in UNWANTED or part.endswith(UNWANTED_ENDINGS) for part in parts)
     }
     return [
         *(f"{name} is missing" for name in sorted(WANTED - present)),
@@ -79,10 +81,12 @@ def test_the_sdist_installs_and_runs(sdist, tmp_path):
 
 
 def test_a_hole_and_a_stray_file_are_found():
-    names = [f"luce-0.1.0/{name}" for name in (*WANTED, ".ci/run", "src/luce/_core.so")]
+    stray = [".ci/run", "src/luce/_core.so", "penguins.luce", "tests/model/formats/1/kept.luce"]
+    names = [f"luce-0.1.0/{name}" for name in (*WANTED, *stray)]
     names.remove("luce-0.1.0/cpp")
     assert problems(names) == [
         "cpp is missing",
         ".ci/run is unwanted",
+        "penguins.luce is unwanted",
         "src/luce/_core.so is unwanted",
     ]
