@@ -1,3 +1,5 @@
+import gzip
+import io
 import os
 from pathlib import Path
 
@@ -10,19 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luce.errors import DataError
-from luce.tables import MISSING_MARKERS, read_table
+from luce.tables import MISSING_MARKERS, Reading, open_table, read_table
 
 PENGUINS = Path(__file__).parents[2] / "examples" / "penguins.csv"
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="data.csv"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
 
 
 def test_the_shipped_example_reads():
@@ -212,3 +204,140 @@ def test_a_corrupt_parquet_file(write, tmp_path):
 def test_an_object_that_is_not_a_table(source, words):
     with pytest.raises(DataError, match=words):
         read_table(source)
+
+
+def test_blocks_have_the_schema_and_at_most_so_many_rows_again_and_again(write):
+    table = open_table(write("a,b\n" + "1,x\n" * 10))
+    for _ in range(2):
+        blocks = list(table.blocks(rows=4))
+        assert [block.num_rows for block in blocks] == [4, 4, 2]
+        assert all(block.schema.equals(table.schema) for block in blocks)
+    assert table.name.endswith("data.csv")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "feather", "jsonl"])
+def test_only_the_columns_asked_for_are_read_in_the_order_of_the_file(tmp_path, ending):
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [0.5, 1.5]})
+    writers = {
+        "csv": lambda path: frame.to_csv(path, index=False),
+        "parquet": frame.to_parquet,
+        "feather": frame.to_feather,
+        "jsonl": lambda path: frame.to_json(path, orient="records", lines=True),
+    }
+    writers[ending](tmp_path / f"data.{ending}")
+    table = open_table(tmp_path / f"data.{ending}", columns=["c", "no", "a"])
+    assert table.schema.names == ["a", "c"]
+    assert pa.concat_tables(table.blocks()).to_pydict() == {"a": [1, 2], "c": [0.5, 1.5]}
+    nothing = open_table(tmp_path / f"data.{ending}", columns=["no"])
+    assert nothing.schema.names == []
+    with pytest.raises(DataError, match="none of the columns"):
+        list(nothing.blocks())
+    assert open_table(frame, columns=["c", "no"]).schema.names == ["c"]
+
+
+def test_a_folder_or_glob_is_one_table_with_types_of_all_files(write, tmp_path):
+    write("a,b,c\n1,x,00\n", "many/1.csv")
+    write("b,a,c\ny,2.5,1\n", "many/2.csv")
+    for passed_over in ("_SUCCESS", ".hidden.csv", "_metadata.csv"):
+        write("junk", f"many/{passed_over}")
+    expected = {"a": [1.0, 2.5], "b": ["x", "y"], "c": ["00", "1"]}
+    assert read_table(tmp_path / "many").to_pydict() == expected
+    assert read_table(f"{tmp_path}/many/*.csv").to_pydict() == expected
+    write("a,b\n1,x\n", "many/3.csv")
+    with pytest.raises(DataError, match=r"many/3\.csv: the columns .* has 'c'"):
+        open_table(tmp_path / "many")
+    write("a,b\n1,x\n", "many/3.jsonl")
+    with pytest.raises(DataError, match=r"many/3\.jsonl: the format is not that of .*1\.csv"):
+        open_table(tmp_path / "many")
+
+
+def test_a_message_about_one_of_many_files_names_it(write, tmp_path):
+    write("a,b\n1,x\n", "many/1.csv")
+    write("a,b\n1,x\n2,y\nz,y\n", "many/2.csv")
+    table = open_table(tmp_path / "many", types={"a": pa.float64()})
+    with pytest.raises(DataError, match=r"2\.csv: column 'a', row 3 .*'z' is not a number"):
+        list(table.blocks())
+
+
+def test_parquet_files_of_other_types_become_the_wider_type_or_are_refused(tmp_path):
+    pa_parquet.write_table(pa.table({"a": pa.array([1], pa.int32())}), tmp_path / "1.parquet")
+    pa_parquet.write_table(pa.table({"a": pa.array([2], pa.int64())}), tmp_path / "2.parquet")
+    table = read_table(tmp_path)
+    assert table.schema.types == [pa.int64()]
+    assert table["a"].to_pylist() == [1, 2]
+    pa_parquet.write_table(pa.table({"a": ["x"]}), tmp_path / "3.parquet")
+    with pytest.raises(DataError, match=r"3\.parquet: column 'a' has the type string"):
+        open_table(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "jsonl", "parquet", "svm"])
+def test_a_file_that_changes_while_it_is_read(tmp_path, ending):
+    def write(rows):
+        texts = {"csv": "a,b\n" + "1,2\n" * rows, "jsonl": '{"a": 1}\n' * rows, "svm": "1\n" * rows}
+        path = tmp_path / f"data.{ending}"
+        if ending == "parquet":
+            pa_parquet.write_table(pa.table({"a": range(rows)}), path)
+        elif ending == "csv.gz":
+            path.write_bytes(gzip.compress(texts["csv"].encode()))
+        else:
+            path.write_text(texts[ending])
+        return path
+
+    table = open_table(write(10_000))
+    blocks = table.blocks(rows=10)
+    next(blocks)
+    write(10_001)
+    with pytest.raises(DataError, match="was changed while it was being read"):
+        list(blocks)
+    with pytest.raises(DataError, match="was changed while it was being read"):
+        next(table.blocks())
+    table = open_table(write(10))
+    (tmp_path / f"data.{ending}").unlink()
+    with pytest.raises(DataError, match="was changed while it was being read"):
+        next(table.blocks())
+
+
+def test_a_replaced_file_of_equal_size_and_time_is_seen_to_be_another(write):
+    path = write("a\n1\n")
+    table = open_table(path)
+    times = path.stat()
+    other = write("a\n2\n", "other.csv")
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(path)
+    with pytest.raises(DataError, match="was changed"):
+        list(table.blocks())
+
+
+def test_standard_input_is_csv_that_can_be_read_twice(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a;b\n1,5;x\nNA;y\n")))
+    table = open_table("-")
+    assert table.name == "standard input"
+    for _ in range(2):
+        (block,) = table.blocks()
+        assert block.to_pydict() == {"a": [1.5, None], "b": ["x", "y"]}
+
+
+def test_standard_input_without_a_disk_to_put_it_on(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, piece):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\n1\n")))
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    with pytest.raises(DataError, match=r"temporary file.*No space left"):
+        open_table("-")
+
+
+def test_endings_and_packings_that_are_not_read(write):
+    for name in ("data.xlsx.gz", "data.parquet.gz", "data", "data.gz"):
+        with pytest.raises(DataError, match=r"only files ending in \.csv.*also packed"):
+            open_table(write(b"x", name))
+
+
+def test_notes_tell_what_was_guessed(write):
+    content = "name;mass\nJosé Muñoz;1,5\n".encode("cp1252")
+    table = open_table(write(content))
+    assert table.notes == ("semicolons between values", "decimal comma", "Windows-1252")
+    told = Reading(delimiter=";", decimal=",", encoding="cp1252")
+    assert open_table(write(content), reading=told).notes == ()
+    assert read_table(write(content), reading=told)["name"].to_pylist() == ["José Muñoz"]

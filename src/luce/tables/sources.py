@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -212,15 +213,22 @@ def _stored(system: fs.FileSystem, info: fs.FileInfo, name: str) -> File:
 def _spool(pipe: IO[bytes]) -> File:
     """Standard input, in a temporary file without a name, so that it can be read twice."""
     try:
-        # Not a context: the file lives as long as the reader that is returned.
-        spool = tempfile.TemporaryFile()  # noqa: SIM115
-        while piece := pipe.read(_PIECE):
-            spool.write(piece)
-        spool.flush()
-        size = spool.tell()
+        with tempfile.TemporaryFile() as spool:
+            while piece := pipe.read(_PIECE):
+                spool.write(piece)
+            spool.flush()
+            kept, size = _Kept(spool.fileno()), spool.tell()
     except OSError as error:
         raise DataError(f"standard input cannot be put into a temporary file: {error}") from error
-    return File("standard input", size, lambda: pa.PythonFile(_Again(spool, size), "r"), tuple, ())
+    return File("standard input", size, lambda: pa.PythonFile(_Again(kept, size), "r"), tuple, ())
+
+
+class _Kept:
+    """A file that stays open until this object goes."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = os.dup(descriptor)
+        weakref.finalize(self, os.close, self.descriptor)
 
 
 class _Again:
@@ -228,12 +236,12 @@ class _Again:
 
     closed = False
 
-    def __init__(self, file: IO[bytes], size: int) -> None:
+    def __init__(self, file: _Kept, size: int) -> None:
         self._file, self._size, self._position = file, size, 0
 
     def read(self, count: int = -1) -> bytes:
         count = self._size if count < 0 else count
-        piece = os.pread(self._file.fileno(), count, self._position)
+        piece = os.pread(self._file.descriptor, count, self._position)
         self._position += len(piece)
         return piece
 

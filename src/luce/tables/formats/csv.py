@@ -62,7 +62,7 @@ class CsvFile:
                 for table in self._quick_blocks(schema):
                     yield table
                     done += table.num_rows
-            except (pa.ArrowInvalid, UnicodeDecodeError):
+            except pa.ArrowInvalid:
                 self.file.check_unchanged()
             else:
                 return
@@ -93,11 +93,6 @@ class CsvFile:
                 yield pa.table(converted, schema=schema)
         except pa.ArrowInvalid as error:
             raise DataError(f"{self.file.name}: {_complaint(str(error))}") from error
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{self.file.name}: after row {rows} there is a row that has too many or too few "
-                "values and is not UTF-8"
-            ) from error
         self._check_end(stream, final, rows)
 
     def _parse(

@@ -1,6 +1,7 @@
 """NumPy's .npz files: an array `X` of features and, where there is one, `y` of labels."""
 
 import math
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,7 +138,9 @@ def _read_header(content: IO[bytes]) -> _Array:
         raise ValueError(f"version {version} of the .npy format")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     try:
-        shape, is_fortran, dtype = read(content, max_header_size=_LONGEST_HEADER)
+        with warnings.catch_warnings():  # NumPy minds headers that Python 2 wrote.
+            warnings.simplefilter("ignore")
+            shape, is_fortran, dtype = read(content, max_header_size=_LONGEST_HEADER)
     except Exception as error:  # The header is Python source: whatever its parser raises.
         raise ValueError(f"the header of an array cannot be read: {error}") from error
     if any(not isinstance(size, int) or size < 0 for size in shape):

@@ -228,6 +228,8 @@ def _decodes(content: bytes, encoding: str) -> bool:
 
 def shown(encoding: str) -> str:
     """Return an encoding's name as people write it."""
+    if encoding == "cp932":
+        return "Shift JIS"
     if encoding.startswith("cp125"):
         return f"Windows-{encoding[2:]}"
     return encoding.upper()

@@ -1,0 +1,62 @@
+import pyarrow as pa
+import pyarrow.feather as pa_feather
+import pytest
+
+from luce.errors import DataError
+from luce.tables import open_table, read_table
+
+TABLE = pa.table({"a": range(100), "b": ["x", None] * 50, "c": [[1], []] * 50})
+
+
+def write_stream(path):
+    with pa.ipc.new_stream(path, TABLE.schema) as stream:
+        stream.write_table(TABLE, max_chunksize=30)
+
+
+def write_file(path):
+    with pa.ipc.new_file(path, TABLE.schema) as stream:
+        stream.write_table(TABLE, max_chunksize=30)
+
+
+WRITERS = {
+    "data.feather": lambda path: pa_feather.write_feather(TABLE, str(path)),
+    "data.arrow": write_file,
+    "data.ipc": write_stream,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_files_and_streams(tmp_path, name):
+    path = tmp_path / name
+    WRITERS[name](path)
+    assert read_table(path).equals(TABLE)
+    table = open_table(path, columns=["b"])
+    assert pa.concat_tables(table.blocks(rows=7)).equals(TABLE.select(["b"]))
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("kept", [0, 3, 8, 100, 0.5])
+def test_truncated_files(tmp_path, write, name, kept):
+    WRITERS[name](tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    kept = int(kept * len(whole)) if isinstance(kept, float) else kept
+    with pytest.raises(DataError, match=name):
+        read_table(write(whole[:kept], name))
+
+
+def test_text_that_points_outside_of_its_file(tmp_path):
+    path = tmp_path / "data.arrow"
+    table = pa.table({"a": ["abcdefg"]})
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table)
+    whole = path.read_bytes()
+    offsets, outside = b"\0\0\0\0\7\0\0\0", b"\0\0\0\0\xff\xff\xff\x7f"
+    assert whole.count(offsets + bytes(8)) == 1
+    path.write_bytes(whole.replace(offsets + bytes(8), outside + bytes(8)))
+    with pytest.raises(DataError, match=r"data\.arrow: the file is damaged"):
+        read_table(path)
+
+
+def test_feather_of_the_first_version_is_refused(write):
+    with pytest.raises(DataError, match=r"Feather of the first version .*write it again"):
+        read_table(write(b"FEA1" + bytes(40), "data.feather"))

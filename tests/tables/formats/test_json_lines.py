@@ -1,0 +1,87 @@
+import gzip
+
+import pyarrow as pa
+import pytest
+
+from luce.errors import DataError
+from luce.tables import open_table, read_table
+from luce.tables.formats import json_lines, lines
+
+
+def test_rows_may_lack_names_and_nest(write):
+    path = write('{"a": 1, "b": "x"}\n\n{"a": 2.5, "c": [1, 2]}\n  \n{"d": {"e": null}}', "d.jsonl")
+    assert read_table(path).to_pydict() == {
+        "a": [1.0, 2.5, None],
+        "b": ["x", None, None],
+        "c": [None, [1, 2], None],
+        "d": [None, None, {"e": None}],
+    }
+    packed = write(gzip.compress(path.read_bytes()), "d.ndjson.gz")
+    assert read_table(packed).equals(read_table(path))
+
+
+def test_types_hold_over_all_blocks(write, monkeypatch):
+    monkeypatch.setattr(lines, "_BLOCK", 64)
+    rows = ['{"a": 1, "b": "2007-11-30 12:00:00"}'] * 10
+    table = open_table(write("\n".join([*rows, '{"a": 1.5, "b": "x", "c": true}']), "d.jsonl"))
+    assert table.schema.types == [pa.float64(), pa.string(), pa.bool_()]
+    whole = pa.concat_tables(table.blocks())
+    assert whole["a"].to_pylist() == [1.0] * 10 + [1.5]
+    assert whole["b"].to_pylist() == ["2007-11-30 12:00:00"] * 10 + ["x"]
+    with pytest.raises(DataError, match=r"'a' has values of the type string from row \d+ on"):
+        open_table(write("\n".join([*rows, '{"a": "x"}']), "d.jsonl"))
+
+
+def test_types_that_are_told(write):
+    path = write('{"a": 7, "b": "1.5"}\n{"a": 2.5, "b": null}\n', "d.jsonl")
+    table = read_table(path, types={"a": pa.string(), "b": pa.float64(), "no": pa.string()})
+    assert table.to_pydict() == {"a": ["7", "2.5"], "b": [1.5, None]}
+    path = write('{"b": "1.5"}\n{"b": "x"}\n', "d.jsonl")
+    with pytest.raises(DataError, match=r"'b', row 2 .* cannot be read as double"):
+        read_table(path, types={"b": pa.float64()})
+    path = write('{"b": [1]}\n', "d.jsonl")
+    with pytest.raises(DataError, match=r"'b' has the type list.* cannot be read as double"):
+        read_table(path, types={"b": pa.float64()})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "the file is empty"),
+        ("\n\n", "the file is empty"),
+        ("[1, 2]\n", r"row 1 .*one JSON object"),
+        ('{"a": 1}\n{"a": "x"}\n', r"row 2 .*changed from number to string"),
+        ('{"a": 1}\n{"a": 2\n', r"row 2 .*Missing a comma"),
+        ('{"a": 1} {"a": 2}\n', "not one to one"),
+        ('{"a":\n1}\n', "row 1|one to one"),
+        ('{"a": 1, "a": 2}\n', r"row 1 .*specified twice"),
+        (b'{"a": "\xe9"}\n', r"begins with '\{\"a\": .*not UTF-8"),
+        ('{"a": "\0"}\n', "NUL"),
+        ('{"a": ' + "[" * 100_000 + "\n", "nested deeper than 32"),
+        ('{"a": ' * 100_000 + "\n", "nested deeper than 32"),
+        ('{"x": "\\""}\n"\n{"a": ' + "[" * 100_000 + "\n", "nested deeper than 32"),
+        ("]" * 100_000 + "[" * 100_000 + "\n", "nested deeper than 32"),
+        ('{"a": "' + "x" * (24 << 20) + '"}\n', "a line is longer than 16 MiB"),
+    ],
+)
+def test_what_is_no_json_lines_file(write, content, words):
+    with pytest.raises(DataError, match=words):
+        read_table(write(content, "d.jsonl"))
+
+
+def test_depth_is_that_outside_of_text():
+    depth = json_lines.nesting_depth
+    assert depth(b'{"a": [[1]]}\n' * 50) <= 3
+    assert depth(b'{"a": "' + b"[" * 50 + b'"}\n') == 1
+    assert depth(b'{"a": "\\"' + b"[" * 50 + b'"}\n') == 1
+    assert depth(b'{"a": ' + b"[" * 50 + b"\n") == 51
+
+
+def test_every_name_is_a_column_up_to_a_bound(write, monkeypatch):
+    monkeypatch.setattr(json_lines, "_MOST_CELLS", 100)
+    path = write("".join(f'{{"n{row}": 1}}\n' for row in range(50)), "d.jsonl")
+    table = read_table(path)
+    assert (table.num_rows, table.num_columns) == (50, 50)
+    monkeypatch.setattr(json_lines, "_MOST_NAMES", 49)
+    with pytest.raises(DataError, match="more than 49 names"):
+        open_table(path)

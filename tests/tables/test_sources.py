@@ -1,0 +1,87 @@
+import os
+
+import pytest
+
+from luce.errors import DataError
+from luce.tables.sources import find_files
+
+
+def names(source):
+    return [file.name for file in find_files(str(source))]
+
+
+@pytest.fixture
+def folder(write, tmp_path):
+    for name in ("a.csv", "b.csv", "b[1].csv", ".c.csv", "_d.csv", "e.txt"):
+        write("x", name)
+    write("x", "sub/f.csv")
+    (tmp_path / "sub" / "deep").mkdir()
+    write("x", "sub/deep/g.csv")
+    return tmp_path
+
+
+def test_a_path_and_a_uri_mean_one_file(folder):
+    assert names(folder / "a.csv") == [f"{folder}/a.csv"]
+    assert names(f"file://{folder}/a.csv") == [f"file://{folder}/a.csv"]
+    (file,) = find_files(f"file://{folder}/a.csv")
+    assert (file.size, file.open().read()) == (1, b"x")
+
+
+def test_a_uri_of_another_file_system():
+    with pytest.raises(DataError, match=r"mock:///no\.csv: there is no such file"):
+        find_files("mock:///no.csv")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*.csv", ["a.csv", "b.csv", "b[1].csv"]),
+        ("b*", ["b.csv", "b[1].csv"]),
+        ("?.csv", ["a.csv", "b.csv"]),
+        ("[a-b].csv", ["a.csv", "b.csv"]),
+        ("[!a].csv", ["b.csv"]),
+        ("b[1].csv", ["b[1].csv"]),
+        ("*/*.csv", ["sub/f.csv"]),
+        ("sub/**/*.csv", ["sub/deep/g.csv", "sub/f.csv"]),
+        ("**/*.csv", ["a.csv", "b.csv", "b[1].csv", "sub/deep/g.csv", "sub/f.csv"]),
+    ],
+)
+def test_globs_from_a_path_a_uri_and_here(folder, pattern, found, monkeypatch):
+    assert names(f"{folder}/{pattern}") == [f"{folder}/{name}" for name in found]
+    monkeypatch.chdir(folder)
+    assert names(pattern) == found
+    if pattern != "b[1].csv":
+        assert names(f"file://{folder}/{pattern}") == [f"file://{folder}/{name}" for name in found]
+
+
+def test_a_folder_means_its_files(folder, write):
+    write("x", "plain/2.csv")
+    write("x", "plain/1.csv")
+    write("x", "plain/_SUCCESS")
+    assert names(folder / "plain") == [f"{folder}/plain/1.csv", f"{folder}/plain/2.csv"]
+    assert names(f"file://{folder}/plain/")[0] == f"file://{folder}/plain/1.csv"
+    with pytest.raises(DataError, match=r"folders in this folder: 'plain', 'sub'; .*\*\*/\*\.csv"):
+        find_files(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("no.csv", "no.csv: there is no such file"),
+        ("no/such.csv", "there is no such file"),
+        ("a.csv/b.csv", "there is no such file"),
+        ("no*.csv", "no file matches"),
+        ("no/*.csv", "no file matches"),
+        ("", "the path of the table is empty"),
+        ("nope://x/y.csv", "nope://x/y.csv: it cannot be found"),
+        ("empty", "a folder with no file"),
+        ("pipe.csv", 'this is not a file; a table from a pipe is read with "-"'),
+        ("a\0.csv", "it cannot be found|no such file"),
+    ],
+)
+def test_sources_that_mean_nothing(folder, source, words, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "empty").mkdir()
+    os.mkfifo(folder / "pipe.csv")
+    with pytest.raises(DataError, match=words):
+        find_files(source)
