@@ -183,15 +183,15 @@ def sparse_vectors(column: EmbeddingColumn, block: ColumnBlock) -> "tuple[sparse
     used = known & (values != 0)
     rows, indices, values = rows[used], indices[used], values[used]
     if column.missing_indicator:
+        # A missing map has no other entries: rows stay in order.
         lacking = np.flatnonzero(missing)
-        rows = np.concatenate([rows, lacking])
-        indices = np.concatenate([indices, np.full(len(lacking), column.length)])
-        values = np.concatenate([values, np.ones(len(lacking), np.float32)])
+        places = np.searchsorted(rows, lacking)
+        rows = np.insert(rows, places, lacking)
+        indices = np.insert(indices, places, column.length)
+        values = np.insert(values, places, 1)
+    ends = np.searchsorted(rows, np.arange(len(missing) + 1)).astype(np.int32)
     shape = (len(missing), embedding_width(column))
-    places = rows.astype(np.int32), indices.astype(np.int32)
-    features = sparse.csr_array((values, places), shape=shape)
-    features.sort_indices()
-    return features, unseen
+    return sparse.csr_array((values, indices.astype(np.int32), ends), shape=shape), unseen
 
 
 def name_embedding(column: EmbeddingColumn, place: int) -> FeatureName:
@@ -262,7 +262,7 @@ def _write_lists(
 def _entries(
     block: ColumnBlock,
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Where the maps are missing; and of each entry its row, its index and its number."""
+    """Where the maps are missing; and each entry's row, index and number, by row and index."""
     type = block.values.type
     missing: NDArray[np.bool_] = block.values.is_null().to_numpy()
     if pa.types.is_null(type):
@@ -284,21 +284,22 @@ def _entries(
     values = pa.chunked_array(items, type.item_type).cast(pa.float32(), safe=False).to_numpy()
     there = ~missing[rows]
     rows, indices, values = rows[there], indices[there], values[there]
-    order = np.lexsort((indices, rows))
-    twice = np.flatnonzero((np.diff(rows[order]) == 0) & (np.diff(indices[order]) == 0))
-    for entries, wrong in (
-        (np.flatnonzero(indices < 0), "is negative"),
-        (np.flatnonzero(~np.isfinite(values)), "has no finite number"),
-        (order[twice], "occurs twice"),
+    same_row = np.diff(rows) == 0
+    if (same_row & (np.diff(indices) < 0)).any():
+        order = np.lexsort((indices, rows))
+        indices, values = indices[order], values[order]
+    for wrong, words in (
+        (indices < 0, "is negative"),
+        (~np.isfinite(values), "has no finite number"),
+        (np.append(same_row & (np.diff(indices) == 0), False), "occurs twice"),
     ):
-        _refuse(block, rows, indices, entries, wrong)
+        _refuse(block, rows, indices, wrong, words)
     return missing, rows, indices, values
 
 
 def _largest_index(block: ColumnBlock) -> int:
     _, rows, indices, _ = _entries(block)
-    too_large = np.flatnonzero(indices >= MOST_FEATURES)
-    _refuse(block, rows, indices, too_large, f"is above {MOST_FEATURES - 1:,}")
+    _refuse(block, rows, indices, indices >= MOST_FEATURES, f"is above {MOST_FEATURES - 1:,}")
     return int(indices.max(initial=-1))
 
 
@@ -306,13 +307,14 @@ def _refuse(
     block: ColumnBlock,
     rows: NDArray[np.int64],
     indices: NDArray[np.int64],
-    wrong: NDArray[np.int64],
+    wrong: NDArray[np.bool_],
     words: str,
 ) -> None:
-    if len(wrong):
+    if wrong.any():
+        entry = int(wrong.argmax())
         raise DataError(
-            f"{block.at(int(rows[wrong[0]]))}: the index {indices[wrong[0]]} {words}; correct it, "
-            "or leave it out of the map"
+            f"{block.at(int(rows[entry]))}: the index {indices[entry]} {words}; correct it, or "
+            "leave it out of the map"
         )
 
 
