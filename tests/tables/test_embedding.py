@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -276,6 +278,21 @@ class TestRuns:
         table = run(self.ROWS).append_column("e0..e15", pa.array(["a", "b", "c"] * 10))
         summaries = describe_columns(table, table.column_names)
         assert [summary.name for summary in summaries] == table.column_names
+
+    def test_some_rows_are_copied_a_column_at_a_time(self):
+        table, rows = run(np.ones((50_000, 100))), np.arange(50_000) % 2 == 0
+        tracemalloc.start()
+        pool = pa.proxy_memory_pool(ordinary := pa.default_memory_pool())
+        pa.set_memory_pool(pool)
+        try:
+            summaries = describe_columns(table, table.column_names, rows=rows)
+            encoder = fit_encoder(table, summaries, rows=rows)
+            in_python = tracemalloc.get_traced_memory()[1]
+        finally:
+            pa.set_memory_pool(ordinary)
+            tracemalloc.stop()
+        assert encoder.columns[0].length == 100
+        assert in_python + pool.max_memory() < table.nbytes / 10
 
     def test_a_run_that_is_not_there(self):
         table = run(self.ROWS)

@@ -141,6 +141,15 @@ def test_the_layout_of_vectors_does_not_matter(type):
     assert fingerprint(table) == fingerprint(VECTORS)
 
 
+def test_moments_are_the_same_however_they_are_spelt():
+    text = ["2024-01-01T01:00:00+01:00", None, " 2024-01-01 00:00:01", "2024-01-01"]
+    tables = [pa.table({"when": values}) for values in (VECTORS["when"], text)]
+    one, other = (fingerprint(table, ["when"]) for table in tables)
+    assert one == other
+    assert fingerprint(tables[0]) != fingerprint(tables[1])
+    assert fingerprint(pa.table({"when": text[:1]}), ["when"]) != one
+
+
 def test_every_number_of_a_vector_matters():
     lists = [[1, 2.5], [1, 2], [12, 5], [2.5, 1], None, []]
     found = {fingerprint(pa.table({"x": pa.array([x], pa.list_(pa.float64()))})) for x in lists}

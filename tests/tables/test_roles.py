@@ -168,6 +168,14 @@ class TestTarget:
         with pytest.raises(DataError, match="inf"):
             fit_target(pa.table({"y": [1.0, np.inf]}), "y")
 
+    def test_rows_are_counted_from_those_before(self):
+        with pytest.raises(DataError, match=r"'y', row 101 "):
+            class_indices(Target("y", "string", ("a", "b")), pa.table({"y": ["c"]}), first_row=100)
+        with pytest.raises(DataError, match=r"'w', row 102 "):
+            row_weights(pa.table({"w": [1, -1]}), "w", first_row=100)
+        with pytest.raises(DataError, match=r"'g', row 102 "):
+            row_groups(pa.table({"g": ["a", None]}), "g", first_row=100)
+
     def test_an_absent_column_names_those_there_are(self):
         table = pa.table({"species": ["a"], "mass": [1]})
         with pytest.raises(DataError, match=r"'specie'.*'species', 'mass'"):

@@ -170,7 +170,7 @@ class Model:
         running = RunningComparison(
             np.array(training.class_weights), weighted=roles.weight is not None, seed=training.seed
         )
-        hashed = RowsHash(encoder_columns(encoder), roles)
+        hashed = RowsHash(encoder, roles)
         first = 0
         for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
             with about(data):

@@ -174,13 +174,13 @@ def labelled_rows(table: pa.Table, roles: Roles, first_row: int = 0) -> Labelled
     DataError
         A column is not in the table, or a label, weight or group cannot be used.
     """
-    labels = class_indices(roles.target, table, first_row)
+    labels = class_indices(roles.target, table, first_row=first_row)
     everything = LabelledRows(
         table,
         np.arange(len(labels)),
         labels,
-        None if roles.weight is None else row_weights(table, roles.weight, first_row),
-        None if roles.group is None else row_groups(table, roles.group, first_row),
+        None if roles.weight is None else row_weights(table, roles.weight, first_row=first_row),
+        None if roles.group is None else row_groups(table, roles.group, first_row=first_row),
     )
     return everything.take(labels != MISSING_LABEL)
 
@@ -204,9 +204,10 @@ def require_labels(rows: int, roles: Roles) -> None:
 class RowsHash:
     """SHA-256 of all that a model learns from rows: see `luce.tables.fingerprint`."""
 
-    def __init__(self, features: Sequence[str], roles: Roles) -> None:
-        self.columns = [*features, *roles.columns]
-        self.fingerprint = Fingerprint()
+    def __init__(self, encoder: Encoder, roles: Roles) -> None:
+        self.columns = [*encoder_columns(encoder), *roles.columns]
+        datetimes = [column.name for column in encoder.columns if column.kind == "datetime"]
+        self.fingerprint = Fingerprint(datetimes)
 
     def add(self, rows: LabelledRows) -> None:
         """Take up the next rows, whose table has no others."""

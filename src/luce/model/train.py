@@ -310,7 +310,7 @@ def _measure(
 
 
 def _fingerprint(rows: LabelledRows, encoder: Encoder, roles: Roles) -> str:
-    hashed = RowsHash(encoder_columns(encoder), roles)
+    hashed = RowsHash(encoder, roles)
     for block in rows.blocks():
         hashed.add(block)
     return hashed.hexdigest()

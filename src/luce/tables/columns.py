@@ -16,6 +16,7 @@ from luce.tables.embedding import is_vector, lengths_differ, missing_vectors
 from luce.tables.runs import columns_of_run, find_runs
 from luce.tables.values import (
     ColumnBlock,
+    ColumnBlocks,
     column_block,
     is_moment,
     is_text,
@@ -146,9 +147,6 @@ def describe_columns(
     guessed = {name: run for name, run in find_runs(floating).items() if name not in types}
     run_of = {column: name for name, members in (runs | guessed).items() for column in members}
 
-    def block(name: str) -> ColumnBlock:
-        return column_block(table, name, rows=rows)
-
     described: dict[str, ColumnSummary] = {}
     for column in columns:
         name = run_of.get(column, column)
@@ -156,14 +154,15 @@ def describe_columns(
             continue
         if name in guessed:
             try:
-                described[name] = _describe_vectors(name, [block(each) for each in guessed[name]])
+                described[name] = _describe_vectors(name, ColumnBlocks(table, guessed[name], rows))
             except DataError:  # Some rows have a part of the numbers: columns of their own.
                 run_of = {each: run for each, run in run_of.items() if run != name}
                 name = column
         if name in runs:
-            described[name] = _describe_vectors(name, [block(each) for each in runs[name]])
+            described[name] = _describe_vectors(name, ColumnBlocks(table, runs[name], rows))
         elif name not in described:
-            described[name] = _describe(block(column), chosen.get(column))
+            block = column_block(table, column, rows=rows)
+            described[name] = _describe(block, chosen.get(column))
     return tuple(described.values())
 
 

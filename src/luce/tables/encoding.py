@@ -25,7 +25,7 @@ from luce.tables.kinds import (
     name_feature,
     source_columns,
 )
-from luce.tables.values import column_block, quoted
+from luce.tables.values import ColumnBlocks, column_block, quoted
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -144,7 +144,7 @@ def fit_encoder(
         fit_column(
             column.name,
             column.kind,
-            [column_block(table, name, rows=rows) for name in table_columns(column.name, present)],
+            ColumnBlocks(table, table_columns(column.name, present), rows),
         )
         for column in used
         if column.kind is not None

@@ -1,6 +1,7 @@
 """One short text that tells whether two tables hold the same rows."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from luce.errors import DataError
+from luce.tables.datetimes import moments
 from luce.tables.embedding import is_sparse_vector, is_vector
 from luce.tables.values import ColumnBlock, column_block, listing, texts
 
@@ -20,7 +22,8 @@ class Fingerprint:
 
     Hashed are the columns' names and the text of every value, row by row as CSV, so the same rows
     have the same fingerprint whichever file or library they come from, and in whichever blocks.
-    Order matters.
+    Order matters. The columns `datetimes` are hashed as the moments that they name, so that text
+    and timestamps are the same.
 
     Raises
     ------
@@ -36,7 +39,8 @@ class Fingerprint:
     '6cbf0e3cdf25'
     """
 
-    def __init__(self) -> None:
+    def __init__(self, datetimes: Collection[str] = ()) -> None:
+        self._datetimes = datetimes
         self._file = _HashingFile()
         self._schema = pa.schema([])
         self._writer: pa_csv.CSVWriter | None = None
@@ -55,7 +59,11 @@ class Fingerprint:
         columns = [column_block(table, name) for name in schema.names]
         step = max(1, _PIECE * table.num_rows // max(table.nbytes, 1))
         for first in range(0, table.num_rows, step):
-            arrays = [_text(column.slice(first, step)) for column in columns]
+            pieces = (column.slice(first, step) for column in columns)
+            arrays = [
+                _text(_as_timestamps(piece) if piece.name in self._datetimes else piece)
+                for piece in pieces
+            ]
             self._writer.write_table(pa.table(arrays, schema))
 
     def hexdigest(self) -> str:
@@ -63,7 +71,7 @@ class Fingerprint:
         return self._file.hash.hexdigest()
 
 
-def fingerprint(table: pa.Table) -> str:
+def fingerprint(table: pa.Table, datetimes: Collection[str] = ()) -> str:
     """Return the `Fingerprint` of a table that is there as a whole.
 
     Raises
@@ -76,7 +84,7 @@ def fingerprint(table: pa.Table) -> str:
     >>> fingerprint(pa.table({"depth": [18.7, None]}))[:12]
     '6cbf0e3cdf25'
     """
-    whole = Fingerprint()
+    whole = Fingerprint(datetimes)
     whole.add(table)
     return whole.hexdigest()
 
@@ -98,6 +106,12 @@ class _HashingFile:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _as_timestamps(block: ColumnBlock) -> ColumnBlock:
+    ticks, missing = moments(block)
+    values = pa.array(ticks, pa.timestamp("us"), mask=missing)
+    return ColumnBlock(block.name, pa.chunked_array([values]), block.first_row, block.places)
 
 
 def _text(block: ColumnBlock) -> pa.ChunkedArray:

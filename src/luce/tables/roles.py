@@ -117,11 +117,11 @@ def label_types(target: Target) -> dict[str, pa.DataType]:
     return {target.column: pa.float64() if exact else pa.string()}
 
 
-def class_indices(target: Target, table: pa.Table, first_row: int = 0) -> NDArray[np.int64]:
+def class_indices(target: Target, table: pa.Table, *, first_row: int = 0) -> NDArray[np.int64]:
     """Return the class index of each row's label, shape (n,), `MISSING_LABEL` where there is none.
 
     Labels are compared by their text, so that a file that spells the same labels in another type
-    is understood.
+    is understood. Errors count rows as if `first_row` more came before; so for the other roles.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def target_labels(target: Target, indices: NDArray[np.integer] | None = None) ->
     return labels if indices is None else labels.take(pa.array(indices))
 
 
-def row_weights(table: pa.Table, column: str, first_row: int = 0) -> NDArray[np.float64]:
+def row_weights(table: pa.Table, column: str, *, first_row: int = 0) -> NDArray[np.float64]:
     """Return the weight of each row, shape (n,): numbers of at least 0, none missing.
 
     Raises
@@ -194,7 +194,7 @@ def row_weights(table: pa.Table, column: str, first_row: int = 0) -> NDArray[np.
     return weights
 
 
-def row_groups(table: pa.Table, column: str, first_row: int = 0) -> NDArray[np.int64]:
+def row_groups(table: pa.Table, column: str, *, first_row: int = 0) -> NDArray[np.int64]:
     """Return a number for the group that each row belongs to, shape (n,).
 
     It is a hash of the group's text: the same in every table, and another for another group, but

@@ -4,9 +4,10 @@ The one place that says what counts as missing and how each Arrow type is read; 
 `luce.tables` works on what these functions return.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +88,30 @@ def column_block(
     if rows is None:
         return ColumnBlock(name, values, first_row)
     return ColumnBlock(name, values.filter(pa.array(rows)), first_row, np.flatnonzero(rows))
+
+
+@dataclass(frozen=True)
+class ColumnBlocks(Sequence[ColumnBlock]):
+    """Columns of a table, as `column_block` returns them: each when it is asked for, and not kept.
+
+    So the chosen rows of a table are copied a column at a time.
+    """
+
+    table: pa.Table
+    names: Sequence[str]
+    rows: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, place: int) -> ColumnBlock: ...
+    @overload
+    def __getitem__(self, place: slice) -> "ColumnBlocks": ...
+    def __getitem__(self, place: int | slice) -> "ColumnBlock | ColumnBlocks":
+        if isinstance(place, slice):
+            return ColumnBlocks(self.table, self.names[place], self.rows)
+        return column_block(self.table, self.names[place], rows=self.rows)
 
 
 def is_usable(type: pa.DataType) -> bool:
