@@ -65,7 +65,9 @@ class Files:
         path = self.folder / f"table-{rows}{ending}"
         if not path.exists():
             write = bigtable.write_csv if ending == ".csv" else bigtable.write_parquet
-            write(path, rows)
+            part = path.with_suffix(".part")
+            write(part, rows)
+            part.replace(path)
         return path
 
     @property

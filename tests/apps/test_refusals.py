@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 
+import pyarrow as pa
 import pytest
 
 from luce.apps.progress import ProgressLine
@@ -168,6 +169,16 @@ class TestFailures:
         assert "Interrupted: no file was written" in message
         assert sorted(path.name for path in workplace.iterdir()) == before
         assert old is None or (workplace / "out.csv").read_text() == old
+
+    @pytest.mark.parametrize("error", [MemoryError("1 TB"), MemoryError(), pa.ArrowMemoryError()])
+    def test_too_little_memory_is_no_defect(self, error, refuse, monkeypatch):
+        def fail(*_, **__):
+            raise error
+
+        monkeypatch.setattr(TRAINING, "fit_softmax_regression", fail)
+        message = refuse(*TRAIN, "--quiet", code=1)
+        assert f"There is not enough memory: {error}" in message
+        assert "defect" not in message
 
     def test_a_defect_says_that_it_is_one(self, refuse, run, monkeypatch):
         def fail(*_, **__):

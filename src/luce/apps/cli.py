@@ -84,6 +84,8 @@ def readable_errors(command: Callable[P, None]) -> Callable[P, None]:
                 traceback.print_exc()
             if isinstance(error, LuceError):
                 _fail(str(error), BAD_INPUT)
+            if isinstance(error, MemoryError):
+                _fail(f"There is not enough memory: {error or 'a request was refused'}", FAILURE)
             if isinstance(error, OSError):
                 _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", FAILURE)
             _fail(
