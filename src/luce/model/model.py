@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from luce import decisions, files
 from luce.errors import ModelFileError
-from luce.maps import log_softmax, softmax
+from luce.estimators.predictions import (
+    LOG_PROBABILITIES,
+    PROBABILITIES,
+    Answer,
+    answer_by_blocks,
+)
 from luce.model import record_v1, record_v2
 from luce.model.events import Report, RowsDone, tell_nobody
 from luce.model.measuring import Comparison, RunningComparison
@@ -29,7 +34,6 @@ from luce.model.rows import (
     role_types,
     rows_to_encode,
 )
-from luce.scorers import linear
 from luce.tables import Reading, encode, encoder_columns, feature_names, open_table, read_types
 from luce.tables.features import FeatureName
 from luce.tables.roles import target_labels
@@ -224,13 +228,14 @@ class Model:
 
     def log_probabilities(self, features: "Features") -> NDArray[np.float32]:
         """Logarithms of the probabilities of encoded rows, shape (n, k)."""
-        scores = linear(features, self.coef, self.intercept)
-        return log_softmax(scores, out=scores)
+        return self._answer(LOG_PROBABILITIES, features)
 
     def probabilities(self, features: "Features") -> NDArray[np.float32]:
         """Probabilities of encoded rows, shape (n, k)."""
-        scores = linear(features, self.coef, self.intercept)
-        return softmax(scores, out=scores)
+        return self._answer(PROBABILITIES, features)
+
+    def _answer(self, answer: Answer, features: "Features") -> NDArray[np.float32]:
+        return answer_by_blocks(answer, features, self.coef, self.intercept, check_finite=False)
 
     def _replayed(self, values: Sequence[Sequence[Value]]) -> NDArray[np.float32]:
         table = table_of(self.document.encoder, values)
