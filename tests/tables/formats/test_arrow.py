@@ -46,13 +46,13 @@ def test_truncated_files(tmp_path, write, name, kept):
 
 def test_text_that_points_outside_of_its_file(tmp_path):
     path = tmp_path / "data.arrow"
-    table = pa.table({"a": ["abcdefg"]})
+    table = pa.table({"a": ["abcdefg", "x", "y"]})
     with pa.ipc.new_file(path, table.schema) as file:
         file.write_table(table)
     whole = path.read_bytes()
-    offsets, outside = b"\0\0\0\0\7\0\0\0", b"\0\0\0\0\xff\xff\xff\x7f"
-    assert whole.count(offsets + bytes(8)) == 1
-    path.write_bytes(whole.replace(offsets + bytes(8), outside + bytes(8)))
+    offsets, outside = b"\7\0\0\0\x08\0\0\0", b"\7\0\0\x7f\x08\0\0\0"
+    assert whole.count(offsets) == 1
+    path.write_bytes(whole.replace(offsets, outside))
     with pytest.raises(DataError, match=r"data\.arrow: the file is damaged"):
         read_table(path)
 

@@ -142,6 +142,16 @@ def test_blanks_around_missing_markers_and_numbers_are_nothing_in_any_block(writ
         assert table["b"][MANY // 2].as_py() == " NA "
 
 
+def test_rows_that_were_given_before_arrow_stumbled_are_not_given_again(write):
+    path = write("a,b\n" + "1,x\n" * 3 * MANY + " NA ,y\n")
+    table = open_table(path, types={"a": pa.int64(), "b": pa.string()})
+    quick = table.blocks()
+    assert next(quick).num_rows > 0
+    whole = pa.concat_tables(table.blocks())
+    assert whole.num_rows == 3 * MANY + 1
+    assert whole.slice(3 * MANY).to_pydict() == {"a": [None], "b": ["y"]}
+
+
 def test_long_values_are_read(write):
     long = "é" * 1_000_000
     path = write("a,b\n" + "1,x\n" * MANY + f"2,{long}\n3,y\n")
