@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_opened(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="this is a folder with no file"):
         read_table(folder)
     (tmp_path / "data.xlsx").touch()
-    with pytest.raises(DataError, match=r"data\.xlsx: only files ending in \.csv, \.tsv"):
+    with pytest.raises(DataError, match=r"data\.xlsx: only files ending in \.csv \.tsv"):
         read_table(tmp_path / "data.xlsx")
 
 

@@ -1,9 +1,10 @@
 import os
 
+import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables.sources import find_files
+from luce.tables.sources import File, find_files, reading
 
 
 def names(source):
@@ -85,3 +86,27 @@ def test_sources_that_mean_nothing(folder, source, words, monkeypatch):
     os.mkfifo(folder / "pipe.csv")
     with pytest.raises(DataError, match=words):
         find_files(source)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "no"), "x.csv: there is no permission to read it"),
+        (FileNotFoundError(2, "no"), "x.csv: there is no such file"),
+        (OSError(5, "Input/output error"), r"x\.csv: the file is damaged .*Input/output error"),
+        (MemoryError(), r"x\.csv: reading it takes more memory than there is"),
+        (pa.ArrowInvalid("odd"), r"x\.csv: the file is damaged .*odd"),
+        (DataError("as it is"), "^as it is$"),
+    ],
+)
+def test_what_goes_wrong_while_a_file_is_read(error, words):
+    with pytest.raises(DataError, match=words), reading(File("x.csv", 1, open, tuple, ())):
+        raise error
+
+
+@pytest.mark.parametrize("error", [DataError("z is not a number"), OSError("short")])
+def test_a_change_explains_whatever_went_wrong(error):
+    looks = iter([(1,), (2,)])
+    file = File("x.csv", 1, open, lambda: next(looks), (1,))
+    with pytest.raises(DataError, match="changed while it was being read"), reading(file):
+        raise error

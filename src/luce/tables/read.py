@@ -183,7 +183,7 @@ def open_table(
     [2]
     """
     if isinstance(source, str | os.PathLike):
-        return _open_files(os.fspath(source), columns, types or {}, reading)
+        return _open_files(os.fsdecode(source), columns, types or {}, reading)
     table = _from_memory(source)
     names = without_index(table.schema)
     _check_names("the table", names)
@@ -269,8 +269,8 @@ def _format(source: str, files: Sequence[File]) -> Callable[[File, Reading], Ope
         opener = FORMATS.get(path.with_suffix("").suffix if packed else path.suffix)
         if opener is None or (packed and opener not in _TEXT_FORMATS):
             raise DataError(
-                f"{file.name}: only files ending in {', '.join(FORMATS)} are read, and CSV, JSON "
-                f"lines and svmlight also packed ({', '.join(CODECS)})"
+                f"{file.name}: only files ending in {' '.join(FORMATS)} are read; of these text "
+                f"also packed ({' '.join(CODECS)})"
             )
         if openers and opener is not openers[0]:
             raise DataError(
