@@ -156,6 +156,14 @@ class TestMaps:
         assert encoded.unseen == {"x": 2}
         assert encoded.features.toarray()[0].tolist() == [0, 3, 0, 0, 0, 0]
 
+    def test_what_lies_under_a_missing_map_is_nothing(self):
+        keys, numbers = pa.array([1, 7, 2], pa.int32()), pa.array([1, np.nan, 3], pa.float32())
+        mask = pa.array([False, True, False])
+        values = pa.MapArray.from_arrays([0, 1, 2, 3], keys, numbers, mask=mask)
+        assert values.null_count == 1
+        found = features(fit(values), values).toarray()
+        np.testing.assert_array_equal(found, [[0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 3, 0]])
+
     def test_zeros_take_no_room(self):
         assert features(fit(MAPS), pa.array([[(0, 0.0), (1, 1.0)]], SPARSE)).nnz == 1
 
