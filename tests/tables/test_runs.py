@@ -16,6 +16,7 @@ def test_runs_start_at_0_or_1_and_have_no_gap():
     assert find_runs(pixels) == {f"pixel_1..pixel_{N}": pixels}
     assert find_runs(named("e", 0, N - 1)) == {}
     assert find_runs(named("e", 2, 40)) == {}
+    assert find_runs(["e0", *named("e0", 1, 40)]) == {}
     assert find_runs([*names[:5], *names[6:]]) == {}
 
 
