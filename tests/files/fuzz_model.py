@@ -35,6 +35,7 @@ import luce
 from luce.apps import report
 from luce.errors import DataError, ModelFileError
 from luce.model.model import FORMATS
+from luce.tables.kinds import source_columns
 
 SEEDS = sorted((Path(__file__).parents[1] / "model" / "formats").glob("*/*.luce"))
 SECONDS = 5
@@ -44,6 +45,7 @@ BEFORE_CHECKSUM = b'{"__metadata__":{"sha256":"'
 DTYPES = {"U8": np.uint8, "F16": np.float16, "F32": np.float32, "F64": np.float64}
 DTYPES |= {"I32": np.int32, "I64": np.int64}
 NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
+TYPES = {list: pa.list_(pa.float64()), tuple: pa.map_(pa.int64(), pa.float64())}
 HOSTILE = [
     *(0, -1, 1, 2, 3, 7, 100, 2**31, 2**53, 2**62, 2**63 - 1, 2**63, -(2**63), 2**64, 10**400),
     *(0.0, -0.0, 0.5, 1.0, -1.5, 1e-320, 1e-30, 1e30, 1e100, 1e308, -1e308, float("nan")),
@@ -273,14 +275,20 @@ def mutant(raw, random):
 
 def small_table(model):
     """Two rows of every column: something, and nothing."""
-    something = {"numeric": 1.5, "boolean": True, "category": "south", "text": "a b"}
-    types = {"numeric": pa.float64(), "boolean": pa.bool_()}
-    return pa.table(
-        {
-            column.name: pa.array([something.get(column.kind), None], types.get(column.kind))
-            for column in model.document.encoder.columns
-        }
-    )
+    something = {
+        "numeric": 1.5,
+        "boolean": True,
+        "category": "south",
+        "datetime": "2026-01-01T12:00",
+        "text": "a b",
+    }
+    columns = {}
+    for column in model.document.encoder.columns:
+        names, value = source_columns(column), something.get(column.kind, 0.5)
+        if column.kind == "embedding" and len(names) == 1:
+            value = ((0, 0.5),) if column.sparse else [0.5] * column.length
+        columns |= dict.fromkeys(names, pa.array([value, None], TYPES.get(type(value))))
+    return pa.table(columns)
 
 
 def use(path):

@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from luce.model.columns import array_shapes, count_features, count_texts, pack, unpack
+from luce.model.columns import Packed, array_shapes, count_features, count_texts, pack, unpack
 from luce.tables import (
     BooleanColumn,
     CategoryColumn,
@@ -23,6 +23,17 @@ def category(levels=(), rare=(), missing=False):
     return CategoryColumn(name="c", type="string", levels=levels, rare=rare, missing=missing)
 
 
+def vectors(columns, length, sparse=False):
+    return EmbeddingColumn(
+        name="e",
+        type="float",
+        columns=columns,
+        length=length,
+        sparse=sparse,
+        missing_indicator=True,
+    )
+
+
 COLUMNS = [
     NumericColumn(name="n", type="double", median=1, mean=1.5, scale=2, missing_indicator=False),
     NumericColumn(name="n", type="double", median=1, mean=1.5, scale=2, missing_indicator=True),
@@ -31,40 +42,19 @@ COLUMNS = [
     category(),
     category(("a", "b"), missing=True),
     category(("a", "b"), ("", "née")),
-    TextColumn(name="t", type="string", bits=3, idf=np.arange(8, dtype=np.float32)),
     DatetimeColumn(
         name="d",
         type="date32[day]",
-        median=5,
-        mean=1.5,
-        scale=2,
-        parts=("day of week",),
+        median=0,
+        mean=0.0,
+        scale=8.64e10,
+        parts=("day of week", "day of year"),
         missing_indicator=True,
     ),
-    EmbeddingColumn(
-        name="e",
-        type="list<item: float>",
-        columns=("e",),
-        length=3,
-        sparse=False,
-        missing_indicator=True,
-    ),
-    EmbeddingColumn(
-        name="X",
-        type="map<int32, float>",
-        columns=("X",),
-        length=9,
-        sparse=True,
-        missing_indicator=False,
-    ),
-    EmbeddingColumn(
-        name="e0..e2",
-        type="double",
-        columns=("e0", "e1", "e2"),
-        length=3,
-        sparse=False,
-        missing_indicator=False,
-    ),
+    TextColumn(name="t", type="string", bits=3, idf=np.arange(8, dtype=np.float32)),
+    vectors(("e",), 7),
+    vectors(("m",), 1000, sparse=True),
+    vectors(("e0", "e1", "e2"), 3),
 ]
 
 
@@ -88,3 +78,18 @@ def test_its_record_says_what_it_needs(column):
     assert shapes.keys() == packed.arrays.keys()
     for name, array in packed.arrays.items():
         assert (np.dtype(shapes[name][0]), shapes[name][1]) == (array.dtype, array.shape)
+
+
+@pytest.mark.parametrize("value", [-1, 101])
+def test_weights_of_text_that_none_can_have(value):
+    packed = pack(TextColumn(name="t", type="string", bits=1, idf=np.full(2, value, np.float32)))
+    with pytest.raises(ValueError, match="weight of a text column"):
+        unpack(packed)
+
+
+@pytest.mark.parametrize(
+    "column", [vectors((), 3), vectors(("a", "b"), 3), vectors(("a", "b"), 2, sparse=True)]
+)
+def test_vectors_of_another_length_than_their_columns(column):
+    with pytest.raises(ValueError, match="columns give a vector"):
+        unpack(Packed(column))

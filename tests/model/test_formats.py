@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 
 import luce
 from luce.model.model import FORMATS
+from luce.tables import Column
 
 FILES = sorted((Path(__file__).parent / "formats").glob("*/*.luce"))
 
@@ -24,7 +26,13 @@ def test_a_kept_file_predicts_what_it_did(path):
 def test_every_format_has_its_files():
     for version in FORMATS:
         kept = {path.stem for path in FILES if path.parent.name == str(version)}
-        assert kept == {"penguins", "two-classes", "many-classes"}
+        assert kept >= {"penguins", "two-classes", "many-classes"}
+
+
+def test_the_newest_format_has_a_file_of_every_kind_of_column():
+    (path,) = (path for path in FILES if path.stem == "every-kind")
+    columns = luce.load(path).document.encoder.columns
+    assert {type(column) for column in columns} == set(get_args(Column))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")

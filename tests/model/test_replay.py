@@ -29,32 +29,23 @@ TRUTH = BooleanColumn(name="b", type="bool", most_frequent=True, missing_indicat
 LEVEL = CategoryColumn(name="c", type="string", levels=("x", "y"), rare=("z",), missing=True)
 ENCODER = Encoder((NUMBER, TRUTH, LEVEL))
 MOMENT = DatetimeColumn(
-    name="d", type="date32[day]", median=10**15, mean=1e15, scale=1e14, missing_indicator=True,
+    name="d",
+    type="timestamp[us]",
+    median=0,
+    mean=0.0,
+    scale=8.64e10,
     parts=("time of day", "day of week", "day of year"),
-)  # fmt: skip
-TEXT = TextColumn(name="t", type="string", bits=8, idf=np.ones(256, np.float32))
-VECTOR = EmbeddingColumn(
-    name="v", type="list<item: float>", columns=("v",), length=3, sparse=False,
     missing_indicator=True,
-)  # fmt: skip
-RUN = msgspec.structs.replace(VECTOR, name="e0..e2", columns=("e0", "e1", "e2"))
-MAP = msgspec.structs.replace(VECTOR, name="m", columns=("m",), sparse=True, length=2)
+)
+VECTOR = EmbeddingColumn(
+    name="e", type="float", columns=("e",), length=3, sparse=False, missing_indicator=True
+)
 
 
 def test_each_feature_is_reached():
     features = encode(ENCODER, table_of(ENCODER, synthetic_values(ENCODER))).features
     assert features.shape == (ROWS, 8)
     assert features.any(axis=0).all()
-
-
-def test_kinds_of_many_features_are_reached():
-    encoder = Encoder((MOMENT, TEXT, VECTOR, RUN, MAP))
-    features = encode(encoder, table_of(encoder, synthetic_values(encoder))).features
-    reached = features.toarray().any(axis=0)
-    of_text = slice(8, 8 + 256)
-    assert reached[:8].all()
-    assert reached[8 + 256 :].all()
-    assert reached[of_text].sum() > 30
 
 
 def test_columns_are_not_missing_together():
@@ -65,8 +56,14 @@ def test_columns_are_not_missing_together():
 @pytest.mark.parametrize(
     "column",
     [
+        MOMENT,
+        msgspec.structs.replace(MOMENT, median=2**62, mean=2.0**62, scale=1e17),
+        VECTOR,
+        msgspec.structs.replace(VECTOR, columns=("e0", "e1", "e2")),
+        msgspec.structs.replace(VECTOR, sparse=True, length=1),
+        msgspec.structs.replace(VECTOR, sparse=True, length=100_000),
+        TextColumn(name="t", type="string", bits=4, idf=np.ones(16, np.float32)),
         msgspec.structs.replace(NUMBER, mean=1.7e308, scale=1e308),
-        msgspec.structs.replace(MOMENT, median=2**63 - 1, mean=9e18, scale=1e300),
         CategoryColumn(name="c", type="string", levels=(), rare=(), missing=True),
         CategoryColumn(name="c", type="string", levels=("x",), rare=(), missing=False),
     ],
@@ -74,6 +71,8 @@ def test_columns_are_not_missing_together():
 def test_awkward_columns(column):
     encoder = Encoder((column,))
     features = encode(encoder, table_of(encoder, synthetic_values(encoder))).features
+    assert features.shape[0] == ROWS
+    features = features if isinstance(features, np.ndarray) else features.data
     assert np.isfinite(features).all()
 
 

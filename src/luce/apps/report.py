@@ -81,7 +81,9 @@ def model_as_json(model: Model) -> dict[str, Any]:
         for label, of_class in zip(model.document.target.classes, model.pushes(), strict=True)
     }
     confusion = None if model.confusion is None else model.confusion.tolist()
-    document: dict[str, Any] = msgspec.to_builtins(model.document)
+    document: dict[str, Any] = msgspec.to_builtins(
+        model.document, enc_hook=lambda array: f"{array.dtype} array of shape {array.shape}"
+    )
     return {**document, "confusion": confusion, "pushes": pushes}
 
 

@@ -27,6 +27,8 @@ from luce.tables import (
 from luce.tables.kinds import column_width
 from luce.tables.text import MOST_BITS
 
+LARGEST_IDF = 100.0  # 1 + the logarithm of a number of rows
+
 
 class CategoryRecord(
     msgspec.Struct,
@@ -53,7 +55,7 @@ class TextRecord(
     tag_field="kind",
     tag="text",
 ):
-    """A text column without its weights, of which there are 2**bits."""
+    """A text column without the weights of its buckets, which are the array `idf`."""
 
     name: str
     type: str
@@ -94,7 +96,13 @@ def pack(column: Column) -> Packed:
 
 
 def unpack(packed: Packed) -> Column:
-    """Put a column together; texts and arrays are of the numbers and shapes that belong to it."""
+    """Put a column together; texts and arrays are of the numbers and shapes that belong to it.
+
+    Raises
+    ------
+    ValueError
+        No column can be like this.
+    """
     match packed.record:
         case CategoryRecord() as record:
             return CategoryColumn(
@@ -106,7 +114,14 @@ def unpack(packed: Packed) -> Column:
             )
         case TextRecord() as record:
             idf = packed.arrays["idf"]
+            if not 0 <= idf.min() <= idf.max() <= LARGEST_IDF:
+                raise ValueError(f"a weight of a text column is not from 0 to {LARGEST_IDF:g}")
             return TextColumn(name=record.name, type=record.type, bits=record.bits, idf=idf)
+        case EmbeddingColumn() as record:
+            count = len(record.columns)
+            if not count or (count > 1 and (record.sparse or count != record.length)):
+                raise ValueError(f"{count} columns give a vector of length {record.length}")
+            return record
         case plain:
             return plain
 
@@ -124,7 +139,7 @@ def array_shapes(record: ColumnRecord) -> Shapes:
     """Dtypes and shapes of the arrays that a column has."""
     match record:
         case TextRecord():
-            return {"idf": (np.float32, (2**record.bits,))}
+            return {"idf": (np.float32, (1 << record.bits,))}
         case _:
             return {}
 
@@ -136,5 +151,5 @@ def count_features(record: ColumnRecord) -> int:
             return record.levels + (record.rare > 0) + record.missing
         case TextRecord():
             return 1 << record.bits
-        case _:
+        case NumericColumn() | BooleanColumn() | DatetimeColumn() | EmbeddingColumn():
             return column_width(record)

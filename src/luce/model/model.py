@@ -54,6 +54,13 @@ class Predicted:
     unseen : mapping of str to int
         For each column where there are any, how many of the rows have a level that no training row
         had.
+
+    Examples
+    --------
+    >>> import luce
+    >>> model = luce.train("examples/penguins.csv", "species")
+    >>> next(model.stream("examples/penguins.csv")).unseen
+    {}
     """
 
     probabilities: NDArray[np.float32]

@@ -19,7 +19,6 @@ from luce.calibration import Figure as MeasuredFigure
 from luce.tables import (
     CategoryColumn,
     DatetimeColumn,
-    EmbeddingColumn,
     Encoder,
     encoder_columns,
 )
@@ -165,10 +164,6 @@ def check(parts: Parts) -> None:
             levels = column.levels + column.rare
             if len(set(levels)) < len(levels):
                 raise ValueError(f"column {column.name!r} has a level twice")
-        if isinstance(column, EmbeddingColumn) and (
-            len(column.columns) not in (1, column.length) or (column.sparse and column.columns[1:])
-        ):
-            raise ValueError(f"column {column.name!r} comes from {len(column.columns)} columns")
         if isinstance(column, DatetimeColumn) and len(set(column.parts)) < len(column.parts):
             raise ValueError(f"column {column.name!r} has a part twice")
     if training.seed >= 2**128:

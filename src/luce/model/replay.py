@@ -24,7 +24,6 @@ from luce.tables import (
 from luce.tables.kinds import source_columns
 
 ROWS = 4
-FAR_MOMENT = 2**62  # microseconds from 1970
 TOLERANCE = 1e-4
 """How far a probability may be from the one kept: other machines round otherwise, to 1e-5."""
 
@@ -71,13 +70,13 @@ def _examples(column: Column) -> tuple[Value, ...]:
             count = len(column.levels) + len(column.rare)
             return (0, count // 2, count - 1, None) if count else (None,) * ROWS
         case DatetimeColumn():
-            median, spread = round(column.median), round(column.scale)
-            moments = (median, median + spread, median - spread // 2)
-            return (*(each if abs(each) < FAR_MOMENT else 0 for each in moments), None)
+            usual = column.median
+            moments = (usual, usual + round(min(column.scale, 1e15)), usual - 86_399_000_001)
+            return (*(moment if abs(moment) < 2**62 else usual for moment in moments), None)
         case TextColumn():
-            return ("luce replays a few words", "others are shorter", "words", None)
+            return ("The quick brown fox, again", "née 2026", "", None)
         case EmbeddingColumn():
-            return (0.0, 1.0, -0.5, None)
+            return (0.5, -1.0, 0.0, None)
 
 
 def _array(column: Column, values: Sequence[Value]) -> pa.Array:
@@ -90,23 +89,21 @@ def _array(column: Column, values: Sequence[Value]) -> pa.Array:
             known = pa.array(column.levels + column.rare, pa.large_string())
             return known.take(pa.array(values, pa.int64()))
         case DatetimeColumn():
-            return pa.array(values, pa.timestamp("us"))
+            return pa.array(values, pa.int64()).cast(pa.timestamp("us"))
         case TextColumn():
             return pa.array(values, pa.large_string())
         case EmbeddingColumn():
-            return _vectors(column, pa.array(values, pa.float32()))
+            return _vectors(column, pa.array(values, pa.float64()))
 
 
-def _vectors(column: EmbeddingColumn, fillings: pa.Array) -> pa.Array:
-    """Vectors of one number throughout, or, for one of a run of columns, that number."""
+def _vectors(column: EmbeddingColumn, numbers: pa.Array) -> pa.Array:
+    """Vectors that are filled with a number; of sparse ones the first and the last place."""
     if len(column.columns) > 1:
-        return fillings
-    missing = fillings.is_null()
+        return numbers
     if column.sparse:
-        indices = [*{0, column.length - 1}]
-        ends = np.arange(len(fillings) + 1) * len(indices)
-        filled = np.repeat(fillings.fill_null(0).to_numpy(), len(indices))
-        keys = pa.array(np.tile(indices, len(fillings)), pa.int32())
-        return pa.MapArray.from_arrays(pa.array(ends, pa.int32()), keys, filled, mask=missing)
-    filled = np.repeat(fillings.fill_null(0).to_numpy(), column.length)
-    return pa.FixedSizeListArray.from_arrays(filled, column.length, mask=missing)
+        ends = sorted({0, column.length - 1})
+        maps = [None if x is None else [(end, x) for end in ends] for x in numbers.to_pylist()]
+        return pa.array(maps, pa.map_(pa.int64(), pa.float64()))
+    offsets = pa.array(column.length * np.arange(len(numbers) + 1))
+    filled = np.repeat(numbers.fill_null(0).to_numpy(zero_copy_only=False), column.length)
+    return pa.LargeListArray.from_arrays(offsets, filled, mask=numbers.is_null())
