@@ -15,7 +15,7 @@ import scipy.sparse
 import luce
 from benchmarks import size_peer
 from benchmarks.bigtable import CATEGORIES, NUMERIC
-from luce.tables import encode, feature_names, read_table, read_types
+from luce.tables import encode, encoder_columns, feature_names, open_table, read_types
 
 ROUNDS = 3
 
@@ -46,7 +46,9 @@ def features_of(model: Path) -> int:
 
 def luce_blocks(path: Path, model: luce.Model) -> Iterator[pa.Table]:
     """The columns that a model needs, block after block."""
-    yield read_table(path, types=read_types(model.document.encoder))
+    encoder = model.document.encoder
+    table = open_table(path, columns=encoder_columns(encoder), types=read_types(encoder))
+    yield from table.blocks()
 
 
 def rates(path: Path, luce_model: Path, peer_model: Path) -> Rates:
