@@ -34,7 +34,7 @@ PARTS = ("predict", "rates", "train")
 
 PREDICTING_GOAL = 500e6
 ENCODED_BYTES = 1.5e9
-ALLOWED_BYTES = 700_000_000
+ALLOWED_BYTES = 1_000_000_000
 MEMORY_OPTION = "300MB"
 
 LUCE = shutil.which("luce", path=sysconfig.get_path("scripts")) or "luce"

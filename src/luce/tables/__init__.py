@@ -21,7 +21,7 @@ from luce.tables.encoding import (
 )
 from luce.tables.features import FeatureName
 from luce.tables.formats.reading import Reading
-from luce.tables.kinds import Column, PlainColumn
+from luce.tables.kinds import Column
 from luce.tables.numeric import NumericColumn
 from luce.tables.read import StreamedTable, open_table, read_table
 from luce.tables.text import TextColumn
@@ -40,7 +40,6 @@ __all__ = [
     "Encoder",
     "FeatureName",
     "NumericColumn",
-    "PlainColumn",
     "Reading",
     "StreamedTable",
     "TextColumn",

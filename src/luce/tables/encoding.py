@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, SupportsIndex, overload
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from luce.tables.columns import READ_AS, ColumnSummary, table_columns
 from luce.tables.features import FeatureName
 from luce.tables.kinds import (
     Column,
-    PlainColumn,
     column_width,
     fit_column,
     is_sparse_column,
@@ -34,28 +32,20 @@ NARROWEST_SPARSE = 512
 """So many features are worth a sparse matrix if less than an eighth of them can be other than 0."""
 
 
-if TYPE_CHECKING:
-    Columns = tuple[Column, ...]
-else:  # msgspec decodes all but text, whose weights are an array.
-    Columns = tuple[PlainColumn, ...]
-
-
-class Encoder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class Encoder:
     """How a table becomes features: its columns, in the order of their features.
-
-    Everything `encode` needs, and, but for the weights of text columns, plain data: without those
-    `msgspec.json` writes it and reads it back equal.
 
     Examples
     --------
     >>> from luce.tables import CategoryColumn
     >>> encoder = Encoder((CategoryColumn(
     ...     name="sex", type="string", levels=("female", "male"), rare=(), missing=False),))
-    >>> msgspec.json.decode(msgspec.json.encode(encoder), type=Encoder) == encoder
-    True
+    >>> width(encoder)
+    2
     """
 
-    columns: Columns
+    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,9 @@ from luce.tables.numeric import (
 from luce.tables.text import TextColumn, fit_text, name_text
 from luce.tables.values import ColumnBlock
 
-PlainColumn: TypeAlias = (
-    NumericColumn | BooleanColumn | CategoryColumn | DatetimeColumn | EmbeddingColumn
+Column: TypeAlias = (
+    NumericColumn | BooleanColumn | CategoryColumn | DatetimeColumn | TextColumn | EmbeddingColumn
 )
-Column: TypeAlias = PlainColumn | TextColumn
 
 
 def fit_column(name: str, kind: ColumnKind, blocks: Sequence[ColumnBlock]) -> Column:
