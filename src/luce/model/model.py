@@ -87,8 +87,9 @@ class Push:
 class Model:
     """A trained classifier for tables.
 
-    Made by `luce.train` and `luce.load`. Data are a path (.csv or .parquet) or any dataframe with
-    the Arrow PyCapsule interface, holding at least the columns that the model was trained on.
+    Made by `luce.train` and `luce.load`. Data are a file, folder, glob or URI as
+    `luce.tables.open_table` reads it, or any dataframe with the Arrow PyCapsule interface, holding
+    at least the columns that the model was trained on.
 
     Attributes
     ----------
@@ -158,7 +159,7 @@ class Model:
         table = open_table(data, columns=columns, types=types, reading=reading)
         first = 0
         for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
-            with about(data):
+            with about(table):
                 encoded = encode(encoder, block, first_row=first)
             yield Predicted(self.probabilities(encoded.features), encoded.unseen)
             first += block.num_rows
@@ -184,7 +185,7 @@ class Model:
         hashed = RowsHash(encoder, roles)
         first = 0
         for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
-            with about(data):
+            with about(table):
                 rows = labelled_rows(block, roles, first)
                 encoded = encode(encoder, block, first_row=first)
             log_probabilities = self.log_probabilities(encoded.features)
@@ -193,7 +194,7 @@ class Model:
                 hashed.add(labelled)
             first += block.num_rows
             report(RowsDone(first))
-        with about(data):
+        with about(table):
             require_labels(running.rows, roles)
         return running.result(
             unlabelled=first - running.rows,

@@ -21,7 +21,7 @@ from luce.tables import (
     width,
 )
 from luce.tables.fingerprint import Fingerprint
-from luce.tables.read import ArrowStream
+from luce.tables.read import IN_MEMORY, ArrowStream, StreamedTable
 from luce.tables.roles import (
     MISSING_LABEL,
     Target,
@@ -156,14 +156,14 @@ def blocks_of(features: "Features", classes: int) -> list[slice]:
 
 
 @contextmanager
-def about(source: Source) -> Iterator[None]:
+def about(table: StreamedTable) -> Iterator[None]:
     """Name the file that an error is about, where the error itself does not."""
     try:
         yield
     except DataError as error:
-        if isinstance(source, str | os.PathLike) and not str(error).startswith(str(source)):
-            raise DataError(f"{source}: {error}") from error
-        raise
+        if table.name == IN_MEMORY or str(error).startswith(table.name):
+            raise
+        raise DataError(f"{table.name}: {error}") from error
 
 
 def labelled_rows(table: pa.Table, roles: Roles, first_row: int = 0) -> LabelledRows:

@@ -246,7 +246,7 @@ def _other_rows(
     types = {**read_types(encoder), **role_types(table.roles)}
     columns = [*encoder_columns(encoder), *table.roles.columns]
     opened = open_table(data, columns=columns, types=types, reading=reading)
-    with about(data):
+    with about(opened):
         kept = stored(opened.schema, counted(opened, report), table.memory)
         rows = labelled_rows(kept.table, table.roles)
         require_labels(len(rows.labels), table.roles)

@@ -86,7 +86,7 @@ def understand(
     report(Stage(f"reading {opened_name(data)}"))
     types = types_of_kinds(kinds) | ({} if group is None else {group: pa.string()})
     opened = open_table(data, types=types, reading=reading)
-    with about(data):
+    with about(opened):
         for name in (*roles, *drop):
             if name not in opened.schema.names:
                 raise DataError(

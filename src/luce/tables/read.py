@@ -23,6 +23,9 @@ from luce.tables.sources import STANDARD_INPUT, File, find_files
 from luce.tables.type_guess import agree
 from luce.tables.values import listing
 
+IN_MEMORY = "the table"
+"""What messages call a table that is no file."""
+
 ROWS = 65536
 """How many rows a block has at most if nothing else is said."""
 
@@ -186,12 +189,12 @@ def open_table(
         return _open_files(os.fsdecode(source), columns, types or {}, reading)
     table = _from_memory(source)
     names = without_index(table.schema)
-    _check_names("the table", names)
+    _check_names(IN_MEMORY, names)
     table = _without_views(table.select(names))
     if columns is not None:
         wanted = set(columns)
         table = table.select([name for name in table.column_names if name in wanted])
-    return StreamedTable("the table", table.schema, (), lambda: iter([table]))
+    return StreamedTable(IN_MEMORY, table.schema, (), lambda: iter([table]))
 
 
 def read_table(
