@@ -8,6 +8,8 @@ import pytest
 
 import luce
 from luce.model.events import RowsDone, Stage
+from luce.model.train import train_on
+from luce.model.understand import understand
 from luce.tables import encode
 from luce.training import Progress
 
@@ -171,11 +173,23 @@ class TestEqualFiles:
 
     @pytest.mark.parametrize("options", [{"group": "patient"}, {"C": "auto", "weight": "area"}])
     def test_rows_that_do_not_fit_in_memory_give_the_same_bytes(self, options, patients, tmp_path):
+        pa_parquet.write_table(patients, tmp_path / "patients.parquet")
         files = {
-            bytes_of(luce.train(patients, "outcome", memory=memory, **options), tmp_path)
-            for memory in (None, 1, int(1.2 * patients.nbytes))
+            bytes_of(luce.train(data, "outcome", memory=memory, **options), tmp_path)
+            for data in (patients, tmp_path / "patients.parquet")
+            for memory in (None, 1, int(2.2 * patients.nbytes))
         }
         assert len(files) == 1
+
+    def test_it_is_said_that_rows_are_kept_on_disk(self, patients, tmp_path):
+        pa_parquet.write_table(patients, tmp_path / "patients.parquet")
+        told = []
+        table = understand(tmp_path / "patients.parquet", "outcome", memory=1)
+        train_on(table, report=told.append)
+        assert table.notes == ("the table is kept on disk, not in memory",)
+        stages = [event.name for event in told if isinstance(event, Stage)]
+        assert sum("read from disk" in stage for stage in stages) == 2
+        assert not understand(patients, "outcome", memory=1).notes
 
     def test_another_seed_holds_out_others(self, patients, tmp_path):
         zero, one = (luce.train(patients, "outcome", seed=seed) for seed in (0, 1))

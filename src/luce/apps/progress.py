@@ -1,6 +1,7 @@
 """A live line while a model is trained or rows go by; plain lines where nobody watches."""
 
 import time
+from threading import Timer
 from types import TracebackType
 from typing import Self
 
@@ -18,17 +19,21 @@ UNKNOWN_GAP = 1e3
 class ProgressLine:
     """Shows the stages of some work, the rows and passes of each, on standard error.
 
-    Where that is a terminal, on one line; rows only if they take more than a second.
+    Where that is a terminal, on one line, from the first pass on or after a second.
     """
 
     def __init__(self, *, shown: bool) -> None:
         self.console = Console(stderr=True, highlight=False, quiet=not shown)
         self.live = Status("", console=self.console) if self.console.is_terminal else None
+        if self.live is not None:
+            self.timer = Timer(SECONDS_WORTH_A_LINE, self.live.start)
         self.stage = ""
         self.last: RowsDone | Progress | None = None
         self.started = self.printed = 0.0
 
     def __enter__(self) -> Self:
+        if self.live is not None:
+            self.timer.start()
         return self
 
     def __exit__(
@@ -38,6 +43,8 @@ class ProgressLine:
         trace: TracebackType | None,
     ) -> None:
         if self.live is not None:
+            self.timer.cancel()
+            self.timer.join()
             self.live.stop()
         if error is None:
             self._finish_stage()
@@ -54,7 +61,7 @@ class ProgressLine:
             self.last = event
             text = self._text(event)
         if self.live is not None:
-            if isinstance(event, Progress) or now - self.started > SECONDS_WORTH_A_LINE:
+            if isinstance(event, Progress):
                 self.live.start()
             self.live.update(text)
         elif now - self.printed > SECONDS_BETWEEN_PLAIN_LINES:

@@ -1,5 +1,6 @@
 """What luce understands of a table before any training."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from luce.tables import (
     open_table,
     types_of_kinds,
 )
+from luce.tables.read import IN_MEMORY
 from luce.tables.roles import fit_target
 from luce.tables.storage import memory_to_use, stored
 from luce.tables.values import listing
@@ -93,7 +95,9 @@ def understand(
                     f"the table has no column {name!r}; its columns are "
                     f"{listing(opened.schema.names)}"
                 )
-        kept = stored(opened.schema, counted(opened, report), int(SHARE_OF_TABLE * memory))
+        is_held = opened.name == IN_MEMORY  # by the caller: it takes no more memory
+        room = math.inf if is_held else SHARE_OF_TABLE * memory
+        kept = stored(opened.schema, counted(opened, report), room)
         fitted = Roles(fit_target(kept.table, target), weight, group)
         rows = labelled_rows(kept.table, fitted)
         require_labels(len(rows.labels), fitted)
@@ -110,7 +114,7 @@ def understand(
     notes = opened.notes
     if kept.in_file:
         notes += ("the table is kept on disk, not in memory",)
-    else:
+    elif not is_held:
         memory -= kept.table.nbytes
     return TrainingTable(fitted, columns, rows, notes, memory)
 

@@ -98,7 +98,7 @@ class StoredTable:
     in_file: bool
 
 
-def stored(schema: pa.Schema, blocks: Iterator[pa.Table], memory: int) -> StoredTable:
+def stored(schema: pa.Schema, blocks: Iterator[pa.Table], memory: float) -> StoredTable:
     """Keep the blocks of a table: in memory up to so many bytes, else in a file mapped into it.
 
     Raises
