@@ -35,8 +35,8 @@ def hold_out(labels: Indices, groups: Indices | None, share: float, seed: int) -
     counts = np.floor(expected).astype(np.int64)
     nearest = np.argsort(counts - expected + 1e-6 * random.random(len(counts)))
     counts[nearest[: round(expected.sum()) - counts.sum()]] += 1
-    for label, count in enumerate(counts):
-        rows = random.permutation(np.flatnonzero(labels == label))
+    for of_class, count in zip(_rows_of_classes(labels), counts, strict=True):
+        rows = random.permutation(of_class)
         held[rows[: min(count, len(rows) - 1)]] = True
     if not held.any():
         raise DataError(
@@ -67,8 +67,8 @@ def fold_of_rows(labels: Indices, groups: Indices | None, folds: int, seed: int)
         return deal_groups(labels, groups, (1 / folds,) * folds, seed)
     random = np.random.default_rng(seed)
     fold = np.full(len(labels), TRAINED_ON)
-    for label in range(int(labels.max()) + 1):
-        rows = random.permutation(np.flatnonzero(labels == label))
+    for of_class in _rows_of_classes(labels):
+        rows = random.permutation(of_class)
         if len(rows) > 1:
             fold[rows] = np.arange(len(rows)) % folds
     return fold
@@ -97,17 +97,27 @@ def deal_groups(labels: Indices, groups: Indices, shares: tuple[float, ...], see
             f"the rows are of {count} group{'s' if count > 1 else ''}, too few to deal into "
             f"{parts} parts: bring more groups, or do without"
         )
-    rows = np.bincount(groups * classes + labels, minlength=count * classes)
-    members = rows.reshape(count, classes) / np.bincount(labels, minlength=classes)
+    members, rows = np.unique(groups * classes + labels, return_counts=True)
+    group_of, class_of = np.divmod(members, classes)
+    weights = rows / np.bincount(labels, minlength=classes)[class_of]
+    ends = np.searchsorted(group_of, np.arange(count + 1))
     order = np.random.default_rng(seed).permutation(count)
-    order = order[np.argsort(-members[order].sum(axis=1), kind="stable")]
+    sizes = np.bincount(group_of, weights)
+    order = order[np.argsort(-sizes[order], kind="stable")]
     missing = np.tile(np.array(shares)[:, None], (1, classes))
     part = np.empty(count, dtype=np.int64)
     for group in order:
+        some = slice(ends[group], ends[group + 1])
         # Of (missing - members)^2, what depends on the part.
-        part[group] = np.argmin(-missing @ members[group])
-        missing[part[group]] -= members[group]
+        part[group] = np.argmin(-missing[:, class_of[some]] @ weights[some])
+        missing[part[group], class_of[some]] -= weights[some]
     for empty in np.setdiff1d(np.arange(parts), part):
         fullest = np.bincount(part).argmax()
         part[order[part[order] == fullest][-1]] = empty
     return part[groups]
+
+
+def _rows_of_classes(labels: Indices) -> list[Indices]:
+    """The rows of each class, 0 to the largest label."""
+    ends = np.cumsum(np.bincount(labels))[:-1]
+    return np.split(np.argsort(labels, kind="stable"), ends)
