@@ -116,6 +116,22 @@ class TestEvaluate:
         assert comparison.trained_on
         assert (comparison.model.rows, comparison.unlabelled) == (77, 13)
 
+    def test_nothing_is_asked_of_rows_without_a_label(self, patients):
+        unlabelled = pa.table(
+            {"pulse": [0.0], "ward": ["the moon"], "patient": [None], "area": [None],
+             "outcome": [None]},
+            patients.schema,
+        )  # fmt: skip
+        rows = pa.concat_tables([patients.slice(0, 40), unlabelled, patients.slice(40)])
+        model = luce.train(rows, "outcome", weight="area", group="patient")
+        comparison = model.evaluate(rows)
+        assert (comparison.unlabelled, comparison.unseen) == (1, {})
+        wrong = rows.set_column(0, "pulse", rows["pulse"].cast(pa.string()))
+        values = wrong["pulse"].to_pylist()
+        model.evaluate(wrong.set_column(0, "pulse", pa.array([*values[:40], "?", *values[41:]])))
+        with pytest.raises(DataError, match="'pulse', row 90 "):
+            model.evaluate(wrong.set_column(0, "pulse", pa.array([*values[:89], "?", values[90]])))
+
     def test_weights_and_groups_are_used_where_there_are_any(self, patients):
         model = luce.train(patients, "outcome", weight="area", group="patient")
         right = model.predict(patients) == np.array(patients["outcome"].to_pylist())

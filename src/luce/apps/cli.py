@@ -219,9 +219,9 @@ def train(
 
     from luce.apps import report
     from luce.apps.progress import ProgressLine
+    from luce.apps.sizes import bytes_of
     from luce.model.train import train_on
     from luce.model.understand import understand
-    from luce.tables.storage import bytes_of
 
     path = out or _model_named_after(data)
     _require_writable(path)

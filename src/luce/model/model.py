@@ -27,7 +27,6 @@ from luce.model.rows import (
     AS_FOUND,
     Roles,
     RowsHash,
-    Source,
     about,
     labelled_rows,
     require_labels,
@@ -36,6 +35,7 @@ from luce.model.rows import (
 )
 from luce.tables import Reading, encode, encoder_columns, feature_names, open_table, read_types
 from luce.tables.features import FeatureName
+from luce.tables.read import Source
 from luce.tables.roles import target_labels
 
 if TYPE_CHECKING:
@@ -187,11 +187,9 @@ class Model:
         for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
             with about(table):
                 rows = labelled_rows(block, roles, first)
-                encoded = encode(encoder, block, first_row=first)
-            log_probabilities = self.log_probabilities(encoded.features)
-            running.add(log_probabilities[rows.places], rows, encoded.unseen)
-            for labelled in rows.blocks():
-                hashed.add(labelled)
+                encoded = rows.encoded(encoder)
+            running.add(self.log_probabilities(encoded.features), rows, encoded.unseen)
+            hashed.add(rows)
             first += block.num_rows
             report(RowsDone(first))
         with about(table):

@@ -1,10 +1,9 @@
 """Rows whose label is known, and how they become features."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +20,7 @@ from luce.tables import (
     width,
 )
 from luce.tables.fingerprint import Fingerprint
-from luce.tables.read import IN_MEMORY, ArrowStream, StreamedTable
+from luce.tables.read import StreamedTable
 from luce.tables.roles import (
     MISSING_LABEL,
     Target,
@@ -34,7 +33,7 @@ from luce.tables.roles import (
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
-Source = str | os.PathLike[str] | ArrowStream
+Numbers = TypeVar("Numbers", np.int64, np.float64)
 
 MOST_ROWS, LEAST_ROWS = 65_536, 64
 NUMBERS_IN_A_BLOCK = 1 << 23
@@ -67,8 +66,9 @@ class Roles:
 class LabelledRows:
     """Rows of a table with a label, and what is known of them: arrays of shape (n,).
 
-    `places` are their positions among all rows of the table, rising. The table may be larger than
-    memory: nothing here copies it.
+    `places` are their positions among all rows of the table, rising; before the table come
+    `first_row` others, where it is a block of a larger one. It may be larger than memory: nothing
+    here copies it.
     """
 
     table: pa.Table
@@ -76,10 +76,13 @@ class LabelledRows:
     labels: NDArray[np.int64]
     weights: NDArray[np.float64] | None
     groups: NDArray[np.int64] | None
+    first_row: int = 0
 
     @property
-    def is_chosen(self) -> NDArray[np.bool_]:
-        """Which of the table's rows these are."""
+    def chosen(self) -> NDArray[np.bool_] | None:
+        """Which of the table's rows these are, None for all."""
+        if len(self.places) == self.table.num_rows:
+            return None
         chosen = np.zeros(self.table.num_rows, np.bool_)
         chosen[self.places] = True
         return chosen
@@ -92,48 +95,32 @@ class LabelledRows:
             self.labels[rows],
             None if self.weights is None else self.weights[rows],
             None if self.groups is None else self.groups[rows],
+            self.first_row,
         )
 
     def class_weights(self, classes: int) -> NDArray[np.float64]:
         """Total weight of each class, shape (k,)."""
         return np.bincount(self.labels, self.weights, minlength=classes).astype(np.float64)
 
-    def blocks(self, size: int | None = None) -> "Iterator[LabelledRows]":
-        """These rows in blocks of no more than `size`, each with a table of its own."""
-        size = size or rows_in_a_block(self.table.num_columns)
+    def blocks(self, size: int) -> "Iterator[LabelledRows]":
+        """These rows in blocks of the table, each of no more than `size` rows."""
         for first in range(0, self.table.num_rows, size):
             start, stop = np.searchsorted(self.places, [first, first + size])
             if start == stop:
                 continue
             some = slice(start, stop)
-            places = self.places[some] - first
-            table = self.table.slice(first, size)
-            if len(places) < table.num_rows:
-                table = table.take(pa.array(places))
             yield LabelledRows(
-                table,
-                np.arange(len(places)),
+                self.table.slice(first, size),
+                self.places[some] - first,
                 self.labels[some],
                 None if self.weights is None else self.weights[some],
                 None if self.groups is None else self.groups[some],
+                self.first_row + first,
             )
 
-    def encoded(self, encoder: Encoder, classes: int) -> "Iterator[tuple[LabelledRows, Encoded]]":
-        """These rows in blocks with their features, small enough for the scores of so many classes.
-
-        Raises
-        ------
-        DataError
-            A value cannot be encoded: the message counts all rows of the table.
-        """
-        size = rows_to_encode(encoder, classes)
-        for block in self.blocks(size):
-            try:
-                yield block, encode(encoder, block.table)
-            except DataError:
-                for first in range(0, self.table.num_rows, size):
-                    encode(encoder, self.table.slice(first, size), first_row=first)
-                raise
+    def encoded(self, encoder: Encoder) -> Encoded:
+        """The features of these rows."""
+        return encode(encoder, self.table, first_row=self.first_row, rows=self.chosen)
 
 
 def rows_in_a_block(numbers_in_a_row: int) -> int:
@@ -142,7 +129,7 @@ def rows_in_a_block(numbers_in_a_row: int) -> int:
     return min(max(rows, LEAST_ROWS), MOST_ROWS)
 
 
-def rows_to_encode(encoder: Encoder, classes: int) -> int:
+def rows_to_encode(encoder: Encoder, classes: int = 0) -> int:
     """How many rows to encode together, and to find the scores of so many classes for."""
     numbers = NUMBERS_OF_SPARSE if is_sparse(encoder) else width(encoder)
     return rows_in_a_block(len(encoder_columns(encoder)) + numbers + classes)
@@ -161,7 +148,7 @@ def about(table: StreamedTable) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        if table.name == IN_MEMORY or str(error).startswith(table.name):
+        if table.in_memory or str(error).startswith(table.name):
             raise
         raise DataError(f"{table.name}: {error}") from error
 
@@ -175,14 +162,22 @@ def labelled_rows(table: pa.Table, roles: Roles, first_row: int = 0) -> Labelled
         A column is not in the table, or a label, weight or group cannot be used.
     """
     labels = class_indices(roles.target, table, first_row=first_row)
-    everything = LabelledRows(
+    labelled = labels != MISSING_LABEL
+    rows = None if labelled.all() else labelled
+
+    def of_rows(
+        read: Callable[..., NDArray[Numbers]], column: str | None
+    ) -> NDArray[Numbers] | None:
+        return None if column is None else read(table, column, first_row=first_row, rows=rows)
+
+    return LabelledRows(
         table,
-        np.arange(len(labels)),
-        labels,
-        None if roles.weight is None else row_weights(table, roles.weight, first_row=first_row),
-        None if roles.group is None else row_groups(table, roles.group, first_row=first_row),
+        np.flatnonzero(labelled),
+        labels[labelled],
+        of_rows(row_weights, roles.weight),
+        of_rows(row_groups, roles.group),
+        first_row,
     )
-    return everything.take(labels != MISSING_LABEL)
 
 
 def role_types(roles: Roles) -> dict[str, pa.DataType]:
@@ -210,8 +205,12 @@ class RowsHash:
         self.fingerprint = Fingerprint(datetimes)
 
     def add(self, rows: LabelledRows) -> None:
-        """Take up the next rows, whose table has no others."""
-        self.fingerprint.add(rows.table.select(self.columns))
+        """Take up the next rows."""
+        for block in rows.blocks(rows_in_a_block(len(self.columns))):
+            table = block.table.select(self.columns)
+            if block.chosen is not None:
+                table = table.filter(pa.array(block.chosen))
+            self.fingerprint.add(table)
 
     def hexdigest(self) -> str:
         """The hash of all rows so far."""

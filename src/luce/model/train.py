@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
-from luce.maps import log_softmax
+from luce.estimators.predictions import LOG_PROBABILITIES, answer_by_blocks
 from luce.model.events import Report, RowsDone, Stage, tell_nobody
 from luce.model.measuring import Comparison, RunningComparison
 from luce.model.model import Model
@@ -26,17 +26,16 @@ from luce.model.rows import (
     LabelledRows,
     Roles,
     RowsHash,
-    Source,
     about,
     blocks_of,
     labelled_rows,
     require_labels,
     role_types,
     row_keys,
+    rows_to_encode,
 )
 from luce.model.split import fold_of_rows, hold_out
 from luce.model.understand import TrainingTable, counted, opened_name, understand
-from luce.scorers import linear
 from luce.tables import (
     Encoder,
     Reading,
@@ -48,6 +47,7 @@ from luce.tables import (
     read_types,
     width,
 )
+from luce.tables.read import Source
 from luce.tables.storage import is_in_file, stored, stored_features
 from luce.training import LinearFit, fit_softmax_regression
 
@@ -170,7 +170,7 @@ def train_on(
         report(_fitting("fitting again on all", features))
         fit = _fit(features, everything, classes, chosen, report)
 
-    used = [column.name for column in encoder.columns]
+    used = {column.name for column in encoder.columns}
     left_out = [
         LeftOut(column=column.name, reason=column.left_out or "not enough values to learn from")
         for column in table.columns
@@ -263,14 +263,13 @@ def _encode(table: TrainingTable, rows: LabelledRows, report: Report) -> "tuple[
         reasons = "; ".join(f"{c.name!r}: {c.left_out}" for c in table.columns)
         raise DataError(f"no column can be used: {reasons or 'there is none beside the target'}")
     report(Stage(f"encoding {len(rows.labels):,} rows"))
-    chosen = None if len(rows.labels) == rows.table.num_rows else rows.is_chosen
-    columns = describe_columns(rows.table, list(kinds), kinds=kinds, rows=chosen)
-    encoder = fit_encoder(rows.table, columns, rows=chosen)
+    columns = describe_columns(rows.table, list(kinds), kinds=kinds, rows=rows.chosen)
+    encoder = fit_encoder(rows.table, columns, rows=rows.chosen)
 
     def blocks() -> "Iterator[Features]":
         done = 0
-        for block, encoded in rows.encoded(encoder, 0):
-            yield encoded.features
+        for block in rows.blocks(rows_to_encode(encoder)):
+            yield block.encoded(encoder).features
             done += len(block.labels)
             report(RowsDone(done))
 
@@ -302,18 +301,23 @@ def _measure(
         [row_keys(features[some], training.labels[some]) for some in blocks_of(features, classes)]
     )
     repeated = 0
-    for block, encoded in held_out.encoded(encoder, classes):
-        scores = linear(encoded.features, fit.coef, fit.intercept)
-        running.add(log_softmax(scores, out=scores), block, encoded.unseen)
+    for block in held_out.blocks(rows_to_encode(encoder, classes)):
+        encoded = block.encoded(encoder)
+        running.add(_log_probabilities(fit, encoded.features), block, encoded.unseen)
         repeated += int(np.isin(row_keys(encoded.features, block.labels), known).sum())
     return running.result(), repeated
 
 
 def _fingerprint(rows: LabelledRows, encoder: Encoder, roles: Roles) -> str:
     hashed = RowsHash(encoder, roles)
-    for block in rows.blocks():
-        hashed.add(block)
+    hashed.add(rows)
     return hashed.hexdigest()
+
+
+def _log_probabilities(fit: LinearFit, features: "Features") -> NDArray[np.float32]:
+    return answer_by_blocks(
+        LOG_PROBABILITIES, features, fit.coef, fit.intercept, check_finite=False
+    )
 
 
 def _fit(
@@ -365,6 +369,6 @@ def _choose_penalty(
             start = fit.coef, fit.intercept
             for block in blocks_of(features, classes):
                 some = block.start + np.flatnonzero(held[block])
-                scores = log_softmax(linear(features[some], fit.coef, fit.intercept))
-                losses[position] -= weights[some] @ scores[np.arange(len(some)), rows.labels[some]]
+                found = _log_probabilities(fit, features[some])
+                losses[position] -= weights[some] @ found[np.arange(len(some)), rows.labels[some]]
     return GRID[int(np.argmin(losses))]

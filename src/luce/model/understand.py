@@ -13,7 +13,6 @@ from luce.model.rows import (
     AS_FOUND,
     LabelledRows,
     Roles,
-    Source,
     about,
     labelled_rows,
     require_labels,
@@ -27,7 +26,7 @@ from luce.tables import (
     open_table,
     types_of_kinds,
 )
-from luce.tables.read import IN_MEMORY
+from luce.tables.read import Source
 from luce.tables.roles import fit_target
 from luce.tables.storage import memory_to_use, stored
 from luce.tables.values import listing
@@ -95,8 +94,7 @@ def understand(
                     f"the table has no column {name!r}; its columns are "
                     f"{listing(opened.schema.names)}"
                 )
-        is_held = opened.name == IN_MEMORY  # by the caller: it takes no more memory
-        room = math.inf if is_held else SHARE_OF_TABLE * memory
+        room = math.inf if opened.in_memory else SHARE_OF_TABLE * memory
         kept = stored(opened.schema, counted(opened, report), room)
         fitted = Roles(fit_target(kept.table, target), weight, group)
         rows = labelled_rows(kept.table, fitted)
@@ -114,7 +112,7 @@ def understand(
     notes = opened.notes
     if kept.in_file:
         notes += ("the table is kept on disk, not in memory",)
-    elif not is_held:
+    elif not opened.in_memory:
         memory -= kept.table.nbytes
     return TrainingTable(fitted, columns, rows, notes, memory)
 

@@ -145,7 +145,13 @@ def fit_encoder(
     return Encoder(fitted)
 
 
-def encode(encoder: Encoder, table: pa.Table, *, first_row: int = 0) -> Encoded:
+def encode(
+    encoder: Encoder,
+    table: pa.Table,
+    *,
+    first_row: int = 0,
+    rows: NDArray[np.bool_] | None = None,
+) -> Encoded:
     """Return the features of a table's rows.
 
     The table needs the encoder's columns, in any order and among any others, of any type that
@@ -161,6 +167,8 @@ def encode(encoder: Encoder, table: pa.Table, *, first_row: int = 0) -> Encoded:
         Any rows, also none.
     first_row
         How many rows come before these in the table that errors speak of.
+    rows
+        (table.num_rows,): which of the table's rows to encode; by default all.
 
     Returns
     -------
@@ -184,12 +192,14 @@ def encode(encoder: Encoder, table: pa.Table, *, first_row: int = 0) -> Encoded:
     """
     columns = [
         ColumnRows(
-            column, [column_block(table, name, first_row) for name in source_columns(column)]
+            column,
+            [column_block(table, name, first_row, rows=rows) for name in source_columns(column)],
         )
         for column in encoder.columns
     ]
     assemble = sparse_features if is_sparse(encoder) else dense_features
-    return Encoded(*assemble(columns, table.num_rows))
+    count = table.num_rows if rows is None else int(np.count_nonzero(rows))
+    return Encoded(*assemble(columns, count))
 
 
 def width(encoder: Encoder) -> int:

@@ -23,9 +23,6 @@ from luce.tables.sources import STANDARD_INPUT, File, find_files
 from luce.tables.type_guess import agree
 from luce.tables.values import listing
 
-IN_MEMORY = "the table"
-"""What messages call a table that is no file."""
-
 ROWS = 65536
 """How many rows a block has at most if nothing else is said."""
 
@@ -73,6 +70,8 @@ class StreamedTable:
         What was guessed about the files, in plain words.
     tables
         Gives all rows in order, in tables as large as the files have them; use `blocks`.
+    in_memory
+        Whether it is no file: its rows are in memory, and the caller's.
 
     Examples
     --------
@@ -85,6 +84,7 @@ class StreamedTable:
     schema: pa.Schema
     notes: tuple[str, ...]
     tables: Callable[[], Iterator[pa.Table]]
+    in_memory: bool = False
 
     def blocks(self, rows: int = ROWS) -> Iterator[pa.Table]:
         """Return all rows in order, in tables of 1 to `rows` rows.
@@ -189,12 +189,12 @@ def open_table(
         return _open_files(os.fsdecode(source), columns, types or {}, reading)
     table = _from_memory(source)
     names = without_index(table.schema)
-    _check_names(IN_MEMORY, names)
+    _check_names("the table", names)
     table = _without_views(table.select(names))
     if columns is not None:
         wanted = set(columns)
         table = table.select([name for name in table.column_names if name in wanted])
-    return StreamedTable(IN_MEMORY, table.schema, (), lambda: iter([table]))
+    return StreamedTable("the table", table.schema, (), lambda: iter([table]), True)
 
 
 def read_table(

@@ -171,8 +171,14 @@ def target_labels(target: Target, indices: NDArray[np.integer] | None = None) ->
     return labels if indices is None else labels.take(pa.array(indices))
 
 
-def row_weights(table: pa.Table, column: str, *, first_row: int = 0) -> NDArray[np.float64]:
-    """Return the weight of each row, shape (n,): numbers of at least 0, none missing.
+def row_weights(
+    table: pa.Table,
+    column: str,
+    *,
+    first_row: int = 0,
+    rows: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Return the weight of each row, or of each of `rows`, (n,): at least 0, none missing.
 
     Raises
     ------
@@ -184,7 +190,7 @@ def row_weights(table: pa.Table, column: str, *, first_row: int = 0) -> NDArray[
     >>> row_weights(pa.table({"area": [2, 0.5]}), "area")
     array([2. , 0.5])
     """
-    block = column_block(table, column, first_row)
+    block = column_block(table, column, first_row, rows=rows)
     weights = numbers(block)
     wrong = ~(weights >= 0)
     if wrong.any():
@@ -194,8 +200,14 @@ def row_weights(table: pa.Table, column: str, *, first_row: int = 0) -> NDArray[
     return weights
 
 
-def row_groups(table: pa.Table, column: str, *, first_row: int = 0) -> NDArray[np.int64]:
-    """Return a number for the group that each row belongs to, shape (n,).
+def row_groups(
+    table: pa.Table,
+    column: str,
+    *,
+    first_row: int = 0,
+    rows: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """Return a number for the group that each row, or each of `rows`, belongs to, shape (n,).
 
     It is a hash of the group's text: the same in every table, and another for another group, but
     for one chance in 2**64.
@@ -210,7 +222,7 @@ def row_groups(table: pa.Table, column: str, *, first_row: int = 0) -> NDArray[n
     >>> row_groups(pa.table({"patient": ["b", "a", "b"]}), "patient")
     array([8453121595177857668, 3405396810240292928, 8453121595177857668])
     """
-    block = column_block(table, column, first_row)
+    block = column_block(table, column, first_row, rows=rows)
     names = levels(block)
     if names.null_count:
         row = int(names.is_null().to_numpy().argmax())

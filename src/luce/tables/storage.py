@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 SHARE = 0.5
 """Of the memory that is available, what a table and its features may take unless told."""
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_UNITS |= {f"{unit}I": 2 ** (10 * power) for power, unit in enumerate("KMGT", 1)}
-
 
 def available_memory() -> int:
     """Bytes that this process can still take, as far as the system says.
@@ -65,29 +62,6 @@ def memory_to_use(told: int | None) -> int:
     if isinstance(told, bool) or not isinstance(told, int | np.integer) or told <= 0:
         raise DataError(f"memory is a positive number of bytes, not {told!r}")
     return int(told)
-
-
-def bytes_of(text: str) -> int:
-    """Bytes of a size in words.
-
-    Raises
-    ------
-    DataError
-        It is no size.
-
-    Examples
-    --------
-    >>> bytes_of("300MB"), bytes_of("1.5 GiB"), bytes_of("2e9")
-    (300000000, 1610612736, 2000000000)
-    """
-    found = re.fullmatch(r"([\d.]+(?:e\d+)?)\s*([KMGT]?I?)B?", text.strip(), re.IGNORECASE)
-    try:
-        size = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
-    except (ValueError, OverflowError, KeyError):
-        size = 0
-    if size <= 0:
-        raise DataError(f"{text!r} is no amount of memory; write it as 500MB or 2GB")
-    return size
 
 
 @dataclass(frozen=True, eq=False)
