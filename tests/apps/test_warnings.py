@@ -1,5 +1,6 @@
 """What the commands say, or refuse, so that nobody is misled."""
 
+import shutil
 import subprocess
 
 import numpy as np
@@ -22,6 +23,17 @@ def test_an_output_never_replaces_an_input(arguments, run, workplace):
     before = {path: path.read_bytes() for path in workplace.iterdir()}
     assert "is read by this command" in run(*arguments, code=2).stderr
     assert {path: path.read_bytes() for path in workplace.iterdir()} == before
+
+
+@pytest.mark.parametrize("data", ["{parts}/*.csv", "{parts}", "file://{parts}/a.csv"])
+def test_no_file_of_a_folder_or_glob_is_replaced(data, run, workplace, tmp_path):
+    for name in ("a.csv", "b.csv"):
+        shutil.copy(workplace / "penguins.csv", tmp_path / name)
+    before = (tmp_path / "a.csv").read_bytes()
+    out = tmp_path / "a.csv"
+    arguments = ("predict", "penguins.luce", data.format(parts=tmp_path), "--out", out)
+    assert "is read by this command" in run(*arguments, code=2).stderr
+    assert out.read_bytes() == before
 
 
 def test_a_share_and_a_table_to_validate_on_exclude_each_other(run):

@@ -225,6 +225,7 @@ def train(
 
     path = out or _model_named_after(data)
     _require_writable(path)
+    _refuse_to_replace(path, data, validation_data)
     reading = _reading(delimiter, decimal, encoding)
     shown = not (quiet or json)
     with ProgressLine(shown=shown) as progress:
@@ -232,7 +233,6 @@ def train(
             data, target, weight=weight, group=group, drop=drop or (), kinds=kinds,
             reading=reading, memory=None if memory is None else bytes_of(memory), report=progress,
         )  # fmt: skip
-    _refuse_to_replace(path, data, validation_data)
     if shown:
         report.print_table_understood(data, table, drop or ())
     with ProgressLine(shown=shown) as progress:
@@ -294,7 +294,7 @@ def predict(
     loaded = load(model)
     if out is not None:
         _require_writable(out)
-        _refuse_to_replace(out, model, data)
+        _refuse_to_replace(out, data, str(model))
     reading = _reading(delimiter, decimal, encoding)
     blocks = predicted_blocks(loaded, data, probabilities=probabilities, top=top, reading=reading)
     unseen: Counter[str] = Counter()
@@ -398,10 +398,19 @@ def _require_writable(path: Path) -> None:
         raise DataError(f"{path}: the folder {path.parent} cannot be written to; choose another")
 
 
-def _refuse_to_replace(path: Path, *inputs: str | Path | None) -> None:
+def _refuse_to_replace(path: Path, *inputs: str | None) -> None:
+    """Refuse an output that is one of the files of an input."""
+    from luce.tables.sources import STANDARD_INPUT, find_files
+
+    if not path.exists():
+        return
     for given in inputs:
-        if given is not None and path.exists() and Path(given).exists() and path.samefile(given):
-            raise DataError(f"{path}: is read by this command; choose another file to write")
+        if given in (None, STANDARD_INPUT):
+            continue
+        for file in find_files(given):
+            name = Path(file.name.removeprefix("file://"))
+            if name.exists() and path.samefile(name):
+                raise DataError(f"{path}: is read by this command; choose another file to write")
 
 
 def main() -> None:
