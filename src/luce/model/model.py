@@ -21,6 +21,7 @@ from luce.estimators.predictions import (
 from luce.model import record_v1, record_v2
 from luce.model.events import Report, RowsDone, tell_nobody
 from luce.model.measuring import Comparison, RunningComparison
+from luce.model.overflow import require_scores
 from luce.model.record import Document, Parts, Replay, Value
 from luce.model.replay import TOLERANCE, synthetic_values, table_of
 from luce.model.rows import (
@@ -33,7 +34,15 @@ from luce.model.rows import (
     role_types,
     rows_to_encode,
 )
-from luce.tables import Reading, encode, encoder_columns, feature_names, open_table, read_types
+from luce.tables import (
+    Encoded,
+    Reading,
+    encode,
+    encoder_columns,
+    feature_names,
+    open_table,
+    read_types,
+)
 from luce.tables.features import FeatureName
 from luce.tables.read import Source
 from luce.tables.roles import target_labels
@@ -106,7 +115,7 @@ class Model:
     ------
     DataError
         (by every method that takes data) A column is absent or of another kind, a value cannot
-        be read; the message names it.
+        be read or is so large that its row has no probabilities; the message names it.
 
     Examples
     --------
@@ -161,6 +170,7 @@ class Model:
         for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
             with about(table):
                 encoded = encode(encoder, block, first_row=first)
+                self._require_scores(encoded, range(first, first + block.num_rows))
             yield Predicted(self.probabilities(encoded.features), encoded.unseen)
             first += block.num_rows
 
@@ -188,6 +198,7 @@ class Model:
             with about(table):
                 rows = labelled_rows(block, roles, first)
                 encoded = rows.encoded(encoder)
+                self._require_scores(encoded, first + rows.places)
             running.add(self.log_probabilities(encoded.features), rows, encoded.unseen)
             hashed.add(rows)
             first += block.num_rows
@@ -239,6 +250,10 @@ class Model:
     def probabilities(self, features: "Features") -> NDArray[np.float32]:
         """Probabilities of encoded rows, shape (n, k)."""
         return self._answer(PROBABILITIES, features)
+
+    def _require_scores(self, encoded: Encoded, places: Sequence[int] | NDArray[np.int64]) -> None:
+        encoder = self.document.encoder
+        require_scores(encoder, encoded.features, self.coef, self.intercept, places)
 
     def _answer(self, answer: Answer, features: "Features") -> NDArray[np.float32]:
         return answer_by_blocks(answer, features, self.coef, self.intercept, check_finite=False)

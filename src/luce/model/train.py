@@ -13,6 +13,7 @@ from luce.estimators.predictions import LOG_PROBABILITIES, answer_by_blocks
 from luce.model.events import Report, RowsDone, Stage, tell_nobody
 from luce.model.measuring import Comparison, RunningComparison
 from luce.model.model import Model
+from luce.model.overflow import require_scores
 from luce.model.record import (
     Document,
     Figures,
@@ -303,6 +304,8 @@ def _measure(
     repeated = 0
     for block in held_out.blocks(rows_to_encode(encoder, classes)):
         encoded = block.encoded(encoder)
+        places = block.first_row + block.places
+        require_scores(encoder, encoded.features, fit.coef, fit.intercept, places)
         running.add(_log_probabilities(fit, encoded.features), block, encoded.unseen)
         repeated += int(np.isin(row_keys(encoded.features, block.labels), known).sum())
     return running.result(), repeated
