@@ -110,3 +110,30 @@ def test_labels_that_begin_with_a_sign_keep_it(run, workplace):
     write_rows(workplace / "income.csv", ["x,y", *rows])
     run("train", "income.csv", "--target", "y", "--quiet")
     assert run("inspect", "income.luce").stdout.count(">50K") >= 4
+
+
+class TestGuesses:
+    """How a file is written, where it is not what most files are, is told on standard error."""
+
+    @pytest.fixture
+    def german(self, workplace):
+        lines = (workplace / "penguins.csv").read_text().replace(",", ";").replace(".", ",")
+        text = lines.replace("Torgersen", "Zürich")
+        (workplace / "german.csv").write_text(text, "cp1252")
+        return "german.csv: semicolons between values, decimal comma, Windows-1252\n"
+
+    @pytest.mark.parametrize("arguments", [("predict",), ("evaluate",), ("evaluate", "--json")])
+    def test_are_told(self, arguments, german, run):
+        command, *options = arguments
+        result = run(command, "penguins.luce", "german.csv", *options)
+        assert german in result.stderr
+        assert "semicolons" not in result.stdout
+
+    @pytest.mark.parametrize("command", ["predict", "evaluate"])
+    def test_are_not_told_of_a_plain_file(self, command, run):
+        assert "penguins.csv: " not in run(command, "penguins.luce", "penguins.csv").stderr
+
+    def test_are_told_of_rows_to_measure_on(self, german, run):
+        arguments = ("train", "penguins.csv", "--target", "species", "--validation-data")
+        assert german in run(*arguments, "german.csv").stderr
+        assert run(*arguments, "german.csv", "--quiet").stderr == ""

@@ -228,14 +228,14 @@ def train(
     _refuse_to_replace(path, data, validation_data)
     reading = _reading(delimiter, decimal, encoding)
     shown = not (quiet or json)
-    with ProgressLine(shown=shown) as progress:
+    with ProgressLine(shown=shown, quiet=not shown) as progress:
         table = understand(
             data, target, weight=weight, group=group, drop=drop or (), kinds=kinds,
             reading=reading, memory=None if memory is None else bytes_of(memory), report=progress,
         )  # fmt: skip
     if shown:
         report.print_table_understood(data, table, drop or ())
-    with ProgressLine(shown=shown) as progress:
+    with ProgressLine(shown=shown, quiet=not shown) as progress:
         model = train_on(
             table,
             validation=validation_data or (0.2 if validation is None else validation),
@@ -296,12 +296,14 @@ def predict(
         _require_writable(out)
         _refuse_to_replace(out, data, str(model))
     reading = _reading(delimiter, decimal, encoding)
-    blocks = predicted_blocks(loaded, data, probabilities=probabilities, top=top, reading=reading)
     unseen: Counter[str] = Counter()
     rows = 0
     watched = sys.stderr.isatty() and (out is not None or not sys.stdout.isatty())
     with ProgressLine(shown=watched) as progress, open_writer(out) as write:
         progress(Stage(f"predicting {data}"))
+        blocks = predicted_blocks(
+            loaded, data, probabilities=probabilities, top=top, reading=reading, report=progress
+        )
         for table, unseen_of_block in blocks:
             write(table)
             unseen.update(unseen_of_block)

@@ -10,18 +10,25 @@ from luce.decisions import Argmax
 from luce.errors import DataError
 from luce.maps import topk
 from luce.model import Model
+from luce.model.events import Report
 from luce.tables import Reading
 from luce.tables.roles import target_labels
 
 
 def predicted_blocks(
-    model: Model, data: str, *, probabilities: bool, top: int | None, reading: Reading
+    model: Model,
+    data: str,
+    *,
+    probabilities: bool,
+    top: int | None,
+    reading: Reading,
+    report: Report,
 ) -> Iterator[tuple[pa.Table, Mapping[str, int]]]:
     """One row for each of the data's, in order; and the rows with unseen levels, by column."""
     classes = len(model.document.target.classes)
     if top is not None and top > classes:
         raise DataError(f"--top {top}: the model has {classes} classes only")
-    for block in model.stream(data, reading):
+    for block in model.stream(data, reading, report):
         table = predictions(model, block.probabilities, probabilities=probabilities, top=top)
         yield table, block.unseen
 

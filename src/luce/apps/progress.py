@@ -8,7 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
-from luce.model.events import RowsDone, Stage
+from luce.apps.text import printable
+from luce.model.events import Event, Guessed, RowsDone, Stage
 from luce.training import Progress
 
 SECONDS_BETWEEN_PLAIN_LINES = 2.0
@@ -19,10 +20,12 @@ UNKNOWN_GAP = 1e3
 class ProgressLine:
     """Shows the stages of some work, the rows and passes of each, on standard error.
 
-    Where that is a terminal, on one line, from the first pass on or after a second.
+    Where that is a terminal, on one line, from the first pass on or after a second. What was
+    guessed of a file is told there also where nothing else is shown, unless all is to be quiet.
     """
 
-    def __init__(self, *, shown: bool) -> None:
+    def __init__(self, *, shown: bool, quiet: bool = False) -> None:
+        self.guesses = Console(stderr=True, highlight=False, emoji=False, quiet=quiet)
         self.console = Console(stderr=True, highlight=False, quiet=not shown)
         self.live = Status("", console=self.console) if self.console.is_terminal else None
         if self.live is not None:
@@ -49,8 +52,13 @@ class ProgressLine:
         if error is None:
             self._finish_stage()
 
-    def __call__(self, event: Stage | RowsDone | Progress) -> None:
+    def __call__(self, event: Event) -> None:
         """Take up what has happened."""
+        if isinstance(event, Guessed):
+            if event.notes:
+                told = printable(f"{event.name}: {', '.join(event.notes)}")
+                self.guesses.print(told, markup=False, soft_wrap=True)
+            return
         now = time.monotonic()
         if isinstance(event, Stage):
             self._finish_stage()

@@ -20,8 +20,17 @@ class RowsDone:
     rows: int
 
 
-Report = Callable[[Stage | RowsDone | Progress], None]
+@dataclass(frozen=True)
+class Guessed:
+    """What was guessed of how a file is written, where that is not what most files are."""
+
+    name: str
+    notes: tuple[str, ...]
 
 
-def tell_nobody(event: Stage | RowsDone | Progress) -> None:
+Event = Stage | RowsDone | Progress | Guessed
+Report = Callable[[Event], None]
+
+
+def tell_nobody(event: Event) -> None:
     """Report to nobody."""

@@ -19,7 +19,7 @@ from luce.estimators.predictions import (
     answer_by_blocks,
 )
 from luce.model import record_v1, record_v2
-from luce.model.events import Report, RowsDone, tell_nobody
+from luce.model.events import Guessed, Report, RowsDone, tell_nobody
 from luce.model.measuring import Comparison, RunningComparison
 from luce.model.overflow import require_scores
 from luce.model.record import Document, Parts, Replay, Value
@@ -153,7 +153,9 @@ class Model:
         """Decision of a rule, by default `luce.decisions.Argmax()`, for each row of data."""
         return (rule or decisions.Argmax()).decide(self.predict_proba(data, reading=reading))
 
-    def stream(self, data: Source, reading: Reading = AS_FOUND) -> Iterator[Predicted]:
+    def stream(
+        self, data: Source, reading: Reading = AS_FOUND, report: Report = tell_nobody
+    ) -> Iterator[Predicted]:
         """Predictions of data in blocks of rows, as they are read: memory does not grow with them.
 
         Examples
@@ -166,6 +168,7 @@ class Model:
         encoder = self.document.encoder
         columns, types = encoder_columns(encoder), read_types(encoder)
         table = open_table(data, columns=columns, types=types, reading=reading)
+        report(Guessed(table.name, table.notes))
         first = 0
         for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
             with about(table):
@@ -188,6 +191,7 @@ class Model:
         types = {**read_types(encoder), **role_types(roles)}
         columns = [*encoder_columns(encoder), *roles.columns]
         table = open_table(data, columns=columns, types=types, reading=reading)
+        report(Guessed(table.name, table.notes))
         roles = roles.among(table.schema.names)
         running = RunningComparison(
             np.array(training.class_weights), weighted=roles.weight is not None, seed=training.seed

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.estimators.predictions import LOG_PROBABILITIES, answer_by_blocks
-from luce.model.events import Report, RowsDone, Stage, tell_nobody
+from luce.model.events import Guessed, Report, RowsDone, Stage, tell_nobody
 from luce.model.measuring import Comparison, RunningComparison
 from luce.model.model import Model
 from luce.model.overflow import require_scores
@@ -113,7 +113,7 @@ def train(
         trained on from there.
     report : callable
         Given a `Stage` when one begins, a `RowsDone` while rows are gone through, a `Progress`
-        after each pass of a fit.
+        after each pass of a fit, a `Guessed` of a table to measure on.
 
     Returns
     -------
@@ -162,6 +162,7 @@ def train_on(
     chosen = _choose_penalty(features, training, classes, seed, report) if C == "auto" else float(C)
     report(_fitting("fitting on", features))
     fit = _fit(features, training, classes, chosen, report)
+    report(Stage(f"measuring on {len(held_out.labels):,} rows"))
     comparison, repeated = _measure(fit, encoder, features, training, held_out, seed)
     if training is everything:
         source += f"; {repeated:,} of them equal rows trained on" if repeated else ""
@@ -247,6 +248,7 @@ def _other_rows(
     types = {**read_types(encoder), **role_types(table.roles)}
     columns = [*encoder_columns(encoder), *table.roles.columns]
     opened = open_table(data, columns=columns, types=types, reading=reading)
+    report(Guessed(opened.name, opened.notes))
     with about(opened):
         kept = stored(opened.schema, counted(opened, report), table.memory)
         rows = labelled_rows(kept.table, table.roles)
