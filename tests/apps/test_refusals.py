@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -45,6 +46,12 @@ class TestBadInput:
             ([*TRAIN, "--kind", "zoo=category"], ["'zoo'"]),
             ([*TRAIN, "--kind", "year"], ["'year'", "COLUMN=KIND"]),
             ([*TRAIN, "--kind", "sex=numeric"], ["'sex'", "row 1", "male"]),
+            ([*TRAIN, "--kind", "species=numeric"], ["'species'", "no feature"]),
+            ([*TRAIN, "--drop", "sex", "--kind", "sex=numeric"], ["'sex'", "no feature"]),
+            (
+                [*TRAIN, "--kind", "year=category", "--kind", "year=text"],
+                ["'year'", "category and text"],
+            ),
             ([*TRAIN, "--C", "0"], ["C", "positive", "'0'"]),
             ([*TRAIN, "--C", "-1"], ["C", "positive", "'-1'"]),
             ([*TRAIN, "--C", "nan"], ["C", "positive", "nan"]),
@@ -96,6 +103,12 @@ class TestBadInput:
     def test_a_column_that_is_not_there(self, refuse, workplace):
         (workplace / "few.csv").write_text("species,year\nAdelie,2007\n")
         assert "'island'" in refuse("predict", "penguins.luce", "few.csv")
+
+    def test_columns_of_other_names_are_all_told(self, refuse, workplace):
+        np.savez(workplace / "t.npz", X=np.zeros((3, 2)), y=[0, 1, 0])
+        message = refuse("predict", "penguins.luce", "t.npz")
+        assert "t.npz: the table has no columns 'island'" in message
+        assert "its columns are 'X', 'y'" in message
 
     def test_debug_shows_the_traceback_too(self, run):
         said = run("inspect", "absent.luce", "--debug", code=2).stderr

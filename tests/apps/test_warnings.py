@@ -92,7 +92,11 @@ def test_errors_name_the_file(run, workplace):
     )
     write_rows(workplace / "others.csv", ["species,island", "Adelie,Dream"])
     said = run("predict", "penguins.luce", "others.csv", code=2).stderr
-    assert "others.csv: the table has no column 'bill_length_mm'" in said
+    assert "others.csv: the table has no columns 'bill_length_mm', 'bill_depth_mm', " in said
+    assert "its columns are 'species', 'island'" in said
+    write_rows(workplace / "others.csv", ["y,x", "a,", "b,"])
+    said = run("train", "others.csv", "--target", "y", code=2).stderr
+    assert "others.csv: no column can be used: 'x': every value is missing" in said
 
 
 def test_a_model_is_written_though_nobody_reads_on(program, workplace):

@@ -204,7 +204,7 @@ def test_stages_and_passes_are_reported(penguins):
     stages = [event.name for event in events if isinstance(event, Stage)]
     assert stages == [
         *(f"reading {penguins}", "encoding 275 rows", "fitting on 275 rows"),
-        *("encoding 344 rows", "fitting again on all 344 rows"),
+        *("measuring on 69 rows", "encoding 344 rows", "fitting again on all 344 rows"),
     ]
     assert [event.rows for event in events if isinstance(event, RowsDone)] == [344, 275, 344]
     assert isinstance(events[-1], Progress)

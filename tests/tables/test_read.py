@@ -124,7 +124,7 @@ HEAD = "a,b\n" + "1,x\n" * 3
         (HEAD + "1,2,3\n", {}, ["row 4 (", "2 values, not 3", "'1,2,3'", "quote"]),
         (HEAD + "z,x\n", {"a": pa.float64()}, ["'a', row 4 (", "not a number", "'z'"]),
         (HEAD + "1,no\n", {"b": pa.bool_()}, ["'b', row 1 (", "not true or false", "'x'"]),
-        ("a,b\n1,2\n".encode("utf-16-le"), {}, ["NUL", "encoding has to be told"]),
+        ("a,b\n1,2\n".encode("utf-16-le"), {}, ["NUL", "--encoding"]),
         (b"\x00\x01\x02", {}, ["NUL"]),
         (HEAD + '1,"x\n1,x\n', {}, ["row 4, the last", "quotation mark"]),
         (HEAD + '1,"' + "1,x\n" * 10**6, {}, ["quotation mark"]),

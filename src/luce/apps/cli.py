@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, ParamSpec
 
@@ -46,7 +46,12 @@ Data = Annotated[
 ]
 ModelPath = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="Model file that `luce train` wrote.", show_default=False),
+    typer.Argument(
+        metavar="MODEL",
+        help="Model file that `luce train` wrote.",
+        show_default=False,
+        readable=False,  # What is wrong with it is said where it is read.
+    ),
 ]
 Delimiter = Annotated[
     str | None,
@@ -215,7 +220,7 @@ def train(
     if validation is not None and validation_data is not None:
         raise DataError("--validation and --validation-data exclude each other: give one of them")
     C = _penalty(penalty)
-    kinds = dict(_column_and_kind(each) for each in kind or ())
+    kinds = _kinds(kind or ())
 
     from luce.apps import report
     from luce.apps.progress import ProgressLine
@@ -366,11 +371,15 @@ def _penalty(text: str) -> float | Literal["auto"]:
     return penalty
 
 
-def _column_and_kind(text: str) -> tuple[str, str]:
-    column, equals, kind = text.rpartition("=")
-    if not equals:
-        raise DataError(f"--kind is COLUMN=KIND, such as zip=category, not {text!r}")
-    return column, kind
+def _kinds(texts: Sequence[str]) -> dict[str, str]:
+    kinds: dict[str, str] = {}
+    for text in texts:
+        column, equals, kind = text.rpartition("=")
+        if not equals:
+            raise DataError(f"--kind is COLUMN=KIND, such as zip=category, not {text!r}")
+        if kinds.setdefault(column, kind) != kind:
+            raise DataError(f"--kind: two are given for {column!r}, {kinds[column]} and {kind}")
+    return kinds
 
 
 def _reading(
@@ -417,4 +426,7 @@ def _refuse_to_replace(path: Path, *inputs: str | None) -> None:
 
 def main() -> None:
     """Run the command line."""
-    sys.exit(app())
+    try:
+        app()
+    except OSError as error:  # From what is printed by no command: the version, a help.
+        sys.exit(f"Error: standard output: {error.strerror or error}")

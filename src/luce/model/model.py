@@ -30,6 +30,7 @@ from luce.model.rows import (
     RowsHash,
     about,
     labelled_rows,
+    require_columns,
     require_labels,
     role_types,
     rows_to_encode,
@@ -169,6 +170,7 @@ class Model:
         columns, types = encoder_columns(encoder), read_types(encoder)
         table = open_table(data, columns=columns, types=types, reading=reading)
         report(Guessed(table.name, table.notes))
+        require_columns(table, columns)
         first = 0
         for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
             with about(table):
@@ -192,6 +194,7 @@ class Model:
         columns = [*encoder_columns(encoder), *roles.columns]
         table = open_table(data, columns=columns, types=types, reading=reading)
         report(Guessed(table.name, table.notes))
+        require_columns(table, [*encoder_columns(encoder), roles.target.column])
         roles = roles.among(table.schema.names)
         running = RunningComparison(
             np.array(training.class_weights), weighted=roles.weight is not None, seed=training.seed

@@ -14,6 +14,7 @@ from luce.tables import (
     Encoded,
     Encoder,
     Reading,
+    StreamedTable,
     encode,
     encoder_columns,
     is_sparse,
@@ -29,6 +30,7 @@ from luce.tables.roles import (
     row_groups,
     row_weights,
 )
+from luce.tables.values import listing
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
@@ -151,6 +153,24 @@ def about(table: StreamedTable) -> Iterator[None]:
         if table.in_memory or str(error).startswith(table.name):
             raise
         raise DataError(f"{table.name}: {error}") from error
+
+
+def require_columns(table: StreamedTable, wanted: Sequence[str]) -> None:
+    """Refuse a table that lacks some of these columns.
+
+    Raises
+    ------
+    DataError
+        The message names the columns that are missing and those that are there.
+    """
+    there = set(table.names)
+    if missing := [name for name in wanted if name not in there]:
+        noun = "column" if len(missing) == 1 else "columns"
+        with about(table):
+            raise DataError(
+                f"the table has no {noun} {listing(missing, 5)}; its columns are "
+                f"{listing(table.names)}"
+            )
 
 
 def labelled_rows(table: pa.Table, roles: Roles, first_row: int = 0) -> LabelledRows:

@@ -30,6 +30,7 @@ from luce.model.rows import (
     about,
     blocks_of,
     labelled_rows,
+    require_columns,
     require_labels,
     role_types,
     row_keys,
@@ -249,6 +250,7 @@ def _other_rows(
     columns = [*encoder_columns(encoder), *table.roles.columns]
     opened = open_table(data, columns=columns, types=types, reading=reading)
     report(Guessed(opened.name, opened.notes))
+    require_columns(opened, columns)
     with about(opened):
         kept = stored(opened.schema, counted(opened, report), table.memory)
         rows = labelled_rows(kept.table, table.roles)
@@ -262,9 +264,6 @@ def _other_rows(
 def _encode(table: TrainingTable, rows: LabelledRows, report: Report) -> "tuple[Encoder, Features]":
     """Encoder of these rows alone, so that rows held out have no say in it, and their features."""
     kinds = {c.name: c.kind for c in table.columns if c.kind is not None and c.left_out is None}
-    if not kinds:
-        reasons = "; ".join(f"{c.name!r}: {c.left_out}" for c in table.columns)
-        raise DataError(f"no column can be used: {reasons or 'there is none beside the target'}")
     report(Stage(f"encoding {len(rows.labels):,} rows"))
     columns = describe_columns(rows.table, list(kinds), kinds=kinds, rows=rows.chosen)
     encoder = fit_encoder(rows.table, columns, rows=rows.chosen)

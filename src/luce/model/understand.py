@@ -15,6 +15,7 @@ from luce.model.rows import (
     Roles,
     about,
     labelled_rows,
+    require_columns,
     require_labels,
     rows_in_a_block,
 )
@@ -29,7 +30,7 @@ from luce.tables import (
 from luce.tables.read import Source
 from luce.tables.roles import fit_target
 from luce.tables.storage import memory_to_use, stored
-from luce.tables.values import listing
+from luce.tables.values import quoted
 
 SHARE_OF_TABLE = 0.5  # of the memory, the rest is for the features
 
@@ -83,17 +84,18 @@ def understand(
     roles = [name for name in (target, weight, group) if name is not None]
     if len(set(roles)) < len(roles):
         raise DataError("target, weight and group are columns of their own: two are the same")
+    for name in (*roles, *drop):
+        if name in kinds:
+            raise DataError(
+                f"a kind is given for {quoted(name)}, which is no feature: the target, weights, "
+                "groups and what is left out have none"
+            )
     memory = memory_to_use(memory)
     report(Stage(f"reading {opened_name(data)}"))
     types = types_of_kinds(kinds) | ({} if group is None else {group: pa.string()})
     opened = open_table(data, types=types, reading=reading)
+    require_columns(opened, [*roles, *drop])
     with about(opened):
-        for name in (*roles, *drop):
-            if name not in opened.schema.names:
-                raise DataError(
-                    f"the table has no column {name!r}; its columns are "
-                    f"{listing(opened.schema.names)}"
-                )
         room = math.inf if opened.in_memory else SHARE_OF_TABLE * memory
         kept = stored(opened.schema, counted(opened, report), room)
         fitted = Roles(fit_target(kept.table, target), weight, group)
@@ -109,6 +111,10 @@ def understand(
         used = {*fitted.columns, *drop}
         candidates = [name for name in kept.table.column_names if name not in used]
         columns = describe_columns(kept.table, candidates, kinds=kinds)
+        if all(column.left_out is not None for column in columns):
+            left_out = [f"{quoted(column.name)}: {column.left_out}" for column in columns[:20]]
+            reasons = "; ".join(left_out) or "there is none beside the target"
+            raise DataError(f"no column can be used: {reasons}")
     notes = opened.notes
     if kept.in_file:
         notes += ("the table is kept on disk, not in memory",)

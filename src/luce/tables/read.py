@@ -66,6 +66,8 @@ class StreamedTable:
         What messages call it.
     schema
         The columns and their types, which every block has.
+    names
+        All of its columns, also those that were not asked for.
     notes
         What was guessed about the files, in plain words.
     tables
@@ -82,6 +84,7 @@ class StreamedTable:
 
     name: str
     schema: pa.Schema
+    names: tuple[str, ...]
     notes: tuple[str, ...]
     tables: Callable[[], Iterator[pa.Table]]
     in_memory: bool = False
@@ -96,7 +99,10 @@ class StreamedTable:
             column's type; there are no rows. File, row and column are named where they are known.
         """
         if not self.schema.names:
-            raise DataError(f"{self.name}: none of the columns that were asked for is there")
+            raise DataError(
+                f"{self.name}: none of the columns that were asked for is there; its columns are "
+                f"{listing(self.names)}"
+            )
         empty = True
         for table in self.tables():
             for start in range(0, table.num_rows, rows):
@@ -194,7 +200,7 @@ def open_table(
     if columns is not None:
         wanted = set(columns)
         table = table.select([name for name in table.column_names if name in wanted])
-    return StreamedTable("the table", table.schema, (), lambda: iter([table]), True)
+    return StreamedTable("the table", table.schema, tuple(names), (), lambda: iter([table]), True)
 
 
 def read_table(
@@ -259,7 +265,8 @@ def _open_files(
         for table in opened:
             yield from table.blocks(schema)
 
-    return StreamedTable(files[0].name if len(files) == 1 else source, schema, notes, tables)
+    name = files[0].name if len(files) == 1 else source
+    return StreamedTable(name, schema, tuple(opened[0].names), notes, tables)
 
 
 def _format(source: str, files: Sequence[File]) -> Callable[[File, Reading], OpenedFile]:

@@ -12,7 +12,14 @@ import pyarrow.csv as pa_csv
 from luce.errors import DataError
 from luce.tables.formats.dialect import DELIMITERS, Dialect, find_dialect
 from luce.tables.formats.reading import Reading, Types
-from luce.tables.formats.text import LONGEST_ROW, Utf8Stream, decode, find_encoding, head
+from luce.tables.formats.text import (
+    LONGEST_ROW,
+    TELL_ENCODING,
+    Utf8Stream,
+    decode,
+    find_encoding,
+    head,
+)
 from luce.tables.sources import File, reading
 from luce.tables.type_guess import TEXT, TypeGuess, parse, trim
 from luce.tables.values import MISSING_MARKERS, ColumnBlock, first_failure, is_text
@@ -133,7 +140,7 @@ class CsvFile:
             where = block.at(first_failure(values, pa.string()))
             raise DataError(
                 f"{self.file.name}: {where}: the text is not UTF-8; "
-                "save the file as UTF-8, or tell its encoding"
+                f"save the file as UTF-8, or {TELL_ENCODING}"
             ) from error
         if is_text(field.type):
             return text.cast(field.type)
@@ -176,8 +183,8 @@ def open_csv(file: File, told: Reading) -> CsvFile:
         text = text.removeprefix(codecs.BOM_UTF8)
         if b"\0" in text:
             raise DataError(
-                f"{file.name}: there are NUL characters in it: this is no text, or UTF-16, "
-                "whose encoding has to be told"
+                f"{file.name}: there are NUL characters in it: this is no text, or UTF-16; "
+                f"{TELL_ENCODING}"
             )
         line = len(re.match(rb"[\r\n]*[^\r\n]*", text).group())  # type: ignore[union-attr]
         first_rows = text[: max(_FIRST_ROWS, line + 1)].decode("utf-8", "replace")
@@ -213,7 +220,7 @@ def _names(text: str, dialect: Dialect, name: str) -> tuple[str, ...]:
     names = tuple(reader.schema.names)
     if "\ufffd" in "".join(names):
         raise DataError(
-            f"{name}: a column's name is not UTF-8; save the file as UTF-8, or tell its encoding"
+            f"{name}: a column's name is not UTF-8; save the file as UTF-8, or {TELL_ENCODING}"
         )
     return names
 

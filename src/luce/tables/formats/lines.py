@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from luce.errors import DataError
-from luce.tables.formats.text import LONGEST_ROW, Utf8Stream
+from luce.tables.formats.text import LONGEST_ROW, TELL_ENCODING, Utf8Stream
 from luce.tables.sources import File
 
 _BLOCK = 4 << 20
@@ -41,6 +41,6 @@ def _checked(text: bytes, file: File) -> bytes:
         line = text[text.rfind(b"\n", 0, error.start) + 1 :].split(b"\n", 1)[0][:80]
         raise DataError(
             f"{file.name}: the line that begins with {line.decode('utf-8', 'replace')!r} is not "
-            "UTF-8; save the file as UTF-8, or tell its encoding"
+            f"UTF-8; save the file as UTF-8, or {TELL_ENCODING}"
         ) from error
     return text

@@ -28,7 +28,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_TELL = "tell the encoding if it is another one"
+TELL_ENCODING = "tell its encoding (--encoding, or in Python Reading(encoding=...))"
 
 
 class Unpacked:
@@ -89,7 +89,7 @@ class Utf8Stream:
             if b"\0" in self._left:
                 raise DataError(
                     f"{self._file.name}: there is a NUL character near byte {self._position}: "
-                    f"this is no text, or UTF-16; {_TELL}"
+                    f"this is no text, or UTF-16; {TELL_ENCODING}"
                 )
         piece, self._left = self._left[:count], self._left[count:]
         self.tail = (self.tail + piece)[-1000:]
@@ -132,7 +132,7 @@ def decode(
     except UnicodeError as error:
         byte = start + error.start if isinstance(error, UnicodeDecodeError) else start
         raise DataError(
-            f"{name}: near byte {byte + 1} the text is not {shown(encoding)}; {_TELL}"
+            f"{name}: near byte {byte + 1} the text is not {shown(encoding)}; {TELL_ENCODING}"
         ) from error
 
 
@@ -172,7 +172,7 @@ def find_encoding(
         if encoding is None:
             raise DataError(
                 f"{name}: byte {error.start + 1} is not UTF-8, and of no encoding that can be "
-                "guessed; save the file as UTF-8, or tell the encoding"
+                f"guessed: is it a text file? If so save it as UTF-8, or {TELL_ENCODING}"
             ) from error
         return encoding, shown(encoding)
     return "utf-8", None
