@@ -1,5 +1,6 @@
 """The installed program: its help, its exit codes, a terminal, a pipe that closes, a kill."""
 
+import ctypes
 import os
 import pty
 import re
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
@@ -40,6 +42,13 @@ def run_in_terminal(command):
         shown += piece
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
+
+
+def give_up_reading_all():
+    """Root reads and writes whatever it likes, until it runs a program without that right."""
+    drop_capability, may_override, may_read = 24, 1, 2
+    for right in (may_override, may_read):
+        ctypes.CDLL(None).prctl(drop_capability, right)
 
 
 def test_version(run):
@@ -123,6 +132,66 @@ def test_a_killed_program_leaves_the_old_file(program, workplace, table):
         running.send_signal(signal.SIGKILL)
     assert running.returncode == -signal.SIGKILL
     assert (workplace / "out.jsonl").read_text() == "the old file"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize(
+    "arguments",
+    [["--version"], ["predict", "--help"], ["predict", "penguins.luce", "penguins.csv"]],
+)
+def test_an_output_without_room(arguments, program, workplace):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [program, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="gives up a right of root's as Linux does")
+class TestPermissions:
+    @pytest.fixture
+    def refused(self, program, workplace):
+        def run(*arguments):
+            ended = subprocess.run(
+                [program, *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                preexec_fn=give_up_reading_all,
+            )
+            assert ended.returncode in {1, 2}
+            assert ended.stderr.count("\n") == 1
+            return ended.stderr
+
+        return run
+
+    def test_tables(self, refused, workplace):
+        secret, folder = workplace / "secret.csv", workplace / "folder"
+        secret.touch()
+        folder.mkdir()
+        shutil.copy("penguins.csv", folder)
+        for path in (secret, folder):
+            path.chmod(0)
+        for data in ("secret.csv", "folder", "folder/penguins.csv", "folder/*.csv"):
+            said = refused("train", data, "--target", "species", "--out", "new.luce")
+            assert said == f"Error: {data}: there is no permission to read it\n"
+        folder.chmod(0o700)
+        (folder / "penguins.csv").chmod(0)
+        said = refused("predict", "penguins.luce", "folder")
+        assert said == "Error: folder/penguins.csv: there is no permission to read it\n"
+
+    def test_models(self, refused, workplace):
+        (workplace / "penguins.luce").chmod(0)
+        said = refused("predict", "penguins.luce", "penguins.csv")
+        assert said == "Error: penguins.luce: cannot be read: Permission denied\n"
+
+    def test_outputs(self, refused, workplace):
+        (workplace / "folder").mkdir(mode=0o500)
+        for arguments in (["predict", "penguins.luce"], ["train", "--target", "species"]):
+            out = "folder/out.csv"
+            said = refused(*arguments, "penguins.csv", "--out", out)
+            assert said == f"Error: {out}: the folder folder cannot be written to; choose another\n"
 
 
 class TestProgressLine:

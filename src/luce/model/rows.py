@@ -14,7 +14,6 @@ from luce.tables import (
     Encoded,
     Encoder,
     Reading,
-    StreamedTable,
     encode,
     encoder_columns,
     is_sparse,
