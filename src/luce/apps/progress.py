@@ -25,8 +25,10 @@ class ProgressLine:
     """
 
     def __init__(self, *, shown: bool, quiet: bool = False) -> None:
-        self.guesses = Console(stderr=True, highlight=False, emoji=False, quiet=quiet)
-        self.console = Console(stderr=True, highlight=False, quiet=not shown)
+        self.console = Console(stderr=True, highlight=False, emoji=False, quiet=not shown)
+        self.guesses = self.console
+        if not (shown or quiet):
+            self.guesses = Console(stderr=True, highlight=False, emoji=False)
         self.live = Status("", console=self.console) if self.console.is_terminal else None
         if self.live is not None:
             self.timer = Timer(SECONDS_WORTH_A_LINE, self.live.start)

@@ -50,7 +50,10 @@ def test_types_that_are_told(write):
         ("", "the file is empty"),
         ("\n\n", "the file is empty"),
         ("[1, 2]\n", r"row 1 .*one JSON object"),
-        ('{"a": 1}\n{"a": "x"}\n', r"row 2 .*changed from number to string"),
+        (
+            '{"a": 1}\n{"a": "x"}\n',
+            r"row 2 .*: a has a value of the type string where rows before have number",
+        ),
         ('{"a": 1}\n{"a": 2\n', r"row 2 .*Missing a comma"),
         ('{"a": 1} {"a": 2}\n', "not one to one"),
         ('{"a":\n1}\n', "row 1|one to one"),

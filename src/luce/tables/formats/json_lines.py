@@ -22,6 +22,7 @@ _MOST_CELLS = 16_000_000
 """How many values a block has at most, those that are missing counted."""
 
 _NAME = re.compile(rb'"([^"\\\n]*(?:\\.[^"\\\n]*)*)"\s*:')
+_CHANGED = re.compile(r"Column\(/(.+)\) changed from (\w+) to (\w+)")
 _WIDEN = {pa.int64(): (pa.int64(), pa.float64())}
 
 
@@ -140,6 +141,7 @@ def _parse(text: bytes, schema: pa.Schema | None, name: str, done: int) -> pa.Ta
             )
     if found := re.search(r"(?:JSON parse error: )?(.*) in row (\d+)", complaint, re.DOTALL):
         reason, row = found.groups()
+        reason = _CHANGED.sub(r"\1 has a value of the type \3 where rows before have \2", reason)
         complaint = f"row {done + int(row) + 1} (the first row of data is 1): {reason}"
     raise DataError(f'{name}: {complaint}; each line is to be one JSON object, such as {{"a": 1}}')
 
