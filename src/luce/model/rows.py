@@ -167,7 +167,7 @@ def require_columns(table: StreamedTable, wanted: Sequence[str]) -> None:
         noun = "column" if len(missing) == 1 else "columns"
         with about(table):
             raise DataError(
-                f"the table has no {noun} {listing(missing, 5)}; its columns are "
+                f"the table has no {noun} {listing(missing, 3)}; its columns are "
                 f"{listing(table.names)}"
             )
 
