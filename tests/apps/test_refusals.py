@@ -37,7 +37,7 @@ class TestBadInput:
             (["train", "penguins.csv", "--target", "specie"], ["'specie'", "'species'"]),
             (["train", "penguins.csv", "--target", "bill_length_mm"], ["not labels"]),
             (["train", "absent.csv", "--target", "y"], ["absent.csv"]),
-            (["train", "penguins.luce", "--target", "y", "--out", "x.luce"], ["penguins.luce", ".csv", ".parquet"]),
+            (["train", "penguins.luce", "--target", "y", "--out", "x.luce"], [".csv", ".parquet"]),
             ([*TRAIN, "--weight", "mass"], ["'mass'", "'body_mass_g'"]),
             ([*TRAIN, "--weight", "sex"], ["'sex'", "row 1", "'male'"]),
             ([*TRAIN, "--group", "zoo"], ["'zoo'"]),

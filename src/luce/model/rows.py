@@ -14,13 +14,13 @@ from luce.tables import (
     Encoded,
     Encoder,
     Reading,
+    StreamedTable,
     encode,
     encoder_columns,
     is_sparse,
     width,
 )
 from luce.tables.fingerprint import Fingerprint
-from luce.tables.read import StreamedTable
 from luce.tables.roles import (
     MISSING_LABEL,
     Target,
