@@ -206,7 +206,9 @@ def training(files: Files) -> Found:
         )
         last = next(reversed(run.said.strip().splitlines()), "nothing")
         if run.code:
-            found.failures.append(f"training with --memory {memory or 'not given'} ended in: {last}")
+            found.failures.append(
+                f"training with --memory {memory or 'not given'} ended in: {last}"
+            )
     found.remarks.append(
         "The limit is RLIMIT_DATA. The peak counts pages of mapped files too, which the system "
         "takes back when it needs them; anonymous memory is what the process itself holds."

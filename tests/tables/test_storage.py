@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, random_array
 
 from luce.errors import DataError
 from luce.tables.storage import (
+    RESERVED,
     Spool,
     available_memory,
     is_in_file,
@@ -124,9 +125,13 @@ class TestMemory:
         run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert 0 < int(run.stdout) < 900_000_000
 
+    def test_with_little_memory_everything_goes_to_files(self, monkeypatch):
+        monkeypatch.setattr("luce.tables.storage.available_memory", lambda: RESERVED // 2)
+        assert memory_to_use(None) == 0
+
     def test_half_of_what_is_available(self):
         assert 0 < available_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        assert memory_to_use(None) == pytest.approx(available_memory() / 2, rel=0.3)
+        assert memory_to_use(None) == pytest.approx((available_memory() - RESERVED) / 2, rel=0.3)
         assert memory_to_use(5) == 5
 
     @pytest.mark.parametrize("told", [0, -1, 1.5, "1GB", True])

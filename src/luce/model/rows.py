@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Numbers = TypeVar("Numbers", np.int64, np.float64)
 
 MOST_ROWS, LEAST_ROWS = 65_536, 64
-NUMBERS_IN_A_BLOCK = 1 << 23
+NUMBERS_IN_A_BLOCK = 1 << 22
 NUMBERS_OF_SPARSE = 1_000  # in a row of sparse features, about
 
 AS_FOUND = Reading()

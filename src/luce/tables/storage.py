@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SHARE = 0.5
 """Of the memory that is available, what a table and its features may take unless told."""
 
+RESERVED = 300 * 2**20
+"""Bytes that are not to be had: a fit, BLAS and the stacks of threads take about so much."""
+
 
 def available_memory() -> int:
     """Bytes that this process can still take, as far as the system says.
@@ -50,7 +53,7 @@ def available_memory() -> int:
 
 
 def memory_to_use(told: int | None) -> int:
-    """The bytes told, or `SHARE` of those available.
+    """The bytes told, or `SHARE` of those available beyond `RESERVED`.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def memory_to_use(told: int | None) -> int:
         Told is no positive number.
     """
     if told is None:
-        return int(SHARE * available_memory())
+        return int(SHARE * max(available_memory() - RESERVED, 0))
     if isinstance(told, bool) or not isinstance(told, int | np.integer) or told <= 0:
         raise DataError(f"memory is a positive number of bytes, not {told!r}")
     return int(told)
