@@ -221,3 +221,23 @@ def test_c_means_what_it_means_to_the_classifier(table, target):
     np.testing.assert_allclose(
         model.probabilities(features), classifier.predict_proba(features), atol=1e-3
     )
+
+
+def test_10_000_classes():
+    labels = [f"class {place}" for place in range(10_000)]
+    table = pa.table({"x": np.linspace(0, 1, 10_000), "y": labels})
+    model = luce.train(table, "y", validation=table[:50])
+    probabilities = model.predict_proba(table[:3])
+    assert probabilities.shape == (3, 10_000)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert sorted(model.classes) == sorted(labels)
+
+
+def test_20_000_columns():
+    random = np.random.default_rng(0)
+    labels = np.array(["a", "b"] * 12)
+    table = pa.table({f"c{i}x": random.normal(size=24) + (labels == "b") for i in range(20_000)})
+    table = table.append_column("y", pa.array(labels))
+    model = luce.train(table, "y", validation=table[:4])
+    assert model.coef.shape == (2, 20_000)
+    assert list(model.predict(table)) == list(labels)
