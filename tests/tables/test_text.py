@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -12,10 +15,11 @@ from luce.tables import (
     feature_names,
     fit_encoder,
     is_sparse,
+    text,
     width,
 )
-from luce.tables.text import FEWEST_BITS, MOST_BITS
-from luce.tables.values import PIECE_ROWS
+from luce.tables.text import BYTES_TOGETHER, FEWEST_BITS, MOST_BITS, light_parts, text_bytes
+from luce.tables.values import PIECE_ROWS, column_block
 
 TITLES = [
     "The cat sat.",
@@ -169,3 +173,73 @@ def test_what_is_left_out():
 
 def test_a_megabyte_of_text():
     assert np.count_nonzero(fit(["é" * 1_000_000, "x"]).columns[0].idf) == 11
+
+
+ODD_TEXTS = [
+    "a b  cc\tddd\u2003eeee\x1ffffff\x00g",
+    "ΟΔΟΣ ΟΔΟΣ, İstanbul ist İSTANBUL",
+    "x",
+    "don't e-mail me@home.example a1_b2",
+    " \n ",
+    "na na na na",
+]
+
+
+def hits_of(rows, bits=14):
+    return text._hits(column_block(pa.table({"x": rows}), "x"), bits)
+
+
+@pytest.mark.parametrize("together", [1, 40, 2**20])
+@pytest.mark.parametrize("long", [6, 2**16])
+def test_hits_are_those_of_scikit_learn_whatever_is_hashed_together(monkeypatch, together, long):
+    monkeypatch.setattr(text, "BYTES_TOGETHER", together)
+    monkeypatch.setattr(text, "_LONG", long)
+    rows = [*TITLES, *ODD_TEXTS, "Donaudampfschiff" * 3, " ".join(ODD_TEXTS), "abcd", "abcdef"]
+    found = sparse.vstack(list(hits_of(rows)))
+    np.testing.assert_array_equal(found.toarray(), reference(rows, 14).toarray())
+
+
+MEASURED = """
+import resource
+import pyarrow as pa
+from luce.tables import text
+from luce.tables.values import column_block
+
+def grown(rows):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for hits in text._hits(column_block(pa.table({"x": rows}), "x"), 18):
+        pass
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+
+grown(["a few words"])
+print(grown([" ".join(f"word{i}" for i in range(100_000))]))
+"""
+
+
+def test_a_long_text_takes_little_memory():
+    ran = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) < 100  # megabytes
+
+
+def test_long_texts_are_hashed_a_few_together():
+    hits = hits_of(["word " * (BYTES_TOGETHER // 10)] * 5)
+    assert [piece.shape[0] for piece in hits] == [2, 2, 1]
+
+
+def test_parts_are_light_or_single_rows():
+    parts = light_parts(np.array([3, 0, 7, 1, 12, 5, 5, 0]), 10)
+    assert [(part.start, part.stop) for part in parts] == [(0, 3), (3, 4), (4, 5), (5, 8)]
+    assert list(light_parts(np.zeros(0, np.int64), 10)) == []
+
+
+@pytest.mark.parametrize(
+    "type", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.utf8())]
+)
+def test_bytes_of_text(type):
+    values = pa.array(["née", None, "", "née"], type)
+    assert text_bytes(column_block(pa.table({"x": values}), "x")).tolist() == [4, 0, 0, 4]
+
+
+def test_bytes_of_what_is_no_text():
+    assert text_bytes(column_block(pa.table({"x": [2.5, None]}), "x")).tolist() == [0, 0]

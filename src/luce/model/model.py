@@ -29,11 +29,11 @@ from luce.model.rows import (
     Roles,
     RowsHash,
     about,
+    blocks_to_encode,
     labelled_rows,
     require_columns,
     require_labels,
     role_types,
-    rows_to_encode,
 )
 from luce.tables import (
     Encoded,
@@ -172,7 +172,7 @@ class Model:
         report(Guessed(table.name, table.notes))
         require_columns(table, columns)
         first = 0
-        for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
+        for block in blocks_to_encode(table, encoder, len(self.intercept)):
             with about(table):
                 encoded = encode(encoder, block, first_row=first)
                 self._require_scores(encoded, range(first, first + block.num_rows))
@@ -201,7 +201,7 @@ class Model:
         )
         hashed = RowsHash(encoder, roles)
         first = 0
-        for block in table.blocks(rows_to_encode(encoder, len(self.intercept))):
+        for block in blocks_to_encode(table, encoder, len(self.intercept)):
             with about(table):
                 rows = labelled_rows(block, roles, first)
                 encoded = rows.encoded(encoder)

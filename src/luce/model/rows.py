@@ -1,6 +1,6 @@
 """Rows whose label is known, and how they become features."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +18,7 @@ from luce.tables import (
     encode,
     encoder_columns,
     is_sparse,
+    parts_to_encode,
     width,
 )
 from luce.tables.fingerprint import Fingerprint
@@ -29,6 +30,7 @@ from luce.tables.roles import (
     row_groups,
     row_weights,
 )
+from luce.tables.text import light_parts
 from luce.tables.values import listing
 
 if TYPE_CHECKING:
@@ -105,18 +107,26 @@ class LabelledRows:
 
     def blocks(self, size: int) -> "Iterator[LabelledRows]":
         """These rows in blocks of the table, each of no more than `size` rows."""
-        for first in range(0, self.table.num_rows, size):
-            start, stop = np.searchsorted(self.places, [first, first + size])
+        starts = range(0, self.table.num_rows, size)
+        return self._parts(slice(first, first + size) for first in starts)
+
+    def blocks_to_encode(self, encoder: Encoder, classes: int = 0) -> "Iterator[LabelledRows]":
+        """These rows in blocks to encode, and to find the scores of so many classes for."""
+        return self._parts(parts_to_encode(encoder, self.table, rows_to_encode(encoder, classes)))
+
+    def _parts(self, parts: Iterable[slice]) -> "Iterator[LabelledRows]":
+        for part in parts:
+            start, stop = np.searchsorted(self.places, [part.start, part.stop])
             if start == stop:
                 continue
             some = slice(start, stop)
             yield LabelledRows(
-                self.table.slice(first, size),
-                self.places[some] - first,
+                _rows_of(self.table, part),
+                self.places[some] - part.start,
                 self.labels[some],
                 None if self.weights is None else self.weights[some],
                 None if self.groups is None else self.groups[some],
-                self.first_row + first,
+                self.first_row + part.start,
             )
 
     def encoded(self, encoder: Encoder) -> Encoded:
@@ -136,11 +146,29 @@ def rows_to_encode(encoder: Encoder, classes: int = 0) -> int:
     return rows_in_a_block(len(encoder_columns(encoder)) + numbers + classes)
 
 
+def blocks_to_encode(table: StreamedTable, encoder: Encoder, classes: int) -> Iterator[pa.Table]:
+    """A table in blocks to encode, and to find the scores of so many classes for.
+
+    Raises
+    ------
+    DataError
+        The table cannot be read, or lacks a column of texts.
+    """
+    size = rows_to_encode(encoder, classes)
+    for block in table.blocks(size):
+        with about(table):
+            parts = list(parts_to_encode(encoder, block, size))
+        yield from (_rows_of(block, part) for part in parts)
+
+
 def blocks_of(features: "Features", classes: int) -> list[slice]:
     """Cut encoded rows into blocks to find the scores of so many classes for."""
-    dense = isinstance(features, np.ndarray)
-    size = rows_in_a_block((features.shape[1] if dense else NUMBERS_OF_SPARSE) + classes)
-    return [slice(first, first + size) for first in range(0, features.shape[0], size)]
+    if isinstance(features, np.ndarray):
+        size = rows_in_a_block(features.shape[1] + classes)
+        return [slice(first, first + size) for first in range(0, len(features), size)]
+    numbers = np.diff(features.indptr).astype(np.int64) + classes
+    numbers = np.maximum(numbers, NUMBERS_IN_A_BLOCK // MOST_ROWS)
+    return list(light_parts(numbers, NUMBERS_IN_A_BLOCK))
 
 
 @contextmanager
@@ -251,3 +279,7 @@ def row_keys(features: "Features", labels: NDArray[np.int64]) -> NDArray[np.int6
             for a, b, label in zip(ends[:-1], ends[1:], labels.tolist(), strict=True)
         ]
     return np.fromiter(map(hash, of_row), np.int64, len(of_row))
+
+
+def _rows_of(table: pa.Table, part: slice) -> pa.Table:
+    return table.slice(part.start, part.stop - part.start)

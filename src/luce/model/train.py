@@ -34,7 +34,6 @@ from luce.model.rows import (
     require_labels,
     role_types,
     row_keys,
-    rows_to_encode,
 )
 from luce.model.split import fold_of_rows, hold_out
 from luce.model.understand import TrainingTable, counted, opened_name, understand
@@ -270,7 +269,7 @@ def _encode(table: TrainingTable, rows: LabelledRows, report: Report) -> "tuple[
 
     def blocks() -> "Iterator[Features]":
         done = 0
-        for block in rows.blocks(rows_to_encode(encoder)):
+        for block in rows.blocks_to_encode(encoder):
             yield block.encoded(encoder).features
             done += len(block.labels)
             report(RowsDone(done))
@@ -303,7 +302,7 @@ def _measure(
         [row_keys(features[some], training.labels[some]) for some in blocks_of(features, classes)]
     )
     repeated = 0
-    for block in held_out.blocks(rows_to_encode(encoder, classes)):
+    for block in held_out.blocks_to_encode(encoder, classes):
         encoded = block.encoded(encoder)
         places = block.first_row + block.places
         require_scores(encoder, encoded.features, fit.coef, fit.intercept, places)

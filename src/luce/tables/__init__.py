@@ -16,6 +16,7 @@ from luce.tables.encoding import (
     feature_names,
     fit_encoder,
     is_sparse,
+    parts_to_encode,
     read_types,
     width,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "fit_encoder",
     "is_sparse",
     "open_table",
+    "parts_to_encode",
     "read_table",
     "read_types",
     "types_of_kinds",

@@ -1,7 +1,7 @@
 """From a table to a matrix of features, by rules that are learnt once and saved as data."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, SupportsIndex, overload
@@ -23,6 +23,7 @@ from luce.tables.kinds import (
     name_feature,
     source_columns,
 )
+from luce.tables.text import BYTES_TOGETHER, TextColumn, light_parts, text_bytes
 from luce.tables.values import ColumnBlocks, column_block, quoted
 
 if TYPE_CHECKING:
@@ -200,6 +201,46 @@ def encode(
     assemble = sparse_features if is_sparse(encoder) else dense_features
     count = table.num_rows if rows is None else int(np.count_nonzero(rows))
     return Encoded(*assemble(columns, count))
+
+
+def parts_to_encode(encoder: Encoder, table: pa.Table, rows: int) -> Iterator[slice]:
+    """Cut a table into parts to `encode` one after another, so that each takes little memory.
+
+    Parameters
+    ----------
+    encoder
+        What `fit_encoder` learnt.
+    table
+        Any rows, also none.
+    rows
+        How many a part has at most. It has fewer where texts are long: no more than a megabyte of
+        text, but for a single row that has more.
+
+    Yields
+    ------
+    slice
+        Of the table's rows, in order.
+
+    Raises
+    ------
+    DataError
+        A column of texts is absent, or of a type that cannot be used.
+
+    Examples
+    --------
+    >>> encoder = Encoder((TextColumn(name="x", type="string", bits=1, idf=np.ones(2)),))
+    >>> table = pa.table({"x": ["é" * 300_000, "e", "é" * 300_000]})
+    >>> list(parts_to_encode(encoder, table, rows=1000))
+    [slice(0, 2, None), slice(2, 3, None)]
+    """
+    names = [column.name for column in encoder.columns if isinstance(column, TextColumn)]
+    for first in range(0, table.num_rows, rows):
+        some = table.slice(first, rows)
+        sizes = np.zeros(some.num_rows, np.int64)
+        for name in names:
+            sizes += text_bytes(column_block(some, name))
+        for part in light_parts(sizes, BYTES_TOGETHER):
+            yield slice(first + part.start, first + part.stop)
 
 
 def width(encoder: Encoder) -> int:

@@ -1,15 +1,18 @@
 """Text columns: hashed word and character n-grams, weighted by how few rows have them."""
 
-from collections.abc import Iterator
+import re
+from array import array
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from luce.tables.features import FeatureName
-from luce.tables.values import ColumnBlock, levels, shortened
+from luce.tables.values import ColumnBlock, is_text, levels, shortened
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -17,8 +20,15 @@ if TYPE_CHECKING:
 FEWEST_BITS = 10
 MOST_BITS = 18
 
-WORDS = {"analyzer": "word", "ngram_range": (1, 2)}
-CHARACTERS = {"analyzer": "char_wb", "ngram_range": (3, 5)}
+BYTES_TOGETHER = 2**20
+"""Texts of so many bytes are hashed together: while it lasts, a byte takes a hundred others."""
+
+SHORTEST, LONGEST = 3, 5
+"""Characters that are hashed together."""
+
+_WORD = re.compile(r"\b\w\w+\b")
+_NO_BLANKS = re.compile(r"\S+")
+_LONG = 2**16  # characters of a word that are hashed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,21 +112,115 @@ def name_text(column: TextColumn, place: int) -> FeatureName:
     return FeatureName(column.name, "bucket", f"{what}, bucket {place}", unit)
 
 
-def _hits(block: ColumnBlock, bits: int) -> Iterator[Any]:
-    """How often each row hits each bucket, a CSR array for each piece of the block."""
-    from scipy import sparse
-    from sklearn.feature_extraction.text import HashingVectorizer
+def text_bytes(block: ColumnBlock) -> NDArray[np.int64]:
+    """Return how many bytes of text each row has, (rows,): 0 where the values are no text."""
+    values = block.values
+    if pa.types.is_dictionary(values.type):
+        values = levels(block)
+    elif not is_text(values.type):
+        return np.zeros(len(values), np.int64)
+    elif pa.types.is_string_view(values.type):
+        values = values.cast(pa.large_string())
+    return np.asarray(pc.binary_length(values).fill_null(0).to_numpy().astype(np.int64))
 
-    halves = [
-        HashingVectorizer(
-            **ngrams, n_features=2 ** (bits - 1), alternate_sign=False, norm=None, dtype=np.float32
-        )
-        for ngrams in (WORDS, CHARACTERS)
-    ]
+
+def light_parts(sizes: NDArray[np.int64], most: int) -> Iterator[slice]:
+    """Cut rows of such sizes into parts of at most `most` in all, or of one row that has more."""
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    first = 0
+    while first < len(sizes):
+        end = int(np.searchsorted(ends, ends[first] + most, "right")) - 1
+        yield slice(first, max(end, first + 1))
+        first = max(end, first + 1)
+
+
+def _hits(block: ColumnBlock, bits: int) -> Iterator[Any]:
+    """How often each row hits each bucket, a CSR array for each part of the block."""
+    from scipy import sparse
+
     for piece in block.pieces():
-        texts = [text or "" for text in levels(piece).to_pylist()]
-        hits = sparse.hstack([half.transform(texts) for half in halves], format="csr")
-        yield sparse.csr_array(hits)
+        for part in light_parts(text_bytes(piece), BYTES_TOGETHER):
+            values = levels(piece.slice(part.start, part.stop - part.start)).to_pylist()
+            texts = [(text or "").lower() for text in values]
+            halves = _hits_of_words(texts, bits - 1), _hits_of_characters(texts, bits - 1)
+            yield sparse.csr_array(sparse.hstack(halves, format="csr"))
+
+
+def _hits_of_words(texts: Sequence[str], bits: int) -> Any:
+    return _hasher(bits).transform(map(_words_and_pairs, texts))
+
+
+def _hits_of_characters(texts: Sequence[str], bits: int) -> Any:
+    from scipy import sparse
+
+    hits = sparse.csr_array((len(texts), 2**bits), dtype=np.float32)
+    for words, counts in _counted_words(texts):
+        hits = hits + counts @ sparse.csr_array(_hasher(bits).transform(map(_neighbours, words)))
+    return hits
+
+
+def _counted_words(texts: Sequence[str]) -> Iterator[tuple[Collection[str], Any]]:
+    """Words, each once, and how often each text has them, (texts, words); some words at a time."""
+    from scipy import sparse
+
+    numbers: dict[str, int] = {}
+    places = array("i"), array("i")
+    characters = 0
+
+    def counts() -> Any:
+        ones = np.ones(len(places[0]), np.float32)
+        return sparse.csr_array((ones, places), shape=(len(texts), len(numbers)))
+
+    for row, text in enumerate(texts):
+        for word in _padded_words(text):
+            number = numbers.get(word)
+            if number is None:
+                number = numbers[word] = len(numbers)
+                characters += len(word)
+            places[0].append(row)
+            places[1].append(number)
+            if characters > BYTES_TOGETHER:
+                yield numbers, counts()
+                numbers, places, characters = {}, (array("i"), array("i")), 0
+    if numbers:
+        yield numbers, counts()
+
+
+def _words_and_pairs(text: str) -> Iterator[str]:
+    """Words of two letters or more, and pairs of neighbours."""
+    before = None
+    for match in _WORD.finditer(text):
+        word = match[0]
+        yield word
+        if before is not None:
+            yield f"{before} {word}"
+        before = word
+
+
+def _padded_words(text: str) -> Iterator[str]:
+    """What is between blanks, with a blank on either side; where it is long, in parts of it."""
+    for match in _NO_BLANKS.finditer(text):
+        word = f" {match[0]} "
+        if len(word) <= _LONG:
+            yield word
+        else:
+            for first in range(0, len(word), _LONG):
+                yield word[first : first + _LONG + LONGEST - 1]
+
+
+def _neighbours(word: str) -> list[str]:
+    """Characters next to each other; of a part of a long word those that start before the next."""
+    return [
+        word[first : first + count]
+        for count in range(SHORTEST, LONGEST + 1)
+        for first in range(min(len(word) - count + 1, _LONG))
+    ]
+
+
+def _hasher(bits: int) -> Any:
+    from sklearn.feature_extraction import FeatureHasher
+
+    return FeatureHasher(2**bits, input_type="string", alternate_sign=False, dtype=np.float32)
 
 
 def _weighted(hits: Any, idf: NDArray[np.float32]) -> Any:
