@@ -210,14 +210,15 @@ def _as_utf8(content: bytes, is_whole: bool, encoding: str, name: str) -> bytes:
 
 def _names(text: str, dialect: Dialect, name: str) -> tuple[str, ...]:
     try:
-        reader = pa_csv.open_csv(
+        # Not `open_csv`: its threads may outlive the interpreter, with a Python function to call.
+        table = pa_csv.read_csv(
             pa.BufferReader(text.encode()),
             read_options=pa_csv.ReadOptions(block_size=4 * len(text) + 1, use_threads=False),
             parse_options=_parse_options(dialect, 2, invalid_row_handler=lambda _: "skip"),
         )
     except pa.ArrowInvalid as error:
         raise DataError(f"{name}: {_complaint(str(error))}") from error
-    names = tuple(reader.schema.names)
+    names = tuple(table.column_names)
     if "\ufffd" in "".join(names):
         raise DataError(
             f"{name}: a column's name is not UTF-8; save the file as UTF-8, or {TELL_ENCODING}"
