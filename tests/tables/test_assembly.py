@@ -37,7 +37,7 @@ def mixed():
             "when": pa.array(days),
             "truth": random.random(N) < 0.5,
             "vector": list(random.normal(size=(N, 5)).astype("f4")),
-            **{f"e{i}": random.normal(size=N) for i in range(16)},
+            **{f"e{i}": random.normal(size=N) for i in range(64)},
         }
     )
 

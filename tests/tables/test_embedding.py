@@ -208,12 +208,12 @@ class TestMaps:
 
 
 class TestRuns:
-    ROWS = np.random.default_rng(0).normal(size=(30, 16))
+    ROWS = np.random.default_rng(0).normal(size=(30, 64))
 
     def test_numbers_pass_through(self):
         table = run(self.ROWS).append_column("mass", pa.array(range(0, 60, 2)))
         (summary, mass) = describe_columns(table, table.column_names)
-        assert (summary.name, summary.kind, summary.missing) == ("e0..e15", "embedding", 0)
+        assert (summary.name, summary.kind, summary.missing) == ("e0..e63", "embedding", 0)
         assert mass.kind == "numeric"
         encoder = fit(table)
         assert encoder_columns(encoder) == table.column_names
@@ -224,12 +224,11 @@ class TestRuns:
         np.testing.assert_array_equal(features(encoder, shuffled), features(encoder, table))
 
     def test_a_row_without_any_is_missing(self):
-        rows = [*self.ROWS.tolist(), [None] * 16]
+        rows = [*self.ROWS.tolist(), [None] * 64]
         table = run(rows, "pixel_", 1, pa.float32())
-        encoder = fit(table)
-        assert encoder.columns[0].name == "pixel_1..pixel_16"
+        encoder = fit(table, **{"pixel_1..pixel_64": "embedding"})
         found = features(encoder, table)
-        assert found[-1].tolist() == [0] * 16 + [1]
+        assert found[-1].tolist() == [0] * 64 + [1]
         assert not found[:-1, -1].any()
 
     def test_numbers_missing_here_and_there_are_no_vector(self):
@@ -239,11 +238,35 @@ class TestRuns:
         summaries = describe_columns(table, table.column_names)
         assert [summary.name for summary in summaries] == table.column_names
         assert {summary.kind for summary in summaries} == {"numeric"}
-        words = r"column 'e5', row 4 \(.*others of the vector 'e0..e15' are not"
+        words = r"column 'e5', row 4 \(.*others of the vector 'e0..e63' are not"
         with pytest.raises(DataError, match=words):
-            fit(table, **{"e0..e15": "embedding"})
+            fit(table, **{"e0..e63": "embedding"})
         with pytest.raises(DataError, match=words):
             features(fit(run(self.ROWS)), table)
+
+    def test_a_gap_in_columns_that_are_measurements_stops_no_prediction(self):
+        rows = self.ROWS[:, :28]
+        encoder = fit(run(rows, "V", 1))
+        assert {column.kind for column in encoder.columns} == {"numeric"}
+        with_gap = rows.tolist()
+        with_gap[3][5] = None
+        assert np.isfinite(features(encoder, run(with_gap, "V", 1, pa.float64()))).all()
+
+    @pytest.mark.parametrize(("factor", "are_one"), [(60, True), (200, False), (0, False)])
+    def test_columns_of_other_scales_are_no_vector(self, factor, are_one):
+        rows = self.ROWS / self.ROWS.std(axis=0)
+        rows[:, 5] *= factor
+        rows[:, 6] += 1e6
+        table = run(rows)
+        assert len(describe_columns(table, table.column_names)) == (1 if are_one else 64)
+        chosen = {"e0..e63": "embedding"}
+        (summary,) = describe_columns(table, table.column_names, kinds=chosen)
+        assert summary.kind == "embedding"
+
+    def test_a_table_without_rows(self):
+        table = run(self.ROWS).slice(0, 0)
+        summaries = describe_columns(table, table.column_names)
+        assert {summary.left_out for summary in summaries} == {"every value is missing"}
 
     def test_infinity_is_named(self):
         rows = self.ROWS.copy()
@@ -252,20 +275,20 @@ class TestRuns:
             fit(run(rows))
         rows[3, 5] = 1e300
         with pytest.raises(DataError, match=r"column 'e5', row 4 \(.*too large for float32"):
-            features(fit(run(rows)), run(rows))
+            features(fit(run(self.ROWS)), run(rows))
 
     def test_a_kind_of_its_own_breaks_the_run(self):
         table = run(self.ROWS)
-        for kinds in ({"e0..e15": "numeric"}, {"e3": "numeric"}):
+        for kinds in ({"e0..e63": "numeric"}, {"e3": "numeric"}):
             summaries = describe_columns(table, table.column_names, kinds=kinds)
             assert [summary.name for summary in summaries] == table.column_names
             assert {summary.kind for summary in summaries} == {"numeric"}
-        kinds = {"e0..e15": "numeric", "e3": "category"}
+        kinds = {"e0..e63": "numeric", "e3": "category"}
         summaries = describe_columns(table, table.column_names, kinds=kinds)
         assert [summary.kind for summary in summaries].count("category") == 1
-        with pytest.raises(DataError, match=r"'e3' is a part of the embedding 'e0..e15'"):
+        with pytest.raises(DataError, match=r"'e3' is a part of the embedding 'e0..e63'"):
             describe_columns(
-                table, table.column_names, kinds={"e0..e15": "embedding", "e3": "numeric"}
+                table, table.column_names, kinds={"e0..e63": "embedding", "e3": "numeric"}
             )
 
     def test_only_the_user_makes_a_run_of_integers_or_a_short_one(self):
@@ -278,17 +301,17 @@ class TestRuns:
 
     def test_the_runs_name_stands_for_its_columns(self):
         table = run(self.ROWS)
-        (summary,) = describe_columns(table, ["e0..e15"], kinds={"e0..e15": "embedding"})
-        assert summary.name == "e0..e15"
+        (summary,) = describe_columns(table, ["e0..e63"], kinds={"e0..e63": "embedding"})
+        assert summary.name == "e0..e63"
         assert fit_encoder(table, [summary]) == fit(table)
 
     def test_a_column_of_the_runs_name_is_that_column(self):
-        table = run(self.ROWS).append_column("e0..e15", pa.array(["a", "b", "c"] * 10))
+        table = run(self.ROWS).append_column("e0..e63", pa.array(["a", "b", "c"] * 10))
         summaries = describe_columns(table, table.column_names)
         assert [summary.name for summary in summaries] == table.column_names
 
     def test_some_rows_are_copied_a_column_at_a_time(self):
-        table, rows = run(np.ones((50_000, 100))), np.arange(50_000) % 2 == 0
+        table, rows = run(np.arange(50_000)[:, None] % 7 * np.ones(100)), np.arange(50_000) % 2 == 0
         tracemalloc.start()
         pool = pa.proxy_memory_pool(ordinary := pa.default_memory_pool())
         pa.set_memory_pool(pool)
@@ -304,7 +327,7 @@ class TestRuns:
 
     def test_a_run_that_is_not_there(self):
         table = run(self.ROWS)
-        with pytest.raises(DataError, match=r"a kind is given for 'e0..e16'"):
-            describe_columns(table, table.column_names, kinds={"e0..e16": "embedding"})
-        with pytest.raises(DataError, match="no column 'e15'"):
-            features(fit(table), table.drop_columns("e15"))
+        with pytest.raises(DataError, match=r"a kind is given for 'e0..e64'"):
+            describe_columns(table, table.column_names, kinds={"e0..e64": "embedding"})
+        with pytest.raises(DataError, match="no column 'e63'"):
+            features(fit(table), table.drop_columns("e63"))

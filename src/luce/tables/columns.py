@@ -36,6 +36,9 @@ FEWEST_ROWS_FOR_IDENTIFIERS = 20
 FEWEST_WORDS_OF_TEXT = 3
 """Values that differ in most rows are text if they have so many words on average."""
 
+MOST_UNLIKE = 100
+"""Columns are numbers of one vector only if no standard deviation is so many times another."""
+
 NO_VALUE = "every value is missing"
 
 READ_AS: Mapping[ColumnKind, pa.DataType] = {
@@ -93,11 +96,11 @@ def describe_columns(
 
     Without a word from the user integers, floats and decimals are numeric, truths are boolean,
     dates and timestamps are datetime, lists of numbers that all have one length and maps from
-    integers to numbers are embeddings, and so is a run of at least 16 floating-point columns that
-    are named alike but for their numbers, which go up from 0 or 1: e0 to e767 is one entry,
-    "e0..e767", unless some rows have a part of the numbers only. Strings are text where most of
-    them differ and they have three words or more on average; other strings, and dictionaries, are
-    categories. Left out, with the reason, are columns
+    integers to numbers are embeddings, and so is a run of at least 64 floating-point columns that
+    are named alike but for their numbers, which go up from 0 or 1, without a missing value and of
+    like standard deviations, none 100 times another: e0 to e767 is one entry, "e0..e767". Strings
+    are text where most of them differ and they have three words or more on average; other strings,
+    and dictionaries, are categories. Left out, with the reason, are columns
 
     - of a type that cannot be used, or with no value at all;
     - with one value, the same in every row;
@@ -144,23 +147,21 @@ def describe_columns(
     vectors = {column for members in runs.values() for column in members}
     free = (name for name in columns if name not in chosen and name not in vectors)
     floating = (name for name in free if pa.types.is_floating(types.get(name, pa.null())))
-    guessed = {name: run for name, run in find_runs(floating).items() if name not in types}
-    run_of = {column: name for name, members in (runs | guessed).items() for column in members}
+    runs |= {
+        name: run
+        for name, run in find_runs(floating).items()
+        if name not in types and _look_like_a_vector(ColumnBlocks(table, run, rows))
+    }
+    run_of = {column: name for name, members in runs.items() for column in members}
 
     described: dict[str, ColumnSummary] = {}
     for column in columns:
         name = run_of.get(column, column)
         if name in described:
             continue
-        if name in guessed:
-            try:
-                described[name] = _describe_vectors(name, ColumnBlocks(table, guessed[name], rows))
-            except DataError:  # Some rows have a part of the numbers: columns of their own.
-                run_of = {each: run for each, run in run_of.items() if run != name}
-                name = column
         if name in runs:
             described[name] = _describe_vectors(name, ColumnBlocks(table, runs[name], rows))
-        elif name not in described:
+        else:
             block = column_block(table, column, rows=rows)
             described[name] = _describe(block, chosen.get(column))
     return tuple(described.values())
@@ -326,6 +327,18 @@ def _describe_vectors(
     type = str(blocks[0].values.type)
     reason = NO_VALUE if missing.all() else reason
     return ColumnSummary(name, "embedding", type, int(missing.sum()), None, reason)
+
+
+def _look_like_a_vector(blocks: Sequence[ColumnBlock]) -> bool:
+    """Whether no number is missing, and all columns are of about one scale, as in an embedding."""
+    scales = []
+    for block in blocks:
+        values = numbers(block)
+        if not len(values) or np.isnan(values).any():
+            return False
+        with np.errstate(over="ignore", invalid="ignore"):
+            scales.append(values.std())
+    return 0 < max(scales) <= MOST_UNLIKE * min(scales)
 
 
 def _spoilt_numbers(values: pa.ChunkedArray, block: ColumnBlock) -> str | None:

@@ -390,10 +390,11 @@ def encoder_columns(encoder: Encoder) -> list[str]:
 
     Examples
     --------
-    >>> table = pa.table({f"e{i}": [0.5 * i, 1.0] for i in range(16)})
-    >>> from luce.tables import describe_columns
-    >>> encoder = fit_encoder(table, describe_columns(table, table.column_names))
-    >>> encoder.columns[0].name, encoder_columns(encoder)[-1]
-    ('e0..e15', 'e15')
+    >>> from luce.tables import EmbeddingColumn
+    >>> encoder = Encoder((EmbeddingColumn(
+    ...     name="e0..e1", type="double", columns=("e0", "e1"), length=2, sparse=False,
+    ...     missing_indicator=False),))
+    >>> encoder_columns(encoder)
+    ['e0', 'e1']
     """
     return [name for column in encoder.columns for name in source_columns(column)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-FEWEST_IN_RUN = 16
+FEWEST_IN_RUN = 64
 """Shorter runs of floating-point columns are taken for columns of their own."""
 
 _MOST_IN_RUN = 1_000_000
