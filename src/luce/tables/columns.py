@@ -258,7 +258,9 @@ def _describe(block: ColumnBlock, chosen: ColumnKind | None) -> ColumnSummary:
             return _describe_numbers(block, kind, numbers(block), chosen)
         case "boolean":
             return _describe_numbers(block, kind, truths(block), chosen)
-        case "category" | "text":
+        case "text":
+            return _describe_text(block)
+        case "category":
             return _describe_strings(block, chosen)
         case "datetime":
             return _describe_moments(block)
@@ -292,20 +294,31 @@ def _describe_strings(block: ColumnBlock, chosen: ColumnKind | None) -> ColumnSu
     distinct, most = len(counted), pc.max(counted.field("counts")).as_py() or 0
     missing = values.null_count
     present = len(values) - missing
-    kind = chosen or ("text" if _is_prose(block, values, distinct) else "category")
+    if chosen is None and _is_prose(block, values, distinct):
+        return _describe_text(block)
     reason: str | None = None
     if not present:
         reason = NO_VALUE
     elif most == len(values):
         reason = f"every value is {quoted(values[0].as_py())}"
-    elif kind == "text":
-        pass
     elif chosen is None and distinct == present and len(values) >= FEWEST_ROWS_FOR_IDENTIFIERS:
         reason = _spoilt_numbers(values, block) or "every value is different, as in an identifier"
     elif most < RARE_BELOW:
         reason = _spoilt_numbers(values, block) or f"no level has {RARE_BELOW} rows or more"
-    shown = distinct if kind == "category" else None
-    return ColumnSummary(block.name, kind, str(block.values.type), missing, shown, reason)
+    return ColumnSummary(block.name, "category", str(block.values.type), missing, distinct, reason)
+
+
+def _describe_text(block: ColumnBlock) -> ColumnSummary:
+    """As `_describe_strings` does, without a copy of all texts to count them."""
+    values = levels(block)
+    extremes = pc.min_max(values).as_py()
+    reason: str | None = None
+    if values.null_count == len(values):
+        reason = NO_VALUE
+    elif not values.null_count and extremes["min"] == extremes["max"]:
+        reason = f"every value is {quoted(extremes['min'])}"
+    type = str(block.values.type)
+    return ColumnSummary(block.name, "text", type, values.null_count, None, reason)
 
 
 def _describe_moments(block: ColumnBlock) -> ColumnSummary:
@@ -338,7 +351,7 @@ def _look_like_a_vector(blocks: Sequence[ColumnBlock]) -> bool:
             return False
         with np.errstate(over="ignore", invalid="ignore"):
             scales.append(values.std())
-    return 0 < max(scales) <= MOST_UNLIKE * min(scales)
+    return bool(0 < max(scales) <= MOST_UNLIKE * min(scales))
 
 
 def _spoilt_numbers(values: pa.ChunkedArray, block: ColumnBlock) -> str | None:

@@ -85,7 +85,7 @@ class TextColumn:
 
 def fit_text(block: ColumnBlock) -> TextColumn:
     """Return in how few rows each bucket is hit, in as many buckets as so much text deserves."""
-    lengths = (pc.sum(pc.utf8_length(levels(piece))).as_py() or 0 for piece in block.pieces())
+    lengths = (pc.sum(pc.utf8_length(levels(part))).as_py() or 0 for part in _light_blocks(block))
     bits = int(np.clip((4 * sum(lengths)).bit_length(), FEWEST_BITS, MOST_BITS))
     rows_with = np.zeros(2**bits, np.int64)
     for hits in _hits(block, bits):
@@ -138,12 +138,16 @@ def _hits(block: ColumnBlock, bits: int) -> Iterator[Any]:
     """How often each row hits each bucket, a CSR array for each part of the block."""
     from scipy import sparse
 
+    for part in _light_blocks(block):
+        texts = [(text or "").lower() for text in levels(part).to_pylist()]
+        halves = _hits_of_words(texts, bits - 1), _hits_of_characters(texts, bits - 1)
+        yield sparse.csr_array(sparse.hstack(halves, format="csr"))
+
+
+def _light_blocks(block: ColumnBlock) -> Iterator[ColumnBlock]:
     for piece in block.pieces():
         for part in light_parts(text_bytes(piece), BYTES_TOGETHER):
-            values = levels(piece.slice(part.start, part.stop - part.start)).to_pylist()
-            texts = [(text or "").lower() for text in values]
-            halves = _hits_of_words(texts, bits - 1), _hits_of_characters(texts, bits - 1)
-            yield sparse.csr_array(sparse.hstack(halves, format="csr"))
+            yield piece.slice(part.start, part.stop - part.start)
 
 
 def _hits_of_words(texts: Sequence[str], bits: int) -> Any:
