@@ -2,6 +2,8 @@
 
 import json
 import re
+from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pyarrow as pa
@@ -9,6 +11,7 @@ import pyarrow.csv as pa_csv
 import pytest
 
 import luce
+from luce.tables import ColumnKind
 
 
 @pytest.fixture
@@ -89,11 +92,23 @@ class TestInspect:
         found = json.loads(result.stdout)
         assert result.stderr == ""
         expected = json.loads(msgspec.json.encode(model.document))
+        del expected["encoder"]
         assert {name: found[name] for name in expected} == expected
         assert found["confusion"] == model.confusion.tolist()
         first = model.pushes()[0][0]
         assert found["pushes"]["Adelie"][0]["column"] == first.feature.column
         assert found["pushes"]["Adelie"][0]["push"] == first.coefficient
+
+    def test_json_says_the_kind_of_every_column_and_all_of_its_fields(self, run):
+        path = Path(__file__).parents[1] / "model" / "formats" / "2" / "every-kind.luce"
+        model = luce.load(path)
+        found = json.loads(run("inspect", str(path), "--json").stdout)["encoder"]["columns"]
+        assert {column["kind"] for column in found} == set(get_args(ColumnKind))
+        for shown, column in zip(found, model.document.encoder.columns, strict=True):
+            assert shown.pop("kind") == column.kind
+            fields = json.loads(msgspec.json.encode(column, enc_hook=lambda _: None))
+            assert shown.keys() == fields.keys() - {"kind"}
+            assert shown["name"] == column.name
 
     def test_many_classes_and_columns_are_cut_short(self, run, workplace):
         rows = [",".join(str((i * j) % 97 + i % 104) for j in range(1, 71)) for i in range(416)]

@@ -82,6 +82,10 @@ class TestJson:
         assert result.stderr == ""
         assert document["model"] == "penguins.luce"
         expected = json.loads(msgspec.json.encode(model.document))
+        columns = document["encoder"]["columns"]
+        assert [each["name"] for each in columns] == [
+            each["name"] for each in expected.pop("encoder")["columns"]
+        ]
         assert {name: document[name] for name in expected} == expected
         assert document["confusion"] == model.confusion.tolist()
         assert document["pushes"].keys() == {"Adelie", "Chinstrap", "Gentoo"}

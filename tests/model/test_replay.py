@@ -1,5 +1,6 @@
 """Synthetic rows: made by rule from the encoder alone, and tables again of what a file says."""
 
+import dataclasses
 import time
 
 import msgspec
@@ -108,7 +109,7 @@ def test_a_luce_that_encodes_otherwise_is_found(model, tmp_path, monkeypatch):
 
 def test_20_000_columns_and_10_000_classes(model, tmp_path):
     def save_and_load(columns, classes):
-        document = msgspec.structs.replace(
+        document = dataclasses.replace(
             model.document,
             encoder=Encoder(columns),
             target=Target("target", "int64", tuple(range(classes))),

@@ -81,10 +81,16 @@ def model_as_json(model: Model) -> dict[str, Any]:
         for label, of_class in zip(model.document.target.classes, model.pushes(), strict=True)
     }
     confusion = None if model.confusion is None else model.confusion.tolist()
-    document: dict[str, Any] = msgspec.to_builtins(
-        model.document, enc_hook=lambda array: f"{array.dtype} array of shape {array.shape}"
-    )
-    return {**document, "confusion": confusion, "pushes": pushes}
+    document = _plain_data(model.document)
+    columns = [
+        {"kind": column.kind, **_plain_data(column)} for column in model.document.encoder.columns
+    ]
+    return {
+        **document,
+        "encoder": {"columns": columns},
+        "confusion": confusion,
+        "pushes": pushes,
+    }
 
 
 def comparison_as_json(model: Model, comparison: Comparison) -> dict[str, Any]:
@@ -420,6 +426,14 @@ def _count(count: int, noun: str) -> str:
 
 def _bytes(size: int) -> str:
     return f"{size} bytes" if size < 10_000 else f"{size / 1000:.0f} kB"
+
+
+def _plain_data(record: object) -> dict[str, Any]:
+    """A record as JSON has it; arrays are too large to show."""
+    data: dict[str, Any] = msgspec.to_builtins(
+        record, enc_hook=lambda array: f"{array.dtype} array of shape {array.shape}"
+    )
+    return data
 
 
 def _plain(text: object) -> str:

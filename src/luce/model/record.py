@@ -107,7 +107,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passes: Count
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Document:
     """All of a model but its arrays."""
 
     target: Target

@@ -1,10 +1,10 @@
 """Category columns: one feature a level, one for the rare levels, one for missing values."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,15 +20,8 @@ MOST_LEVELS = 255
 """At most this many levels of a column, the most frequent, have a feature of their own."""
 
 
-class CategoryColumn(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    tag_field="kind",
-    tag="category",
-    dict=True,
-):
+@dataclass(frozen=True, kw_only=True)
+class CategoryColumn:
     """How one category column becomes features: 1 for the row's level, 0 for the others.
 
     `type` is the Arrow type that the training table had. `levels` have a feature each, in the

@@ -1,9 +1,9 @@
 """Columns that are no features: the target, the weight of a row, the group that it belongs to."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import TypeAlias
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,7 +38,8 @@ _TYPES = {
 }
 
 
-class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True)
+class Target:
     """The column to predict: its name, the Arrow type of its labels, and the labels themselves.
 
     `classes` are the distinct labels in ascending order; a label's position is its class index.
