@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables import read_table
+from luce.tables import read_table, roles
 from luce.tables.roles import (
     MISSING_LABEL,
     Target,
@@ -18,6 +18,7 @@ from luce.tables.roles import (
     row_weights,
     target_labels,
 )
+from luce.tables.values import levels
 
 HOSTILE = {
     "newline": "two\nlines",
@@ -302,3 +303,15 @@ class TestGroups:
 
 def test_zero_has_no_sign():
     assert fit_target(pa.table({"y": [0.0, -0.0, 1.0]}), "y").classes == (0.0, 1.0)
+
+
+def test_labels_are_made_once_for_all_blocks(monkeypatch):
+    made = []
+    monkeypatch.setattr(roles, "levels", lambda block: made.append(block.name) or levels(block))
+    target = Target("y", "int64", tuple(range(10_000)))
+    for block in (pa.table({"y": [7]}), pa.table({"y": ["9999", None]})):
+        class_indices(target, block)
+    assert len(made) == 3
+    assert target_labels(target) is target_labels(target)
+    assert target_labels(target, np.array([5, 2])).to_pylist() == [5, 2]
+    assert target == Target("y", "int64", tuple(range(10_000)))

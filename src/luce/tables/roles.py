@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -48,6 +49,28 @@ class Target:
     column: str
     type: str
     classes: tuple[Label, ...]
+
+    @cached_property
+    def labels(self) -> pa.Array:
+        """The classes in the Arrow type of the labels.
+
+        Raises
+        ------
+        DataError
+            The type is not one that labels can have, or does not hold the classes.
+        """
+        try:
+            return pa.array(self.classes, _TYPES[self.type])
+        except (KeyError, pa.ArrowException, OverflowError, TypeError) as error:
+            raise DataError(
+                f"labels {listing(map(str, self.classes))} are no {self.type}"
+            ) from error
+
+    @cached_property
+    def texts(self) -> pa.Array:
+        """The text of each class, as `levels` gives it."""
+        labels = pa.table({self.column: self.labels})
+        return levels(column_block(labels, self.column)).combine_chunks()
 
 
 def fit_target(table: pa.Table, column: str) -> Target:
@@ -136,16 +159,16 @@ def class_indices(target: Target, table: pa.Table, *, first_row: int = 0) -> NDA
     array([ 1, -1,  0])
     """
     block = column_block(table, target.column, first_row)
-    known = levels(column_block(pa.table({target.column: target_labels(target)}), target.column))
     found = levels(block)
-    indices = pc.index_in(found, value_set=known.combine_chunks())
+    indices = pc.index_in(found, value_set=target.texts)
     indices = indices.fill_null(MISSING_LABEL).to_numpy().astype(np.int64)
     unknown = (indices == MISSING_LABEL) & found.is_valid().to_numpy()
     if unknown.any():
         row = int(unknown.argmax())
         raise DataError(
-            f"{block.at(row)}: {quoted(found[row].as_py())} is none of the classes "
-            f"{listing(known.to_pylist())}; correct it, leave it empty, or train on such rows too"
+            f"{block.at(row)}: {quoted(found[row].as_py())} is none of "
+            f"the classes {listing(target.texts.to_pylist())}; correct it, leave it empty, or "
+            "train on such rows too"
         )
     return np.asarray(indices)
 
@@ -163,13 +186,7 @@ def target_labels(target: Target, indices: NDArray[np.integer] | None = None) ->
     >>> target_labels(Target("wet", "bool", (False, True)), np.array([1, 1])).to_pylist()
     [True, True]
     """
-    try:
-        labels = pa.array(target.classes, _TYPES[target.type])
-    except (KeyError, pa.ArrowException, OverflowError, TypeError) as error:
-        raise DataError(
-            f"labels {listing(map(str, target.classes))} are no {target.type}"
-        ) from error
-    return labels if indices is None else labels.take(pa.array(indices))
+    return target.labels if indices is None else target.labels.take(pa.array(indices))
 
 
 def row_weights(
