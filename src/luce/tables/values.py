@@ -118,23 +118,20 @@ def is_usable(type: pa.DataType) -> bool:
     """Whether a column of this Arrow type can be read as numbers and truths."""
     if pa.types.is_dictionary(type):
         return is_usable(type.value_type)
-    return is_text(type) or any(
-        test(type)
-        for test in (
-            pa.types.is_boolean,
-            pa.types.is_integer,
-            pa.types.is_floating,
-            pa.types.is_decimal,
-            pa.types.is_null,
-        )
+    return bool(
+        is_text(type)
+        or pa.types.is_boolean(type)
+        or pa.types.is_integer(type)
+        or pa.types.is_floating(type)
+        or pa.types.is_decimal(type)
+        or pa.types.is_null(type)
     )
 
 
 def is_text(type: pa.DataType) -> bool:
     """Whether a column of this Arrow type holds text, in any of Arrow's layouts."""
-    return any(
-        test(type)
-        for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return bool(
+        pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_string_view(type)
     )
 
 
