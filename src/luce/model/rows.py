@@ -269,16 +269,17 @@ def row_keys(features: "Features", labels: NDArray[np.int64]) -> NDArray[np.int6
 
     64 bits of Python's hash of the bytes, which is of this process only.
     """
+    of_row: Iterable[object]
     if isinstance(features, np.ndarray):
         rows = np.column_stack([features + np.float32(0), labels.astype(np.float32)])
-        of_row: list[object] = rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel().tolist()
+        of_row = rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel().tolist()
     else:
         ends = features.indptr
-        of_row = [
+        of_row = (
             (features.indices[a:b].tobytes(), features.data[a:b].tobytes(), label)
             for a, b, label in zip(ends[:-1], ends[1:], labels.tolist(), strict=True)
-        ]
-    return np.fromiter(map(hash, of_row), np.int64, len(of_row))
+        )
+    return np.fromiter(map(hash, of_row), np.int64, len(labels))
 
 
 def _rows_of(table: pa.Table, part: slice) -> pa.Table:
