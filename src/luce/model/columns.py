@@ -24,6 +24,7 @@ from luce.tables import (
     NumericColumn,
     TextColumn,
 )
+from luce.tables.category import width_of_levels
 from luce.tables.kinds import column_width
 from luce.tables.text import MOST_BITS
 
@@ -148,7 +149,7 @@ def count_features(record: ColumnRecord) -> int:
     """How many features a column becomes."""
     match record:
         case CategoryRecord():
-            return record.levels + (record.rare > 0) + record.missing
+            return width_of_levels(record.levels, record.rare, missing=record.missing)
         case TextRecord():
             return 1 << record.bits
         case NumericColumn() | BooleanColumn() | DatetimeColumn() | EmbeddingColumn():

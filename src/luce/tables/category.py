@@ -77,7 +77,12 @@ def fit_category(block: ColumnBlock) -> CategoryColumn:
 
 def category_width(column: CategoryColumn) -> int:
     """Return how many features the column becomes."""
-    return len(column.levels) + bool(column.rare) + column.missing
+    return width_of_levels(len(column.levels), len(column.rare), missing=column.missing)
+
+
+def width_of_levels(levels: int, rare: int, *, missing: bool) -> int:
+    """Return how many features a column of so many levels, and rare ones, becomes."""
+    return levels + (rare > 0) + missing
 
 
 def category_places(column: CategoryColumn, block: ColumnBlock) -> tuple[NDArray[np.int64], int]:
