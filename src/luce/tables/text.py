@@ -4,6 +4,7 @@ import re
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ SHORTEST, LONGEST = 3, 5
 _WORD = re.compile(r"\b\w\w+\b")
 _NO_BLANKS = re.compile(r"\S+")
 _LONG = 2**16  # characters of a word that are hashed at a time
+_MANY = 2**18  # words of a text, and pairs, that are hashed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +153,15 @@ def _light_blocks(block: ColumnBlock) -> Iterator[ColumnBlock]:
 
 
 def _hits_of_words(texts: Sequence[str], bits: int) -> Any:
-    return _hasher(bits).transform(map(_words_and_pairs, texts))
+    from scipy import sparse
+
+    if len(texts) > 1:
+        return _hasher(bits).transform(map(_words_and_pairs, texts))
+    hits = sparse.csr_array((1, 2**bits), dtype=np.float32)
+    parts = _words_and_pairs(texts[0])
+    while some := list(islice(parts, _MANY)):
+        hits = hits + sparse.csr_array(_hasher(bits).transform([some]))
+    return hits
 
 
 def _hits_of_characters(texts: Sequence[str], bits: int) -> Any:
