@@ -14,10 +14,12 @@ from luce.tables.values import (
     is_usable,
     levels,
     listing,
+    may_have_blanks,
     numbers,
     quoted,
     shortened,
     truths,
+    without_markers,
 )
 
 INTEGERS = [getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -140,6 +142,23 @@ def test_a_column_is_found_by_its_name_alone():
         column_block(table, "c")
     with pytest.raises(DataError, match="2 columns 'a'"):
         column_block(table, "a")
+
+
+def test_blanks_around_markers_and_text_are_nothing():
+    values = ["a b", " c", "NA\t", "\u3000d\u00a0", "\r\n", None, "e"]
+    for type in (pa.string(), pa.large_string()):
+        text = pa.chunked_array([pa.array(values, type)])
+        expected = ["a b", "c", None, "d", None, None, "e"]
+        assert without_markers(text).equals(pa.chunked_array([pa.array(expected, type)]))
+        whole = pa.array(["x", "", None, "y z"] * 2 + values, type)
+        assert may_have_blanks(whole)
+        assert not may_have_blanks(whole[:8])
+        assert [may_have_blanks(whole[row : row + 1]) for row in (9, 10, 11, 12, 14)] == [
+            *([True] * 4),
+            False,
+        ]
+        assert not may_have_blanks(whole[:0])
+        assert not may_have_blanks(pa.array([None, ""], type))
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40).filter(any))

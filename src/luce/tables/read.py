@@ -162,7 +162,8 @@ def open_table(
     -----
     A CSV file has its columns' names in its first line. What stands between values (comma,
     semicolon, tab, vertical bar), a decimal comma and an encoding that is not UTF-8 are found out,
-    and told in `notes`. What `MISSING_MARKERS` lists is missing in every column, also in text and
+    and told in `notes`. Blanks around a value are no part of it, in text as in numbers, within
+    quotes or without. What `MISSING_MARKERS` lists is missing in every column, also in text and
     also in quotes: a country code NA (Namibia) has to be spelt otherwise, or come from a Parquet
     file or a dataframe. Blank lines are skipped, except in a file of a single column, where they
     are missing values. Types that are guessed: whole numbers, numbers, true and false, ISO 8601

@@ -6,8 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from luce.tables.values import MISSING_MARKERS
-
 CANDIDATES: tuple[pa.DataType, ...] = (
     pa.int64(),
     pa.float64(),
@@ -19,7 +17,6 @@ CANDIDATES: tuple[pa.DataType, ...] = (
 """Types that text is tried as, the narrowest first; dates and times are ISO 8601."""
 
 TEXT = pa.string()
-BLANKS = " \t"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LOOKS = {
     pa.int64(): re.compile(r"-?\d+$", re.ASCII),
@@ -61,21 +58,14 @@ class TypeGuess:
         return (*self._candidates, TEXT)
 
     def see(self, values: pa.ChunkedArray) -> None:
-        """Take note of a block of values, text with null for what is missing."""
+        """Take note of a block of values: text, trimmed, with null for what is missing."""
         if not self._candidates or values.null_count == len(values):
             return
         text = pc.drop_null(values) if values.null_count else values
         if any(has_codes(chunk) for chunk in text.chunks):
             self.is_empty, self._candidates = False, ()
             return
-        fitting = self._fitting(text)
-        if fitting != self._candidates and (trimmed := trim(text)) is not text:
-            text = pc.drop_null(trimmed)
-            if not len(text):
-                return
-            has_code = any(has_codes(chunk) for chunk in text.chunks)
-            fitting = () if has_code else self._fitting(text)
-        self.is_empty, self._candidates = False, fitting
+        self.is_empty, self._candidates = False, self._fitting(text)
 
     def _fitting(self, text: pa.ChunkedArray) -> tuple[pa.DataType, ...]:
         first = text[0].as_py()
@@ -90,19 +80,6 @@ class TypeGuess:
         if fitting == [pa.float64()] and has_too_long_numbers(text):
             return ()
         return tuple(fitting)
-
-
-def trim(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text without blanks around it, and null where that leaves a missing marker."""
-    outer = pc.or_(
-        pc.or_(pc.starts_with(text, " "), pc.ends_with(text, " ")),
-        pc.or_(pc.starts_with(text, "\t"), pc.ends_with(text, "\t")),
-    )
-    if not pc.any(outer).as_py():
-        return text
-    text = pc.ascii_trim(text, BLANKS)
-    is_marker = pc.is_in(text, value_set=pa.array(MISSING_MARKERS, text.type))
-    return pc.if_else(is_marker, pa.scalar(None, text.type), text)
 
 
 def parse(text: pa.ChunkedArray, type: pa.DataType, decimal: str = ".") -> pa.ChunkedArray | None:

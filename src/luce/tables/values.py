@@ -29,6 +29,7 @@ LARGEST_EXACT = 2.0**53
 PIECE_ROWS = 65_536
 """Rows that are gone through together where a whole column at once would take too much memory."""
 
+_MAY_BE_BLANK = np.isin(np.arange(256), (*range(ord(" ") + 1), *range(0x80, 0x100)))
 _NOUNS = {pa.float64(): "a number", pa.bool_(): "true or false"}
 _SHOWN = 60  # characters of a value in a message
 
@@ -217,10 +218,26 @@ def texts(block: ColumnBlock) -> pa.ChunkedArray:
 
 
 def without_markers(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return large_string without its surrounding blanks, and null for `MISSING_MARKERS`."""
+    """Return text without the blanks around it, of any script, and null for `MISSING_MARKERS`."""
     text = pc.utf8_trim_whitespace(text)
     markers = pa.array(MISSING_MARKERS, text.type)
     return pc.if_else(pc.is_in(text, value_set=markers), pa.scalar(None, text.type), text)
+
+
+def may_have_blanks(text: pa.Array) -> bool:
+    """Whether a value of a string array may begin or end with a blank: sure if it says no."""
+    if not len(text) or text.buffers()[2] is None:
+        return False
+    width = np.dtype(np.int64 if pa.types.is_large_string(text.type) else np.int32)
+    every: NDArray[np.signedinteger] = np.frombuffer(text.buffers()[1], width)
+    offsets = every[text.offset : text.offset + len(text) + 1]
+    characters = np.frombuffer(text.buffers()[2], np.uint8)
+    if not len(characters):
+        return False
+    # An empty value looks at its neighbour's.
+    first = np.take(characters, offsets[:-1], mode="clip")
+    last = np.take(characters, offsets[1:] - 1, mode="clip")
+    return any(_MAY_BE_BLANK.take(edge).any() for edge in (first, last))
 
 
 def first_failure(values: pa.ChunkedArray, type: pa.DataType) -> int:

@@ -139,7 +139,19 @@ def test_blanks_around_missing_markers_and_numbers_are_nothing_in_any_block(writ
         table = pa.concat_tables(open_table(path, **told).blocks())
         expected = [*range(MANY // 2), None, *range(MANY // 2 + 1, MANY - 1), 7]
         assert table["a"].to_pylist() == expected
-        assert table["b"][MANY // 2].as_py() == " NA "
+        assert table["b"][MANY // 2].as_py() is None
+
+
+@pytest.mark.parametrize("value", ["red", "7", "1.5", "true", "2007-11-30", "007"])
+@pytest.mark.parametrize("told", [False, True])
+def test_blanks_around_values_make_no_other_values(write, value, told):
+    values = [value, f" {value}", f'"{value} "', f"\t{value}\u00a0", " NA ", '"\t "', "NA"]
+    path = write("a,b\n" + "".join(f"{each},x\n" for each in values))
+    plain = read_table(write(f"a,b\n{value},x\n", "plain.csv"))
+    table = read_table(path, types={"a": pa.string()} if told else {})
+    assert told or table.schema == plain.schema
+    (expected,) = [value] if told else plain["a"].to_pylist()
+    assert table["a"].to_pylist() == [expected] * 4 + [None] * 3
 
 
 def test_rows_that_were_given_before_arrow_stumbled_are_not_given_again(write):

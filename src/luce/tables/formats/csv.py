@@ -21,8 +21,15 @@ from luce.tables.formats.text import (
     head,
 )
 from luce.tables.sources import File, reading
-from luce.tables.type_guess import TEXT, TypeGuess, parse, trim
-from luce.tables.values import MISSING_MARKERS, ColumnBlock, first_failure, is_text
+from luce.tables.type_guess import TEXT, TypeGuess, parse
+from luce.tables.values import (
+    MISSING_MARKERS,
+    ColumnBlock,
+    first_failure,
+    is_text,
+    may_have_blanks,
+    without_markers,
+)
 
 MOST_COLUMNS = 100_000
 _QUICK_BLOCK = 1 << 20
@@ -84,7 +91,7 @@ class CsvFile:
             rows += table.num_rows
             if table.num_rows:
                 final = table.column(last)[-1]
-            yield table.select(schema.names)
+            yield pa.table([_trimmed(table.column(name)) for name in schema.names], schema=schema)
         self._check_end(stream, final, rows)
 
     def _careful_blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -135,7 +142,7 @@ class CsvFile:
         if field.type == pa.binary():
             return values
         try:
-            text = values.cast(pa.string())
+            text = _trimmed(values.cast(pa.string()))
         except pa.ArrowInvalid as error:
             where = block.at(first_failure(values, pa.string()))
             raise DataError(
@@ -144,7 +151,6 @@ class CsvFile:
             ) from error
         if is_text(field.type):
             return text.cast(field.type)
-        text = trim(text)
         converted = parse(text, field.type, self.dialect.decimal)
         if converted is None:
             row = first_misfit(text, field.type, self.dialect.decimal)
@@ -233,6 +239,12 @@ def _parse_options(dialect: Dialect, columns: int, **more: object) -> pa_csv.Par
         ignore_empty_lines=columns > 1,
         **more,
     )
+
+
+def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not is_text(values.type) or not any(map(may_have_blanks, values.chunks)):
+        return values
+    return without_markers(values)
 
 
 def _without_first(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
