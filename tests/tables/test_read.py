@@ -246,9 +246,20 @@ def test_a_folder_or_glob_is_one_table_with_types_of_all_files(write, tmp_path):
     write("a,b\n1,x\n", "many/3.csv")
     with pytest.raises(DataError, match=r"many/3\.csv: the columns .* has 'c'"):
         open_table(tmp_path / "many")
+    table = open_table(tmp_path / "many", columns=["a", "b"])
+    assert pa.concat_tables(table.blocks()).to_pydict() == {"a": [1, 2.5, 1], "b": ["x", "y", "x"]}
     write("a,b\n1,x\n", "many/3.jsonl")
     with pytest.raises(DataError, match=r"many/3\.jsonl: the format is not that of .*1\.csv"):
         open_table(tmp_path / "many")
+
+
+def test_a_file_of_json_lines_may_lack_a_column_as_a_row_may(write, tmp_path):
+    write('{"a": 1, "b": "x"}\n', "many/1.jsonl")
+    write('{"c": [1], "a": 2.5}\n', "many/2.jsonl")
+    table = read_table(tmp_path / "many")
+    assert table.to_pydict() == {"a": [1.0, 2.5], "b": ["x", None], "c": [None, [1]]}
+    table = open_table(tmp_path / "many", columns=["b", "c"], types={"b": pa.string()})
+    assert pa.concat_tables(table.blocks()).to_pydict() == {"b": ["x", None], "c": [None, [1]]}
 
 
 def test_a_message_about_one_of_many_files_names_it(write, tmp_path):

@@ -16,7 +16,7 @@ from luce.tables.formats.csv import open_csv
 from luce.tables.formats.json_lines import open_json_lines
 from luce.tables.formats.npz import open_npz
 from luce.tables.formats.parquet import open_parquet
-from luce.tables.formats.reading import OpenedFile, Reading, Types
+from luce.tables.formats.reading import OpenedFile, Reading, Request, Types
 from luce.tables.formats.svmlight import open_svmlight
 from luce.tables.formats.text import CODECS
 from luce.tables.sources import STANDARD_INPUT, File, find_files
@@ -26,7 +26,9 @@ from luce.tables.values import listing
 ROWS = 65536
 """How many rows a block has at most if nothing else is said."""
 
-FORMATS: Mapping[str, Callable[[File, Reading], OpenedFile]] = {
+Opener = Callable[[File, Request], OpenedFile]
+
+FORMATS: Mapping[str, Opener] = {
     ".csv": open_csv,
     ".tsv": open_csv,
     ".txt": open_csv,
@@ -133,7 +135,8 @@ def open_table(
           (.svmlight, .libsvm, .svm), each also packed (.gz, .bz2, .zst); Parquet (.parquet);
           Arrow's own (.feather, .arrow, .ipc); NumPy's (.npz)
         - a folder, or a glob such as `sales/*.csv.gz` or `sales/**/*.csv`: its files, of one format
-          and with the same columns, sorted by name, are one table
+          and with the same columns among those to be read, sorted by name, are one table; in files
+          of JSON lines a column that one of them lacks is missing there
         - `-`: CSV on standard input, which is first put into a temporary file
         - a dataframe: pandas, polars, pyarrow, or anything else with the Arrow PyCapsule interface
           (held in memory whole). The index of a pandas frame is not a column.
@@ -142,8 +145,9 @@ def open_table(
     types
         Arrow types that columns of a text file are read as, whatever their values look like. Where
         a column's is not told, the files are gone through once more to find a type that all of
-        their rows have. Columns that the table does not have are passed over. Parquet, Arrow and
-        NumPy files and dataframes carry types of their own and keep them.
+        their rows have; values of JSON lines that are numbers in some rows and text in others have
+        none, so there it has to be told. Columns that the table does not have are passed over.
+        Parquet, Arrow and NumPy files and dataframes carry types of their own and keep them.
     reading
         How text files are written, where it shall not be guessed.
 
@@ -243,22 +247,26 @@ def read_table(
 
 
 def _open_files(
-    source: str, columns: Sequence[str] | None, types: Types, told: Reading
+    source: str, columns: Sequence[str] | None, types: Types, reading: Reading
 ) -> StreamedTable:
+    request = Request(reading, None if columns is None else frozenset(columns), types)
     files = find_files(source)
     opener = _format(source, files)
-    opened = [opener(file, told) for file in files]
+    opened = [opener(file, request) for file in files]
+    names: dict[str, None] = {}
     for file, table in zip(files, opened, strict=True):
         _check_names(file.name, table.names)
-        if differing := set(table.names) ^ set(opened[0].names):
+        own = dict.fromkeys(name for name in table.names if request.wants(name))
+        names = names or own
+        if opener is open_json_lines:  # Where a row may lack a name, so may a file.
+            names |= own
+        elif differing := own.keys() ^ names.keys():
             raise DataError(
                 f"{file.name}: the columns are not those of {files[0].name}: only one of the two "
                 f"has {listing(sorted(differing))}"
             )
-    wanted = None if columns is None else set(columns)
-    names = [name for name in opened[0].names if wanted is None or name in wanted]
     schema = pa.schema(
-        [pa.field(name, type) for name, type in _types(files, opened, names, types).items()]
+        [pa.field(name, type) for name, type in _types(files, opened, list(names), types).items()]
     )
     notes = tuple(dict.fromkeys(note for table in opened for note in table.notes))
 
@@ -270,10 +278,10 @@ def _open_files(
     return StreamedTable(name, schema, tuple(opened[0].names), notes, tables)
 
 
-def _format(source: str, files: Sequence[File]) -> Callable[[File, Reading], OpenedFile]:
+def _format(source: str, files: Sequence[File]) -> Opener:
     if source == STANDARD_INPUT:
         return open_csv
-    openers: list[Callable[[File, Reading], OpenedFile]] = []
+    openers: list[Opener] = []
     for file in files:
         path = PurePath(file.name.lower())
         packed = path.suffix in CODECS
@@ -296,10 +304,11 @@ def _types(
     files: Sequence[File], opened: Sequence[OpenedFile], names: Sequence[str], types: Types
 ) -> dict[str, pa.DataType]:
     """The first type of each column that all files agree on."""
-    agreed = dict(opened[0].candidates(names, types))
-    for file, table in zip(files[1:], opened[1:], strict=True):
-        for name, candidates in table.candidates(names, types).items():
-            common = agree(agreed[name], candidates)
+    agreed: dict[str, tuple[pa.DataType, ...]] = {}
+    for file, table in zip(files, opened, strict=True):
+        present = [name for name in names if name in table.names]
+        for name, candidates in table.candidates(present, types).items():
+            common = agree(agreed[name], candidates) if name in agreed else candidates
             if not common:
                 raise DataError(
                     f"{file.name}: column {name!r} has the type {candidates[0]}, but "

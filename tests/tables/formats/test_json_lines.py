@@ -40,8 +40,58 @@ def test_types_that_are_told(write):
     with pytest.raises(DataError, match=r"'b', row 2 .* cannot be read as double"):
         read_table(path, types={"b": pa.float64()})
     path = write('{"b": [1]}\n', "d.jsonl")
-    with pytest.raises(DataError, match=r"'b' has the type list.* cannot be read as double"):
+    with pytest.raises(DataError, match=r"row 1 .*Column\(/b\) changed from string to array"):
         read_table(path, types={"b": pa.float64()})
+
+
+def test_a_type_that_is_told_leaves_the_text_of_other_columns_alone(write):
+    path = write('{"n": "1.5", "day": "2024-01-01"}\n{"n": "2", "day": "2024-01-01"}\n', "d.jsonl")
+    types = {"n": pa.float64(), "day": pa.string()}
+    assert read_table(path, types=types).to_pydict() == {"n": [1.5, 2.0], "day": ["2024-01-01"] * 2}
+
+
+MIXED = """{"n": 7, "m": 1}
+{"n": 0.1, "m": " 2"}
+{"n": "x", "m": "NA"}
+{"n": "007", "m": null}
+{"n": true, "m": true}
+{"n": 1e10, "m": 1e2}
+{"n": 1e300, "m": -0.5}
+{"m": " "}
+{"n": "é\\n", "m": "1e1"}
+"""
+
+
+@pytest.mark.parametrize("block", [1 << 20, 16])
+def test_a_column_of_numbers_and_text_is_read_as_what_is_told(write, monkeypatch, block):
+    monkeypatch.setattr(lines, "_BLOCK", block)
+    path = write(MIXED, "d.jsonl")
+    with pytest.raises(
+        DataError, match=r"(from row|row) [23] .*; make them the same, or tell what kind"
+    ):
+        read_table(path)
+    table = read_table(path, types={"n": pa.string(), "m": pa.float64()})
+    assert table.to_pydict() == {
+        "n": ["7", "0.1", "x", "007", "true", "10000000000", "1e+300", None, "é\n"],
+        "m": [1, 2, None, None, 1, 100, -0.5, None, 10],
+    }
+    with pytest.raises(DataError, match=r"'n', row 3 .*cannot be read as double"):
+        read_table(path, types={"n": pa.float64(), "m": pa.float64()})
+
+
+@pytest.mark.parametrize("block", [1 << 20, 16])
+def test_a_column_that_is_not_read_may_have_any_values(write, monkeypatch, block):
+    monkeypatch.setattr(lines, "_BLOCK", block)
+    path = write('{"a": 1, "n": 1}\n{"a": 2, "n": "x"}\n{"a": 3, "n": [{}]}\n', "d.jsonl")
+    for types in ({}, {"a": pa.float64()}):
+        table = open_table(path, columns=["a"], types=types)
+        assert pa.concat_tables(table.blocks()).to_pydict() == {"a": [1, 2, 3]}
+
+
+def test_a_name_that_occurs_twice_is_seen_where_values_differ_too(write):
+    path = write('{"a": 1, "n": 1}\n{"a": 1, "n": "x"}\n{"a": 3, "a": 4}\n', "d.jsonl")
+    with pytest.raises(DataError, match=r"row 3 .*occurs twice"):
+        open_table(path, types={"n": pa.string()})
 
 
 @pytest.mark.parametrize(

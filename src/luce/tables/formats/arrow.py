@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from luce.errors import DataError
 from luce.tables.formats.columnar import common_types, fit_table, without_index
-from luce.tables.formats.reading import Reading, Types
+from luce.tables.formats.reading import Request, Types
 from luce.tables.sources import File, reading
 
 _FILE, _FEATHER_1 = b"ARROW1", b"FEA1"
@@ -40,7 +40,7 @@ class ArrowFile:
                 done += table.num_rows
 
 
-def open_arrow(file: File, told: Reading) -> ArrowFile:
+def open_arrow(file: File, request: Request) -> ArrowFile:
     """Read the schema of an Arrow file or stream."""
     with reading(file), _open(file) as (schema, _):
         return ArrowFile(file, schema, tuple(without_index(schema)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from luce.errors import DataError
-from luce.tables.values import ColumnBlock, first_failure
+from luce.tables.values import ColumnBlock, first_failure, is_text, without_markers
 
 BLOCK_BYTES = 32 << 20
 """About how much memory a block of rows may take, where its size is ours to choose."""
@@ -43,15 +43,18 @@ def fit_table(table: pa.Table, schema: pa.Schema, name: str, first_row: int) -> 
 
 
 def _cast(block: ColumnBlock, type: pa.DataType, name: str) -> pa.ChunkedArray:
+    values = block.values
+    if is_text(values.type) and not is_text(type):
+        values = without_markers(values)
     try:
-        return block.values.cast(type)
+        return values.cast(type)
     except pa.ArrowNotImplementedError as error:
         raise DataError(
             f"{name}: column {block.name!r} has the type {block.values.type}, which cannot be "
             f"read as {type}"
         ) from error
     except pa.ArrowInvalid as error:
-        where = block.at(first_failure(block.values, type))
+        where = block.at(first_failure(values, type))
         raise DataError(f"{name}: {where}: the value cannot be read as {type}: {error}") from error
 
 

@@ -11,7 +11,7 @@ import pyarrow.csv as pa_csv
 
 from luce.errors import DataError
 from luce.tables.formats.dialect import DELIMITERS, Dialect, find_dialect
-from luce.tables.formats.reading import Reading, Types
+from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import (
     LONGEST_ROW,
     TELL_ENCODING,
@@ -171,13 +171,13 @@ class CsvFile:
             )
 
 
-def open_csv(file: File, told: Reading) -> CsvFile:
+def open_csv(file: File, request: Request) -> CsvFile:
     """Find out how a CSV file is written, and the names of its columns."""
     with reading(file):
         content, is_whole = head(file)
         if not content.strip(b"\r\n" + codecs.BOM_UTF8):
             raise DataError(f"{file.name}: the file is empty")
-        encoding, note = find_encoding(content, is_whole, told.encoding, file.name)
+        encoding, note = find_encoding(content, is_whole, request.reading.encoding, file.name)
         text = _as_utf8(content, is_whole, encoding, file.name)
         if is_whole:
             text += b"\n"
@@ -196,10 +196,10 @@ def open_csv(file: File, told: Reading) -> CsvFile:
         first_rows = text[: max(_FIRST_ROWS, line + 1)].decode("utf-8", "replace")
         if max(text[:line].count(d.encode()) for d in DELIMITERS) >= MOST_COLUMNS:
             raise DataError(f"{file.name}: there are more than {MOST_COLUMNS} columns")
-        delimiter = told.delimiter
+        delimiter = request.reading.delimiter
         if delimiter is None and ".tsv" in PurePath(file.name.lower()).suffixes[-2:]:
             delimiter = "\t"
-        dialect, notes = find_dialect(first_rows, delimiter, told.decimal, file.name)
+        dialect, notes = find_dialect(first_rows, delimiter, request.reading.decimal, file.name)
         names = _names(first_rows, dialect, file.name)
     notes += [note] if note else []
     block_size = min(max(_QUICK_BLOCK, _ROWS_A_BLOCK * line), LONGEST_ROW)

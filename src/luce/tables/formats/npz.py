@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.tables.formats.columnar import BLOCK_BYTES, fit_table
-from luce.tables.formats.reading import Reading, Types
+from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import UNPACKED_ALLOWANCE, UNPACKED_RATIO
 from luce.tables.sources import File, reading
 
@@ -78,7 +78,7 @@ class NpzFile:
                 yield fit_table(pa.table(columns), schema, self.file.name, done)
 
 
-def open_npz(file: File, told: Reading) -> NpzFile:
+def open_npz(file: File, request: Request) -> NpzFile:
     """Read the headers of X and y, and check that they can be what they say."""
     with reading(file), _as_data_error(file), _unzipped(file) as archive:
         infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}

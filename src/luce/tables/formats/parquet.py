@@ -8,7 +8,7 @@ import pyarrow.parquet as pa_parquet
 
 from luce.errors import DataError
 from luce.tables.formats.columnar import BLOCK_BYTES, common_types, fit_table, without_index
-from luce.tables.formats.reading import Reading, Types
+from luce.tables.formats.reading import Request, Types
 from luce.tables.sources import File, reading
 
 _LARGEST_METADATA = 100 << 20
@@ -44,7 +44,7 @@ class ParquetFile:
                 done += table.num_rows
 
 
-def open_parquet(file: File, told: Reading) -> ParquetFile:
+def open_parquet(file: File, request: Request) -> ParquetFile:
     """Read what a Parquet file says of itself."""
     with reading(file), _open(file) as parquet:
         schema = parquet.schema_arrow

@@ -33,6 +33,19 @@ class Reading:
     encoding: str | None = None
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of a table's files: how they are read, which columns (None: all), as what."""
+
+    reading: Reading
+    columns: frozenset[str] | None
+    types: Types
+
+    def wants(self, name: str) -> bool:
+        """Whether a column of that name is to be read."""
+        return self.columns is None or name in self.columns
+
+
 class OpenedFile(Protocol):
     """One file of any format."""
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from luce.errors import DataError
 from luce.tables.formats.columnar import fit_table
 from luce.tables.formats.lines import line_blocks
-from luce.tables.formats.reading import Reading, Types
+from luce.tables.formats.reading import Request, Types
 from luce.tables.sources import File, reading
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class SvmlightFile:
                 yield fit_table(table, schema, self.file.name, done)
 
 
-def open_svmlight(file: File, told: Reading) -> SvmlightFile:
+def open_svmlight(file: File, request: Request) -> SvmlightFile:
     """Open an svmlight file; what is in it is seen when it is read."""
     return SvmlightFile(file)
 
