@@ -178,7 +178,8 @@ def open_table(
     the file states to the value, and `y`.
 
     A row of a text file may have 16 MiB. A packed file that unpacks to more than 100 times its
-    size and 256 MiB is refused.
+    size and 256 MiB is refused; so are an Arrow file of which a record batch does, which is held in
+    memory whole, and 128 MiB, and a Parquet file of which the lists do, and 64 MiB.
 
     Examples
     --------

@@ -4,6 +4,7 @@ import pytest
 
 from luce.errors import DataError
 from luce.tables import open_table, read_table
+from luce.tables.formats import arrow, columnar
 
 TABLE = pa.table({"a": range(100), "b": ["x", None] * 50, "c": [[1], []] * 50})
 
@@ -60,3 +61,26 @@ def test_text_that_points_outside_of_its_file(tmp_path):
 def test_feather_of_the_first_version_is_refused(write):
     with pytest.raises(DataError, match=r"Feather of the first version .*write it again"):
         read_table(write(b"FEA1" + bytes(40), "data.feather"))
+
+
+def test_a_long_text_that_many_rows_name_comes_in_blocks_of_few(tmp_path, monkeypatch):
+    monkeypatch.setattr(columnar, "BLOCK_BYTES", 1 << 20)
+    path = tmp_path / "data.feather"
+    names = pa.DictionaryArray.from_arrays(pa.array([0] * 200, pa.int32()), ["x" * 50_000])
+    pa_feather.write_feather(pa.table({"a": names, "row": range(200)}), str(path))
+    table = open_table(path)
+    assert table.schema.field("a").type == names.type
+    blocks = list(table.blocks())
+    assert max(block.num_rows for block in blocks) <= 20
+    assert pa.concat_tables(blocks)["row"].to_pylist() == list(range(200))
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_a_batch_that_unpacks_to_too_much(tmp_path, monkeypatch, codec):
+    path = tmp_path / "data.feather"
+    table = pa.table({"a": [0] * 100_000})
+    pa_feather.write_feather(table, str(path), compression=codec, chunksize=100_000)
+    assert read_table(path).equals(table)
+    monkeypatch.setattr(arrow, "_UNPACKED_ALLOWANCE", 1 << 10)
+    with pytest.raises(DataError, match=r"a batch of its rows unpacks to .* batches of fewer rows"):
+        open_table(path)

@@ -4,7 +4,7 @@ import pytest
 
 from luce.errors import DataError
 from luce.tables import open_table, read_table
-from luce.tables.formats import parquet
+from luce.tables.formats import columnar, parquet
 
 TABLE = pa.table({"a": range(1000), "b": ["x", None] * 500, "b.c": [0.5] * 1000})
 
@@ -59,3 +59,61 @@ def test_a_page_with_a_wrong_checksum(tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(DataError, match="damaged"):
         read_table(path)
+
+
+LONG = "x" * 50_000
+
+
+def repeated(rows, type=None):
+    """A column of one long text, as a dictionary."""
+    values = pa.array([LONG], type)
+    return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), values)
+
+
+@pytest.mark.parametrize("type", [pa.string(), pa.large_string(), pa.binary()], ids=str)
+@pytest.mark.parametrize("store_schema", [False, True])
+def test_a_long_text_that_many_rows_name_is_not_unpacked_for_all_at_once(
+    tmp_path, type, store_schema
+):
+    path = tmp_path / "data.parquet"
+    table = pa.table({"a": repeated(2000, type)})
+    pa_parquet.write_table(table, path, compression="zstd", store_schema=store_schema)
+    assert path.stat().st_size < 2000
+    rows = 0
+    for block in open_table(path).blocks():
+        assert block.num_rows * len(LONG) <= columnar.BLOCK_BYTES
+        assert set(block["a"].unique().to_pylist()) <= {LONG, LONG.encode()}
+        rows += block.num_rows
+    assert rows == 2000
+
+
+def test_long_texts_in_lists_are_not_unpacked_for_all_rows_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_TEXT_IN_LISTS", 1 << 20)
+    monkeypatch.setattr(columnar, "BLOCK_BYTES", 1 << 20)
+    path = tmp_path / "data.parquet"
+    offsets = pa.array(range(0, 2001, 10), pa.int32())
+    lists = pa.ListArray.from_arrays(offsets, repeated(2000))
+    maps = pa.MapArray.from_arrays(offsets, pa.array(range(2000)), repeated(2000))
+    structs = pa.StructArray.from_arrays([repeated(200)], ["x"])
+    columns = {"list": lists, "map": maps, "struct": structs, "row": range(200)}
+    pa_parquet.write_table(pa.table(columns), path, store_schema=False)
+    blocks = list(open_table(path).blocks())
+    assert max(block.num_rows for block in blocks) == 1
+    whole = pa.concat_tables(blocks)
+    assert whole["row"].to_pylist() == list(range(200))
+    assert whole["list"][7].as_py() == [LONG] * 10
+    assert whole["map"][199].as_py() == [(each, LONG) for each in range(1990, 2000)]
+    assert whole["struct"][3].as_py() == {"x": LONG}
+    monkeypatch.setattr(columnar, "LONGEST_ROW", 1 << 20)
+    with pytest.raises(DataError, match="a row has 1 MiB of text"):
+        list(open_table(path).blocks())
+
+
+def test_lists_that_unpack_to_too_much(tmp_path, monkeypatch):
+    path = tmp_path / "data.parquet"
+    lists = pa.ListArray.from_arrays(pa.array([0, 100_000], pa.int32()), pa.array([0] * 100_000))
+    pa_parquet.write_table(pa.table({"a": lists}), path)
+    assert open_table(path).schema.names == ["a"]
+    monkeypatch.setattr(parquet, "_LISTS_ALLOWANCE", 1 << 10)
+    with pytest.raises(DataError, match="its lists unpack to more than 100 times its size"):
+        open_table(path)

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from luce.errors import DataError
-from luce.tables.formats.columnar import common_types, fit_table, without_index
+from luce.tables.formats.arrow_sizes import MAGIC, unpacked_size
+from luce.tables.formats.columnar import common_types, fit_table, in_pieces, without_index
 from luce.tables.formats.reading import Request, Types
+from luce.tables.formats.text import UNPACKED_RATIO
 from luce.tables.sources import File, reading
 
-_FILE, _FEATHER_1 = b"ARROW1", b"FEA1"
+_FEATHER_1 = b"FEA1"
+_UNPACKED_ALLOWANCE = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,14 @@ class ArrowFile:
 
     def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
         """Return the rows, a record batch at a time, each checked before it is used."""
-        with reading(self.file), _open(self.file) as (_, batches):
+        wanted = [self.schema.get_field_index(name) for name in schema.names]
+        with reading(self.file), _open(self.file, wanted) as (_, batches):
             done = 0
             for batch in batches:
                 batch.validate(full=True)
-                table = pa.Table.from_batches([batch])
-                yield fit_table(table, schema, self.file.name, done)
-                done += table.num_rows
+                for table in in_pieces(batch, self.file.name):
+                    yield fit_table(table, schema, self.file.name, done)
+                    done += table.num_rows
 
 
 def open_arrow(file: File, request: Request) -> ArrowFile:
@@ -47,18 +51,39 @@ def open_arrow(file: File, request: Request) -> ArrowFile:
 
 
 @contextmanager
-def _open(file: File) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+def _open(
+    file: File, wanted: Sequence[int] | None = None
+) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    """Give the columns and the batches; of these only the wanted columns, a batch at a time."""
+    options = pa.ipc.IpcReadOptions(included_fields=wanted)
     with file.open() as stream:
-        start = stream.read(len(_FILE))
-        stream.seek(0)
+        start = stream.read(len(MAGIC))
         if start.startswith(_FEATHER_1):
             raise DataError(
                 f"{file.name}: Feather of the first version is not read; write it again, as "
                 "pandas.read_feather and DataFrame.to_feather do, or as Parquet"
             )
-        if start != _FILE:
-            with pa.ipc.open_stream(stream) as stream_reader:
+        _check_size(stream, file)
+        stream.seek(0)
+        if start != MAGIC:
+            with pa.ipc.open_stream(stream, options=options) as stream_reader:
                 yield stream_reader.schema, iter(stream_reader)
             return
-        with pa.ipc.open_file(stream) as reader:
+        with pa.ipc.open_file(stream, options=options) as reader:
             yield reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+
+
+def _check_size(stream: pa.NativeFile, file: File) -> None:
+    """Refuse what would fill memory: Arrow unpacks a batch of rows whole."""
+    try:
+        unpacked = unpacked_size(stream, file.size)
+    except ValueError as error:
+        raise DataError(
+            f"{file.name}: the file is damaged or of another format: {error}"
+        ) from error
+    if unpacked > UNPACKED_RATIO * file.size + _UNPACKED_ALLOWANCE:
+        raise DataError(
+            f"{file.name}: a batch of its rows unpacks to {unpacked >> 20} MiB, more than "
+            f"{UNPACKED_RATIO} times the file's size and {_UNPACKED_ALLOWANCE >> 20} MiB, as in a "
+            "file that was made to fill memory; write it in batches of fewer rows if you trust it"
+        )

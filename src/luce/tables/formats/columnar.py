@@ -1,15 +1,20 @@
 """What the formats that carry types of their own have in common."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from luce.errors import DataError
 from luce.tables.values import ColumnBlock, first_failure, is_text, without_markers
 
 BLOCK_BYTES = 32 << 20
 """About how much memory a block of rows may take, where its size is ours to choose."""
+
+LONGEST_ROW = 256 << 20
+"""How many bytes of text one row may have, in dictionaries."""
 
 
 def without_index(schema: pa.Schema) -> list[str]:
@@ -22,6 +27,66 @@ def without_index(schema: pa.Schema) -> list[str]:
         return [name for name in schema.names if name not in index]
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError):
         return list(schema.names)  # What is there is not of pandas' making.
+
+
+def in_pieces(batch: pa.RecordBatch, name: str) -> Iterator[pa.Table]:
+    """Return a batch in order, in pieces whose dictionaries' text takes `BLOCK_BYTES` once decoded.
+
+    A dictionary may have one long text, and many rows that name it.
+
+    Raises
+    ------
+    DataError
+        A single row has more than `LONGEST_ROW` of it.
+    """
+    size = sum(map(_decoded_bytes, batch.columns))
+    if size <= BLOCK_BYTES or (batch.num_rows == 1 and size <= LONGEST_ROW):
+        yield pa.Table.from_batches([batch])
+    elif batch.num_rows == 1:
+        raise DataError(
+            f"{name}: a row has {size >> 20} MiB of text, as in a file that was made to fill memory"
+        )
+    else:
+        # A slice of lists would still hold, and have cast, all of their values.
+        rows = np.arange(batch.num_rows)
+        for half in np.array_split(rows, 2):
+            yield from in_pieces(batch.take(pa.array(half)), name)
+
+
+def text_dictionaries(values: pa.Array) -> Iterator[pa.DictionaryArray]:
+    """Return what of an array, which may be of lists and structs, is text in dictionaries."""
+    type = values.type
+    if pa.types.is_dictionary(type):
+        if is_text(type.value_type) or _is_binary(type.value_type):
+            yield values
+    elif pa.types.is_map(type):
+        first, last = values.offsets[0].as_py(), values.offsets[-1].as_py()
+        for each in (values.keys, values.items):
+            yield from text_dictionaries(each.slice(first, last - first))
+    elif pa.types.is_struct(type):
+        for each in values.flatten():
+            yield from text_dictionaries(each)
+    elif (
+        pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type)
+    ):
+        yield from text_dictionaries(values.flatten())
+
+
+def longest_text(values: pa.DictionaryArray) -> int:
+    """Return how many bytes the longest text in a dictionary has, whether a row has it or not."""
+    return pc.max(pc.binary_length(values.dictionary)).as_py() or 0
+
+
+def _decoded_bytes(values: pa.Array) -> int:
+    """How many bytes the text in dictionaries takes if each value has its own."""
+    return sum(
+        pc.sum(pc.binary_length(each.dictionary).take(each.indices).cast(pa.int64())).as_py() or 0
+        for each in text_dictionaries(values)
+    )
+
+
+def _is_binary(type: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(type) or pa.types.is_large_binary(type))
 
 
 def fit_table(table: pa.Table, schema: pa.Schema, name: str, first_row: int) -> pa.Table:

@@ -7,14 +7,30 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
 from luce.errors import DataError
-from luce.tables.formats.columnar import BLOCK_BYTES, common_types, fit_table, without_index
+from luce.tables.formats.columnar import (
+    BLOCK_BYTES,
+    common_types,
+    fit_table,
+    in_pieces,
+    longest_text,
+    text_dictionaries,
+    without_index,
+)
 from luce.tables.formats.reading import Request, Types
+from luce.tables.formats.text import UNPACKED_RATIO
 from luce.tables.sources import File, reading
 
 _LARGEST_METADATA = 100 << 20
 _MOST_CONTAINED = 10_000_000
 _BUFFER = 1 << 20
 _MOST_ROWS = 65536
+_WIDTH = 8  # bytes of a number
+_LISTS_ALLOWANCE = 64 << 20
+_LONG_TEXTS = 16 << 20
+"""How much a block may take if all of its rows have the longest texts."""
+
+_TEXT_IN_LISTS = 128 << 20
+"""How much the lists of a group may take if all that is in them is its longest text."""
 
 
 @dataclass(frozen=True)
@@ -33,28 +49,46 @@ class ParquetFile:
         return common_types(self.schema, columns)
 
     def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
-        """Return the rows, at most so many at a time that they take about `BLOCK_BYTES`."""
-        with reading(self.file), _open(self.file) as parquet:
+        """Return the rows, at most so many at a time that they take about `BLOCK_BYTES`.
+
+        In a file of a few kB a text may stand once, and rows that name it millions of times. So
+        the dictionaries of a group of rows are looked at before the rows.
+        """
+        with (
+            reading(self.file),
+            _open(self.file) as plain,
+            _open(self.file, _text_leaves(plain)) as as_dictionaries,
+        ):
             done = 0
-            batches = parquet.iter_batches(_batch_rows(parquet.metadata), columns=schema.names)
-            for batch in batches:
-                batch.validate(full=True)
-                table = pa.Table.from_batches([batch])
-                yield fit_table(table, schema, self.file.name, done)
-                done += table.num_rows
+            for group in range(plain.num_row_groups):
+                flat, nested = _longest_texts(as_dictionaries, group, schema.names)
+                rows, stated = _stated_bytes(plain, group, nested=False)
+                _, lists = _stated_bytes(plain, group, nested=True)
+                most = BLOCK_BYTES * max(rows, 1) // max(stated, 1)
+                if flat:
+                    most = min(most, _LONG_TEXTS // flat)
+                in_lists = nested * lists // _WIDTH
+                parquet = as_dictionaries if in_lists > _TEXT_IN_LISTS else plain
+                size = min(_MOST_ROWS, max(1, most))
+                for batch in parquet.iter_batches(size, [group], columns=schema.names):
+                    batch.validate(full=True)
+                    for table in in_pieces(batch, self.file.name):
+                        yield fit_table(table, schema, self.file.name, done)
+                        done += table.num_rows
 
 
 def open_parquet(file: File, request: Request) -> ParquetFile:
     """Read what a Parquet file says of itself."""
     with reading(file), _open(file) as parquet:
         schema = parquet.schema_arrow
+        _check_lists(parquet, file)
         try:
             return ParquetFile(file, schema, tuple(without_index(schema)))
         except UnicodeDecodeError as error:
             raise DataError(f"{file.name}: a column's name is not UTF-8") from error
 
 
-def _open(file: File) -> pa_parquet.ParquetFile:
+def _open(file: File, as_dictionaries: Sequence[int] = ()) -> pa_parquet.ParquetFile:
     return pa_parquet.ParquetFile(
         file.open(),
         buffer_size=_BUFFER,
@@ -62,11 +96,69 @@ def _open(file: File) -> pa_parquet.ParquetFile:
         thrift_string_size_limit=_LARGEST_METADATA,
         thrift_container_size_limit=_MOST_CONTAINED,
         page_checksum_verification=True,
+        read_dictionary=list(as_dictionaries),
     )
 
 
-def _batch_rows(metadata: pa_parquet.FileMetaData) -> int:
-    rows = max(metadata.num_rows, 1)
-    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
-    stated = sum(max(group.total_byte_size, 0) for group in groups) // rows
-    return min(_MOST_ROWS, max(1, BLOCK_BYTES // int(max(stated, 8 * metadata.num_columns, 1))))
+def _text_leaves(parquet: pa_parquet.ParquetFile) -> list[int]:
+    """Which of the columns that a file stores can be read as dictionaries."""
+    # Arrow makes no views of dictionaries within lists.
+    nested_views = any(
+        pa.types.is_nested(type) and "view" in str(type) for type in parquet.schema_arrow.types
+    )
+    schema = parquet.schema
+    leaves = [schema.column(place) for place in range(len(schema))]
+    return [
+        place
+        for place, leaf in enumerate(leaves)
+        if leaf.physical_type == "BYTE_ARRAY"
+        and leaf.logical_type.type != "DECIMAL"
+        and not (nested_views and _is_nested(leaf))
+    ]
+
+
+def _is_nested(leaf: pa_parquet.ColumnSchema) -> bool:
+    return bool(leaf.path != leaf.name)
+
+
+def _stated_bytes(parquet: pa_parquet.ParquetFile, group: int, *, nested: bool) -> tuple[int, int]:
+    """How many rows a group has, and how much they take: all, or their lists; text as packed."""
+    schema, metadata = parquet.schema, parquet.metadata.row_group(group)
+    total = 0
+    for place in range(len(schema)):
+        leaf = schema.column(place)
+        if nested and not _is_nested(leaf):
+            continue
+        chunk = metadata.column(place)
+        width = leaf.length if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0
+        total += max(chunk.total_uncompressed_size, chunk.num_values * max(width, _WIDTH))
+    return metadata.num_rows, total
+
+
+def _longest_texts(
+    as_dictionaries: pa_parquet.ParquetFile, group: int, names: Sequence[str]
+) -> tuple[int, int]:
+    """How long the longest texts in a group's dictionaries are: of all columns, of any in lists."""
+    flat = nested = 0
+    schema = as_dictionaries.schema_arrow
+    texts = [name for name in names if "dictionary<" in str(schema.field(name).type)]
+    for batch in as_dictionaries.iter_batches(1, [group], columns=texts) if texts else ():
+        for values in batch.columns:
+            longest = max(map(longest_text, text_dictionaries(values)), default=0)
+            if pa.types.is_nested(values.type):
+                nested = max(nested, longest)
+            else:
+                flat += longest
+        break
+    return flat, nested
+
+
+def _check_lists(parquet: pa_parquet.ParquetFile, file: File) -> None:
+    """Refuse lists that may be gigabytes in a row or two: rows are the least that can be read."""
+    for group in range(parquet.num_row_groups):
+        _, stated = _stated_bytes(parquet, group, nested=True)
+        if stated > UNPACKED_RATIO * file.size + _LISTS_ALLOWANCE:
+            raise DataError(
+                f"{file.name}: its lists unpack to more than {UNPACKED_RATIO} times its size and "
+                f"{_LISTS_ALLOWANCE >> 20} MiB, as in a file that was made to fill memory"
+            )
