@@ -174,8 +174,9 @@ def open_table(
     dates and times, and text; `00123` is text.
 
     An .npz file has an array `X` of shape (n, d), which becomes one column of lists of float32, and
-    may have `y` of shape (n,). An svmlight file becomes the columns `X`, maps from the index that
-    the file states to the value, and `y`.
+    may have `y` of shape (n,); an `X` in Fortran's order is put into a temporary file first. An
+    svmlight file becomes the columns `X`, maps from the index that the file states to the value,
+    and `y`.
 
     A row of a text file may have 16 MiB. A packed file that unpacks to more than 100 times its
     size and 256 MiB is refused; so are an Arrow file of which a record batch does, which is held in

@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -45,6 +46,36 @@ def test_features_become_lists_of_float32_in_blocks(save, monkeypatch, features,
     assert whole["y"].to_pylist() == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_array_in_the_order_of_fortran_is_not_held_whole(save, monkeypatch, compressed):
+    monkeypatch.setattr(npz, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(npz, "_PIECE", 1 << 16)
+    features = np.asfortranarray(np.random.default_rng(0).normal(size=(100_000, 8)))
+    table = open_table(save(compressed, X=features), columns=["X"])
+    tracemalloc.start()
+    rows = 0
+    for block in table.blocks():
+        values = block["X"].combine_chunks().flatten().to_numpy().reshape(-1, 8)
+        np.testing.assert_array_equal(values, features[rows : rows + len(values)].astype("f4"))
+        rows += len(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert rows == len(features)
+    assert peak < features.nbytes // 2
+
+
+def test_no_room_for_a_temporary_file(save, monkeypatch):
+    table = open_table(save(X=np.asfortranarray(FEATURES)))
+
+    class Full(io.BytesIO):
+        def write(self, piece):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    with pytest.raises(DataError, match=r"temporary file: .*No space left"):
+        list(table.blocks())
+
+
 def test_labels_of_text_other_arrays_and_no_labels(save):
     table = open_table(save(X=FEATURES, y=np.array(["a", "bü", "", "a"]), Z=[1], a=[2]))
     assert table.notes == ("arrays other than X and y left out: Z, a",)
@@ -66,6 +97,7 @@ def test_labels_of_text_other_arrays_and_no_labels(save):
         ({"X": [[object()]]}, r"X\.npy holds Python objects"),
         ({"X": [[1], [2]], "y": [1]}, r"y has the shape \(1,\)"),
         ({"X": [[1]], "y": [b"x"]}, r"y has the type \|S1"),
+        ({"X": [[1]], "y": np.array([1], np.longdouble)}, "y has the type (float128|longdouble)"),
         ({"X": [[1]], "y": [None]}, r"y\.npy holds Python objects"),
         ({"X": np.zeros((0, 2))}, "no rows"),
     ],

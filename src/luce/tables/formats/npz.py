@@ -1,6 +1,7 @@
 """NumPy's .npz files: an array `X` of features and, where there is one, `y` of labels."""
 
 import math
+import tempfile
 import warnings
 import zipfile
 import zlib
@@ -22,6 +23,8 @@ from luce.tables.sources import File, reading
 
 _LONGEST_HEADER = 10_000
 _MOST_ARRAYS = 10_000
+_LABEL_BYTES = 8
+_PIECE = 1 << 20
 _MOST_FEATURES = 1 << 24
 
 
@@ -72,7 +75,11 @@ class NpzFile:
             for name, array in arrays.items():
                 content = stack.enter_context(archive.open(f"{name}.npy"))
                 _read_header(content)
-                readers[name] = _rows(content, array, rows)
+                if array.is_fortran:
+                    spool = stack.enter_context(_spooled(content, self.file))
+                    readers[name] = _rows_of_columns(spool, array, rows)
+                else:
+                    readers[name] = _rows(content, array, rows)
             for done in range(0, total, rows):
                 columns = {name: _to_arrow(next(reader)) for name, reader in readers.items()}
                 yield fit_table(pa.table(columns), schema, self.file.name, done)
@@ -103,14 +110,18 @@ def open_npz(file: File, request: Request) -> NpzFile:
                 f"{file.name}: y has the shape {arrays['y'].shape}, and X {features.shape}; y "
                 "should have one value for each row of X"
             )
-        if "y" in arrays and arrays["y"].dtype.kind not in "biufU":
+        if "y" in arrays and not _is_label(arrays["y"].dtype):
             raise DataError(
-                f"{file.name}: y has the type {arrays['y'].dtype}; labels are numbers, true or "
-                "false, or text of NumPy's type str (dtype U)"
+                f"{file.name}: y has the type {arrays['y'].dtype}; labels are numbers of up to "
+                "64 bits, true or false, or text of NumPy's type str (dtype U)"
             )
         others = sorted(infos.keys() - arrays.keys())
         notes = (f"arrays other than X and y left out: {', '.join(others[:20])}",) if others else ()
         return NpzFile(file, arrays, notes)
+
+
+def _is_label(type: np.dtype) -> bool:
+    return type.kind == "U" or (type.kind in "biuf" and type.itemsize <= _LABEL_BYTES)
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: File) -> _Array:
@@ -149,17 +160,39 @@ def _read_header(content: IO[bytes]) -> _Array:
 
 
 def _rows(content: IO[bytes], array: _Array, rows: int) -> Iterator[NDArray[np.generic]]:
-    """Return an array in blocks of rows; one in Fortran's order has to be read whole."""
-    if array.is_fortran:
-        whole = np.frombuffer(_exactly(content, array.shape[0] * array.row_bytes), array.dtype)
-        whole = whole.reshape(array.shape[::-1]).T
-        for start in range(0, array.shape[0], rows):
-            yield whole[start : start + rows]
-        return
+    """Return an array in C's order in blocks of rows."""
     for start in range(0, array.shape[0], rows):
         count = min(rows, array.shape[0] - start)
         block = np.frombuffer(_exactly(content, count * array.row_bytes), array.dtype)
         yield block.reshape(count, *array.shape[1:])
+
+
+def _rows_of_columns(content: IO[bytes], array: _Array, rows: int) -> Iterator[NDArray[np.generic]]:
+    """Return an array in Fortran's order, of random access, in blocks of rows."""
+    total, columns = array.shape
+    size = array.dtype.itemsize
+    for start in range(0, total, rows):
+        count = min(rows, total - start)
+        block = np.empty((count, columns), array.dtype)
+        for column in range(columns):
+            content.seek((column * total + start) * size)
+            block[:, column] = np.frombuffer(_exactly(content, count * size), array.dtype)
+        yield block
+
+
+def _spooled(content: IO[bytes], file: File) -> IO[bytes]:
+    """Return what is left of a packed file as a temporary one, which can be read in any order."""
+    try:
+        spool = tempfile.TemporaryFile()  # noqa: SIM115
+        while piece := content.read(_PIECE):
+            spool.write(piece)
+        spool.flush()
+    except OSError as error:
+        raise DataError(
+            f"{file.name}: X, in Fortran's order, cannot be put into a temporary file: {error}; "
+            "make room for it, or save numpy.ascontiguousarray(X)"
+        ) from error
+    return spool
 
 
 def _exactly(content: IO[bytes], size: int) -> bytes:
