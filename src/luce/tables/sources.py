@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -143,18 +143,17 @@ def _find_in_folder(system: fs.FileSystem, path: str, source: str) -> tuple[File
 def _find_glob(source: str) -> tuple[File, ...]:
     parts = source.split("/")
     first = next(place for place, part in enumerate(parts) if re.search(r"[*?[]", part))
-    base, pattern = "/".join(parts[:first]), "/".join(parts[first:])
+    base, pattern = "/".join(parts[:first]), parts[first:]
     shown = base
     if source.startswith("/") and not base:
         base = "/"
     system, path = _file_system(base or ".")
-    selector = fs.FileSelector(path, recursive="/" in pattern, allow_not_found=True)
-    matches = re.compile(_regex(pattern)).fullmatch
+    selector = fs.FileSelector(path, recursive=len(pattern) > 1, allow_not_found=True)
     found = [
         info
         for info in system.get_file_info(selector)
         if info.type == fs.FileType.File
-        and matches(_below(info.path, path))
+        and _matches(_below(info.path, path).split("/"), pattern)
         and all(not part.startswith((".", "_")) for part in _below(info.path, path).split("/"))
     ]
     if not found:
@@ -162,16 +161,13 @@ def _find_glob(source: str) -> tuple[File, ...]:
     return _several(system, found, path, shown if first else None)
 
 
-def _regex(pattern: str) -> str:
-    """A glob as a regular expression: `*` within a name, `**` over any number of folders."""
-    parts = []
-    for part in pattern.split("/"):
-        if part == "**":
-            parts.append(r"(?:[^/]+/)*")
-        else:
-            translated = fnmatch.translate(part).removesuffix(r"\Z").removesuffix(r"\z")
-            parts.append(translated.replace(".*", "[^/]*") + "/")
-    return "".join(parts).removesuffix("/")
+def _matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a path matches a glob: `*` within a name, `**` over any number of folders."""
+    if not names or not pattern:
+        return not names and not pattern
+    if pattern[0] == "**":
+        return any(_matches(names[start:], pattern[1:]) for start in range(len(names)))
+    return fnmatch.fnmatchcase(names[0], pattern[0]) and _matches(names[1:], pattern[1:])
 
 
 def _several(
