@@ -65,6 +65,21 @@ def test_a_decimal_comma_is_told_or_found_not_mixed(write):
         )
 
 
+def test_the_message_about_a_number_with_a_comma_says_that_it_can_be_told(write):
+    def message(content, value):
+        with pytest.raises(DataError, match=rf"'a', row 2 .*'{value}' is not a number") as caught:
+            blocks(write(content), types={"a": pa.float64()})
+        return str(caught.value)
+
+    advice = "tell that numbers have a decimal comma (--decimal ,)"
+    path = write("a;b\n1;x\n1,5;2.5\n")
+    assert advice in message(path.read_bytes(), "1,5")
+    told = {"types": {"a": pa.float64(), "b": pa.string()}, "reading": Reading(decimal=",")}
+    assert blocks(path, **told)[0]["a"].to_pylist() == [1, 1.5]
+    assert advice not in message("a;b\n1;x\n1,5,6;2.5\n", "1,5,6")
+    assert advice not in message('a,b\n1,x\n"1,5",2.5\n', "1,5")
+
+
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [

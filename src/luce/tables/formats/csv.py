@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from luce.errors import DataError
-from luce.tables.formats.dialect import DELIMITERS, Dialect, find_dialect
+from luce.tables.formats.dialect import COMMA_NUMBER, DELIMITERS, Dialect, find_dialect
 from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import (
     LONGEST_ROW,
@@ -28,6 +28,7 @@ from luce.tables.values import (
     first_failure,
     is_text,
     may_have_blanks,
+    quoted,
     without_markers,
 )
 
@@ -155,11 +156,20 @@ class CsvFile:
         if converted is None:
             row = first_misfit(text, field.type, self.dialect.decimal)
             noun = _NOUNS.get(field.type, f"of the type {field.type}")
+            value = text[row].as_py()
+            advice = "correct it or leave it empty"
+            if self._has_decimal_comma(value, field.type):
+                advice += "; or tell that numbers have a decimal comma (--decimal ,)"
             raise DataError(
-                f"{self.file.name}: {block.at(row)}: {text[row].as_py()[:80]!r} is not {noun}; "
-                "correct it or leave it empty"
+                f"{self.file.name}: {block.at(row)}: {quoted(value)} is not {noun}; {advice}"
             )
         return converted
+
+    def _has_decimal_comma(self, value: str, type: pa.DataType) -> bool:
+        """Whether a text would be a number if commas stood before decimals, as they can here."""
+        may_be_told = self.dialect.decimal == "." and self.dialect.delimiter != ","
+        is_number = pa.types.is_floating(type) or pa.types.is_integer(type)
+        return may_be_told and is_number and COMMA_NUMBER.fullmatch(value) is not None
 
     def _check_end(self, stream: Utf8Stream, final: pa.Scalar, rows: int) -> None:
         """Complain of a last value that runs over lines to the end: it may have swallowed rows."""

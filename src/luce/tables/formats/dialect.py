@@ -14,7 +14,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 _ROWS = 500
 _NAMES = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_COMMA_NUMBER = re.compile(r"\s*[-+]?\d*,\d+\s*")
+COMMA_NUMBER = re.compile(r"\s*[-+]?\d*,\d+\s*")
 _POINT_NUMBER = re.compile(r"\s*[-+]?\d*\.\d+\s*")
 
 
@@ -70,7 +70,7 @@ def _find_decimal(text: str, delimiter: str) -> str:
     values = [value for row in islice(_rows(text, delimiter), 1, _ROWS) for value in row]
     if any(_POINT_NUMBER.fullmatch(value) for value in values):
         return "."
-    return "," if any(_COMMA_NUMBER.fullmatch(value) for value in values) else "."
+    return "," if any(COMMA_NUMBER.fullmatch(value) for value in values) else "."
 
 
 def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
