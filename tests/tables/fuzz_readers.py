@@ -36,7 +36,7 @@ TABLE = (
     "4, 12 ,2007-12-02,,true,\n"
 )
 SEMICOLONS = TABLE.replace(",", ";").replace("1.5e3", "1,5")
-SPARSE = "1 1:0.5 3:2 7:-1e-3\n-1 2:1 # comment\n2\n1 1:1 16777216:4\n"
+SPARSE = "1 1:0.5 3:2 7:-1e-3\n-1 2:1 # comment\n2\n1 1:1 16777215:4\n"
 OBJECTS = (
     '{"a": 1, "b": "x", "c": [1, 2], "d": {"e": null}}\n'
     '{"a": 2.5, "b": "2007-11-30", "c": []}\n'

@@ -18,7 +18,7 @@ from luce.tables import (
     types_of_kinds,
     width,
 )
-from luce.tables.embedding import MOST_FEATURES
+from luce.tables.values import MOST_FEATURES
 
 VECTORS = [[1, 2, 3], None, [4, 5, 6], [7, 8, 9]]
 EXPECTED = [[1, 2, 3, 0], [0, 0, 0, 1], [4, 5, 6, 0], [7, 8, 9, 0]]

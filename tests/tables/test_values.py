@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from luce.errors import DataError
 from luce.tables.values import (
     ColumnBlock,
+    casts,
     column_block,
-    first_failure,
+    first_bad,
     is_usable,
     levels,
     listing,
@@ -161,10 +162,19 @@ def test_blanks_around_markers_and_text_are_nothing():
         assert not may_have_blanks(pa.array([None, ""], type))
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=40).filter(any))
-def test_first_failure(wrong):
-    text = pa.chunked_array([["x" if bad else "1" for bad in wrong]])
-    assert first_failure(text, pa.float64()) == wrong.index(True)
+@given(st.lists(st.booleans(), max_size=40))
+def test_the_first_bad_row(wrong):
+    asked = []
+
+    def fit(start, stop):
+        asked.append((start, stop))
+        return not any(wrong[start:stop])
+
+    first = wrong.index(True) if any(wrong) else len(wrong)
+    assert first_bad(len(wrong), fit) == first
+    assert len(asked) <= len(wrong).bit_length()
+    text = pa.chunked_array([pa.array(["x" if bad else "1" for bad in wrong], pa.string())])
+    assert first_bad(len(text), casts(text, pa.float64())) == first
 
 
 def test_long_values_are_shortened():

@@ -15,7 +15,8 @@ from luce.tables.features import FeatureName, missing_feature
 from luce.tables.numeric import standardised
 from luce.tables.values import (
     ColumnBlock,
-    first_failure,
+    casts,
+    first_bad,
     is_moment,
     is_text,
     quoted,
@@ -204,17 +205,10 @@ def _parse(block: ColumnBlock) -> pa.ChunkedArray:
     try:
         return pc.coalesce(naive.cast(_MICROSECONDS), with_zone.cast(_ZONED).cast(_MICROSECONDS))
     except pa.ArrowInvalid:
-        row = min(_first_failure(naive, _MICROSECONDS), _first_failure(with_zone, _ZONED))
+        fits = (casts(naive, _MICROSECONDS), casts(with_zone, _ZONED))
+        row = min(first_bad(len(text), fit) for fit in fits)
         raise DataError(
             f"{block.at(row)}: {quoted(text[row].as_py())} is not a date or time as ISO 8601 "
             "writes it (2026-01-31, 2026-01-31 09:30:00, 2026-01-31T09:30:00+01:00), between the "
             "years 0 and 9999; correct it, leave it empty, or choose another kind"
         ) from None
-
-
-def _first_failure(text: pa.ChunkedArray, type: pa.DataType) -> int:
-    try:
-        text.cast(type)
-    except pa.ArrowInvalid:
-        return first_failure(text, type)
-    return len(text)

@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.tables.features import FeatureName, missing_feature
-from luce.tables.values import ColumnBlock, numbers, quoted, shortened
+from luce.tables.values import MOST_FEATURES, ColumnBlock, numbers, quoted, shortened
 
 if TYPE_CHECKING:
     from scipy import sparse
-
-MOST_FEATURES = 2**24
-"""A sparse vector's largest index is below this: a single number must not ask for all memory."""
 
 
 class EmbeddingColumn(

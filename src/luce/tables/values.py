@@ -4,7 +4,7 @@ The one place that says what counts as missing and how each Arrow type is read; 
 `luce.tables` works on what these functions return.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import overload
@@ -25,6 +25,9 @@ their own, so there the text "NA" stays the text "NA".
 
 LARGEST_EXACT = 2.0**53
 """Up to here float64 has every integer."""
+
+MOST_FEATURES = 2**24
+"""A vector's largest index is below this: a single number must not ask for all memory."""
 
 PIECE_ROWS = 65_536
 """Rows that are gone through together where a whole column at once would take too much memory."""
@@ -240,18 +243,32 @@ def may_have_blanks(text: pa.Array) -> bool:
     return any(_MAY_BE_BLANK.take(edge).any() for edge in (first, last))
 
 
-def first_failure(values: pa.ChunkedArray, type: pa.DataType) -> int:
-    """Return the first row that does not cast to `type`, of values that do not all cast."""
-    low, high = 0, len(values)
-    while high - low > 1:
+def first_bad(count: int, fit: Callable[[int, int], bool]) -> int:
+    """Return the first of so many rows that does not fit, `count` if all do.
+
+    `fit(start, stop)` says whether these rows all do; it is asked about a logarithm of `count`.
+    """
+    low, high = 0, count
+    while low < high:
         middle = (low + high) // 2
-        try:
-            values[low:middle].cast(type)
-        except pa.ArrowInvalid:
-            high = middle
+        if fit(low, middle + 1):
+            low = middle + 1
         else:
-            low = middle
+            high = middle
     return low
+
+
+def casts(values: pa.ChunkedArray, type: pa.DataType) -> Callable[[int, int], bool]:
+    """Return what `first_bad` asks for: whether some of the values cast to a type."""
+
+    def fit(start: int, stop: int) -> bool:
+        try:
+            values[start:stop].cast(type)
+        except pa.ArrowInvalid:
+            return False
+        return True
+
+    return fit
 
 
 def shortened(text: str, at_most: int = _SHOWN) -> str:
@@ -310,7 +327,7 @@ def _parse(text: pa.ChunkedArray, block: ColumnBlock, type: pa.DataType) -> pa.C
     try:
         return text.cast(type)
     except pa.ArrowInvalid:
-        row = first_failure(text, type)
+        row = first_bad(len(text), casts(text, type))
         raise DataError(
             f"{block.at(row)}: {quoted(text[row].as_py())} is not {_NOUNS[type]}; "
             "correct it, leave it empty, or use the column as a category"

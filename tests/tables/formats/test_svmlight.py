@@ -7,7 +7,7 @@ from luce.errors import DataError
 from luce.tables import open_table, read_table
 from luce.tables.formats import lines
 
-CONTENT = "1 1:0.5 3:2\n# a comment\n-1 16777216:1 # another\n\n1\n"
+CONTENT = "1 1:0.5 3:2\n# a comment\n-1 16777215:1 # another\n\n1\n"
 
 
 @pytest.mark.parametrize("name", ["d.svmlight", "d.libsvm", "d.svm", "d.svm.gz"])
@@ -15,7 +15,7 @@ def test_features_by_the_index_that_the_file_states(write, name):
     content = CONTENT.encode()
     table = read_table(write(gzip.compress(content) if name.endswith("gz") else content, name))
     assert table.schema.types == [pa.map_(pa.int32(), pa.float32()), pa.int64()]
-    assert table["X"].to_pylist() == [[(1, 0.5), (3, 2.0)], [(16777216, 1.0)], []]
+    assert table["X"].to_pylist() == [[(1, 0.5), (3, 2.0)], [(16777215, 1.0)], []]
     assert table["y"].to_pylist() == [1, -1, 1]
 
 
@@ -38,7 +38,7 @@ def test_types_of_labels(write, monkeypatch):
         ("1 -1:1", "row 21 .*"),
         ("1 2:1 1:1", "row 21 .*sorted"),
         ("1 1:1 1:1", "row 21 .*unique"),
-        ("1 16777217:1", "row 21 .*an index is larger than 16777216"),
+        ("1 16777216:1", "row 21 .*an index is above 16777215"),
         ("1 99999999999999999999:1", "row 21 .*"),
         ("1,2 1:1", r"row 21 .*several labels \(1,2\)"),
         ("1 qid:3 1:1", "row 21 .*query ids"),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from luce.errors import DataError
-from luce.tables.values import ColumnBlock, first_failure, is_text, without_markers
+from luce.tables.values import ColumnBlock, casts, first_bad, is_text, without_markers
 
 BLOCK_BYTES = 32 << 20
 """About how much memory a block of rows may take, where its size is ours to choose."""
@@ -119,7 +119,7 @@ def _cast(block: ColumnBlock, type: pa.DataType, name: str) -> pa.ChunkedArray:
             f"read as {type}"
         ) from error
     except pa.ArrowInvalid as error:
-        where = block.at(first_failure(values, type))
+        where = block.at(first_bad(len(values), casts(values, type)))
         raise DataError(f"{name}: {where}: the value cannot be read as {type}: {error}") from error
 
 

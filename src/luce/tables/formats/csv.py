@@ -25,7 +25,8 @@ from luce.tables.type_guess import TEXT, TypeGuess, parse
 from luce.tables.values import (
     MISSING_MARKERS,
     ColumnBlock,
-    first_failure,
+    casts,
+    first_bad,
     is_text,
     may_have_blanks,
     quoted,
@@ -145,7 +146,7 @@ class CsvFile:
         try:
             text = _trimmed(values.cast(pa.string()))
         except pa.ArrowInvalid as error:
-            where = block.at(first_failure(values, pa.string()))
+            where = block.at(first_bad(len(values), casts(values, pa.string())))
             raise DataError(
                 f"{self.file.name}: {where}: the text is not UTF-8; "
                 f"save the file as UTF-8, or {TELL_ENCODING}"
@@ -154,7 +155,10 @@ class CsvFile:
             return text.cast(field.type)
         converted = parse(text, field.type, self.dialect.decimal)
         if converted is None:
-            row = first_misfit(text, field.type, self.dialect.decimal)
+            row = first_bad(
+                len(text),
+                lambda a, b: parse(text[a:b], field.type, self.dialect.decimal) is not None,
+            )
             noun = _NOUNS.get(field.type, f"of the type {field.type}")
             value = text[row].as_py()
             advice = "correct it or leave it empty"
@@ -262,18 +266,6 @@ def _without_first(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
         if rows < table.num_rows:
             yield table.slice(rows)
         rows = max(0, rows - table.num_rows)
-
-
-def first_misfit(text: pa.ChunkedArray, type: pa.DataType, decimal: str) -> int:
-    """Return the first row that cannot be parsed, of text that cannot all be."""
-    low, high = 0, len(text)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if parse(text[low:middle], type, decimal) is None:
-            high = middle
-        else:
-            low = middle
-    return low
 
 
 _NOUNS = {

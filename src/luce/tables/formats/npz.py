@@ -20,12 +20,12 @@ from luce.tables.formats.columnar import BLOCK_BYTES, fit_table
 from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import UNPACKED_ALLOWANCE, UNPACKED_RATIO
 from luce.tables.sources import File, reading
+from luce.tables.values import MOST_FEATURES
 
 _LONGEST_HEADER = 10_000
 _MOST_ARRAYS = 10_000
 _LABEL_BYTES = 8
 _PIECE = 1 << 20
-_MOST_FEATURES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def open_npz(file: File, request: Request) -> NpzFile:
                 f"{file.name}: X has the shape {features.shape} and the type {features.dtype}; "
                 "features are numbers of the shape (rows, features)"
             )
-        if not 0 < features.shape[1] <= _MOST_FEATURES:
+        if not 0 < features.shape[1] <= MOST_FEATURES:
             raise DataError(f"{file.name}: X has {features.shape[1]} features")
         if "y" in arrays and arrays["y"].shape != features.shape[:1]:
             raise DataError(

@@ -14,11 +14,11 @@ from luce.tables.formats.columnar import fit_table
 from luce.tables.formats.lines import line_blocks
 from luce.tables.formats.reading import Request, Types
 from luce.tables.sources import File, reading
+from luce.tables.values import MOST_FEATURES, first_bad
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-LARGEST_INDEX = 1 << 24
 FEATURES = pa.map_(pa.int32(), pa.float32())
 
 
@@ -96,8 +96,8 @@ def _load(text: bytes) -> tuple["csr_array", NDArray[np.float64]]:
     if not text.strip():
         return csr_array((0, 1), dtype=np.float32), np.empty(0)
     features, labels = load_svmlight_file(io.BytesIO(text), dtype=np.float32, zero_based=True)
-    if len(features.indices) and not 0 <= features.indices.max() <= LARGEST_INDEX:
-        raise ValueError(f"an index is larger than {LARGEST_INDEX}; give features smaller ones")
+    if len(features.indices) and not 0 <= features.indices.max() < MOST_FEATURES:
+        raise ValueError(f"an index is above {MOST_FEATURES - 1}; give features smaller ones")
     if not np.isfinite(labels).all():
         raise ValueError("the label is infinite or not a number")
     return features, labels
@@ -106,17 +106,19 @@ def _load(text: bytes) -> tuple["csr_array", NDArray[np.float64]]:
 def _first_wrong(text: bytes) -> tuple[int, str]:
     """Return the first line that is wrong, counted from 0, and why."""
     lines = text.splitlines(keepends=True)
-    low, high = 0, len(lines)
     why = ""
-    while high - low > 0:
-        middle = (low + high) // 2
+
+    def fit(start: int, stop: int) -> bool:
+        nonlocal why
         try:
-            _load(b"".join(lines[low : middle + 1]))
+            _load(b"".join(lines[start:stop]))
         except (ValueError, OverflowError) as error:
-            high, why = middle, str(error)
-        else:
-            low = middle + 1
-    label = lines[low].split()[0] if low < len(lines) and lines[low].split() else b""
+            why = str(error)
+            return False
+        return True
+
+    first = first_bad(len(lines), fit)
+    label = lines[first].split()[0] if first < len(lines) and lines[first].split() else b""
     if b"," in label:
         why = f"several labels ({label[:80].decode('utf-8', 'replace')}) where one is read"
-    return low, why
+    return first, why
