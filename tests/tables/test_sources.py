@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables.sources import File, find_files, reading
+from luce.tables.sources import File, file_errors, find_files
 
 
 def names(source):
@@ -111,7 +111,7 @@ def test_sources_that_mean_nothing(folder, source, words, monkeypatch):
     ],
 )
 def test_what_goes_wrong_while_a_file_is_read(error, words):
-    with pytest.raises(DataError, match=words), reading(File("x.csv", 1, open, tuple, ())):
+    with pytest.raises(DataError, match=words), file_errors(File("x.csv", 1, open, tuple, ())):
         raise error
 
 
@@ -119,5 +119,5 @@ def test_what_goes_wrong_while_a_file_is_read(error, words):
 def test_a_change_explains_whatever_went_wrong(error):
     looks = iter([(1,), (2,)])
     file = File("x.csv", 1, open, lambda: next(looks), (1,))
-    with pytest.raises(DataError, match="changed while it was being read"), reading(file):
+    with pytest.raises(DataError, match="changed while it was being read"), file_errors(file):
         raise error

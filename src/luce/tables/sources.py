@@ -61,7 +61,7 @@ class File:
 
 
 @contextmanager
-def reading(file: File) -> Iterator[None]:
+def file_errors(file: File) -> Iterator[None]:
     """Turn what goes wrong while the file is read into a DataError that says so."""
     file.check_unchanged()
     try:

@@ -11,7 +11,7 @@ from luce.tables.formats.arrow_sizes import MAGIC, unpacked_size
 from luce.tables.formats.columnar import common_types, fit_table, in_pieces, without_index
 from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import UNPACKED_RATIO
-from luce.tables.sources import File, reading
+from luce.tables.sources import File, file_errors
 
 _FEATHER_1 = b"FEA1"
 _UNPACKED_ALLOWANCE = 128 << 20
@@ -35,7 +35,7 @@ class ArrowFile:
     def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
         """Return the rows, a record batch at a time, each checked before it is used."""
         wanted = [self.schema.get_field_index(name) for name in schema.names]
-        with reading(self.file), _open(self.file, wanted) as (_, batches):
+        with file_errors(self.file), _open(self.file, wanted) as (_, batches):
             done = 0
             for batch in batches:
                 batch.validate(full=True)
@@ -46,7 +46,7 @@ class ArrowFile:
 
 def open_arrow(file: File, request: Request) -> ArrowFile:
     """Read the schema of an Arrow file or stream."""
-    with reading(file), _open(file) as (schema, _):
+    with file_errors(file), _open(file) as (schema, _):
         return ArrowFile(file, schema, tuple(without_index(schema)))
 
 

@@ -20,7 +20,7 @@ from luce.tables.formats.text import (
     find_encoding,
     head,
 )
-from luce.tables.sources import File, reading
+from luce.tables.sources import File, file_errors
 from luce.tables.type_guess import TEXT, TypeGuess, parse
 from luce.tables.values import (
     MISSING_MARKERS,
@@ -73,7 +73,7 @@ class CsvFile:
         markers and no long rows. What it stumbles over is read again from the beginning, carefully.
         """
         done = 0
-        with reading(self.file):
+        with file_errors(self.file):
             try:
                 for table in self._quick_blocks(schema):
                     yield table
@@ -187,7 +187,7 @@ class CsvFile:
 
 def open_csv(file: File, request: Request) -> CsvFile:
     """Find out how a CSV file is written, and the names of its columns."""
-    with reading(file):
+    with file_errors(file):
         content, is_whole = head(file)
         if not content.strip(b"\r\n" + codecs.BOM_UTF8):
             raise DataError(f"{file.name}: the file is empty")

@@ -14,7 +14,7 @@ from luce.tables.formats.columnar import fit_table
 from luce.tables.formats.lines import line_blocks
 from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import check_encoding
-from luce.tables.sources import File, reading
+from luce.tables.sources import File, file_errors
 from luce.tables.type_guess import agree
 from luce.tables.values import LARGEST_EXACT, is_text
 
@@ -52,7 +52,7 @@ class JsonLinesFile:
 
     def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
         """Return the rows, columns that a block lacks as missing."""
-        with reading(self.file):
+        with file_errors(self.file):
             for table, done in _tables(self.file, self.encoding, _read_as(schema)):
                 yield fit_table(table, schema, self.file.name, done)
 
@@ -61,7 +61,7 @@ def open_json_lines(file: File, request: Request) -> JsonLinesFile:
     """Go through a file of JSON lines for the names in it and the types of their values."""
     encoding = check_encoding(request.reading.encoding or "utf-8")
     found: dict[str, tuple[pa.DataType, ...]] = {}
-    with reading(file):
+    with file_errors(file):
         for table, done in _tables(file, encoding, _look_at(request)):
             for field in table.schema:
                 if field.name in request.types or not request.wants(field.name):

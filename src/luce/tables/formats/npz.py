@@ -19,7 +19,7 @@ from luce.errors import DataError
 from luce.tables.formats.columnar import BLOCK_BYTES, fit_table
 from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import UNPACKED_ALLOWANCE, UNPACKED_RATIO
-from luce.tables.sources import File, reading
+from luce.tables.sources import File, file_errors
 from luce.tables.values import MOST_FEATURES
 
 _LONGEST_HEADER = 10_000
@@ -66,7 +66,7 @@ class NpzFile:
         total = next(iter(arrays.values())).shape[0]
         rows = max(1, BLOCK_BYTES // sum(max(a.row_bytes, 1) for a in arrays.values()))
         with (
-            reading(self.file),
+            file_errors(self.file),
             _as_data_error(self.file),
             _unzipped(self.file) as archive,
             ExitStack() as stack,
@@ -87,7 +87,7 @@ class NpzFile:
 
 def open_npz(file: File, request: Request) -> NpzFile:
     """Read the headers of X and y, and check that they can be what they say."""
-    with reading(file), _as_data_error(file), _unzipped(file) as archive:
+    with file_errors(file), _as_data_error(file), _unzipped(file) as archive:
         infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if "X" not in infos:
             raise DataError(

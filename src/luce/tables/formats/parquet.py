@@ -18,7 +18,7 @@ from luce.tables.formats.columnar import (
 )
 from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import UNPACKED_RATIO
-from luce.tables.sources import File, reading
+from luce.tables.sources import File, file_errors
 
 _LARGEST_METADATA = 100 << 20
 _MOST_CONTAINED = 10_000_000
@@ -55,7 +55,7 @@ class ParquetFile:
         the dictionaries of a group of rows are looked at before the rows.
         """
         with (
-            reading(self.file),
+            file_errors(self.file),
             _open(self.file) as plain,
             _open(self.file, _text_leaves(plain)) as as_dictionaries,
         ):
@@ -79,7 +79,7 @@ class ParquetFile:
 
 def open_parquet(file: File, request: Request) -> ParquetFile:
     """Read what a Parquet file says of itself."""
-    with reading(file), _open(file) as parquet:
+    with file_errors(file), _open(file) as parquet:
         schema = parquet.schema_arrow
         _check_lists(parquet, file)
         try:

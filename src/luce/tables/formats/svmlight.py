@@ -13,7 +13,7 @@ from luce.errors import DataError
 from luce.tables.formats.columnar import fit_table
 from luce.tables.formats.lines import line_blocks
 from luce.tables.formats.reading import Request, Types
-from luce.tables.sources import File, reading
+from luce.tables.sources import File, file_errors
 from luce.tables.values import MOST_FEATURES, first_bad
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class SvmlightFile:
         types = {"X": FEATURES, **{name: type for name, type in types.items() if name != "X"}}
         if "y" in columns and "y" not in types:
             whole = True
-            with reading(self.file):
+            with file_errors(self.file):
                 for _, labels, _ in _blocks(self.file):
                     whole &= bool((np.abs(labels) < 2**53).all() and (labels % 1 == 0).all())
             guessed = (pa.int64(), pa.float64()) if whole else (pa.float64(),)
@@ -46,7 +46,7 @@ class SvmlightFile:
 
     def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
         """Return the rows."""
-        with reading(self.file):
+        with file_errors(self.file):
             for features, labels, done in _blocks(self.file):
                 maps = pa.MapArray.from_arrays(
                     features.indptr.astype(np.int32),
