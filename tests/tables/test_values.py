@@ -1,3 +1,4 @@
+import sys
 from decimal import Decimal
 
 import numpy as np
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from luce.errors import DataError
 from luce.tables.values import (
+    BLANKS,
+    LINE_BREAKS,
     ColumnBlock,
     casts,
     column_block,
@@ -145,12 +148,18 @@ def test_a_column_is_found_by_its_name_alone():
         column_block(table, "a")
 
 
+def test_white_space_is_that_of_unicode():
+    white = {character for character in map(chr, range(sys.maxunicode)) if character.isspace()}
+    assert {*BLANKS, *LINE_BREAKS} == white
+
+
 def test_blanks_around_markers_and_text_are_nothing():
     values = ["a b", " c", "NA\t", "\u3000d\u00a0", "\r\n", None, "e"]
     for type in (pa.string(), pa.large_string()):
         text = pa.chunked_array([pa.array(values, type)])
         expected = ["a b", "c", None, "d", None, None, "e"]
         assert without_markers(text).equals(pa.chunked_array([pa.array(expected, type)]))
+        assert without_markers(text, " ").to_pylist()[:3] == ["a b", "c", "NA\t"]
         whole = pa.array(["x", "", None, "y z"] * 2 + values, type)
         assert may_have_blanks(whole)
         assert not may_have_blanks(whole[:8])

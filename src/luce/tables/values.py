@@ -23,6 +23,10 @@ Exactly these spellings. The text columns of a Parquet file or a dataframe have 
 their own, so there the text "NA" stays the text "NA".
 """
 
+BLANKS = " \t\xa0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+"""White space of Unicode, within a line and at its end."""
+
 LARGEST_EXACT = 2.0**53
 """Up to here float64 has every integer."""
 
@@ -220,9 +224,9 @@ def texts(block: ColumnBlock) -> pa.ChunkedArray:
     return plain.cast(pa.large_string())
 
 
-def without_markers(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text without the blanks around it, of any script, and null for `MISSING_MARKERS`."""
-    text = pc.utf8_trim_whitespace(text)
+def without_markers(text: pa.ChunkedArray, around: str = BLANKS + LINE_BREAKS) -> pa.ChunkedArray:
+    """Return text without these characters around it, and null for `MISSING_MARKERS`."""
+    text = pc.utf8_trim(text, around)
     markers = pa.array(MISSING_MARKERS, text.type)
     return pc.if_else(pc.is_in(text, value_set=markers), pa.scalar(None, text.type), text)
 

@@ -169,6 +169,12 @@ def test_blanks_around_values_make_no_other_values(write, value, told):
     assert table["a"].to_pylist() == [expected] * 4 + [None] * 3
 
 
+def test_line_breaks_around_text_are_part_of_it(write):
+    path = write('a,b\n"x\n",1\n" \nx ",2\n"NA\n",3\n')
+    for types in ({}, {"a": pa.string()}):
+        assert read_table(path, types=types)["a"].to_pylist() == ["x\n", "\nx", "NA\n"]
+
+
 def test_rows_that_were_given_before_arrow_stumbled_are_not_given_again(write):
     path = write("a,b\n" + "1,x\n" * 3 * MANY + " NA ,y\n")
     table = open_table(path, types={"a": pa.int64(), "b": pa.string()})
