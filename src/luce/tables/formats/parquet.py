@@ -59,11 +59,11 @@ class ParquetFile:
             _open(self.file) as plain,
             _open(self.file, _text_leaves(plain)) as as_dictionaries,
         ):
+            leaves = _leaves(plain)
             done = 0
             for group in range(plain.num_row_groups):
                 flat, nested = _longest_texts(as_dictionaries, group, schema.names)
-                rows, stated = _stated_bytes(plain, group, nested=False)
-                _, lists = _stated_bytes(plain, group, nested=True)
+                rows, stated, lists = _stated_bytes(plain, group, leaves)
                 most = BLOCK_BYTES * max(rows, 1) // max(stated, 1)
                 if flat:
                     most = min(most, _LONG_TEXTS // flat)
@@ -121,18 +121,31 @@ def _is_nested(leaf: pa_parquet.ColumnSchema) -> bool:
     return bool(leaf.path != leaf.name)
 
 
-def _stated_bytes(parquet: pa_parquet.ParquetFile, group: int, *, nested: bool) -> tuple[int, int]:
-    """How many rows a group has, and how much they take: all, or their lists; text as packed."""
-    schema, metadata = parquet.schema, parquet.metadata.row_group(group)
-    total = 0
-    for place in range(len(schema)):
-        leaf = schema.column(place)
-        if nested and not _is_nested(leaf):
-            continue
+def _leaves(parquet: pa_parquet.ParquetFile) -> list[tuple[bool, int]]:
+    """Of each column that is stored: whether it is in lists or structs, and a value's bytes."""
+    schema = parquet.schema
+    columns = (schema.column(place) for place in range(len(schema)))
+    return [
+        (
+            _is_nested(leaf),
+            max(_WIDTH, leaf.length if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0),
+        )
+        for leaf in columns
+    ]
+
+
+def _stated_bytes(
+    parquet: pa_parquet.ParquetFile, group: int, leaves: Sequence[tuple[bool, int]]
+) -> tuple[int, int, int]:
+    """How many rows a group has, how much they take, and how much their lists; text as packed."""
+    metadata = parquet.metadata.row_group(group)
+    total = lists = 0
+    for place, (is_nested, width) in enumerate(leaves):
         chunk = metadata.column(place)
-        width = leaf.length if leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0
-        total += max(chunk.total_uncompressed_size, chunk.num_values * max(width, _WIDTH))
-    return metadata.num_rows, total
+        stated = max(chunk.total_uncompressed_size, chunk.num_values * width)
+        total += stated
+        lists += stated * is_nested
+    return metadata.num_rows, total, lists
 
 
 def _longest_texts(
@@ -155,8 +168,11 @@ def _longest_texts(
 
 def _check_lists(parquet: pa_parquet.ParquetFile, file: File) -> None:
     """Refuse lists that may be gigabytes in a row or two: rows are the least that can be read."""
+    leaves = _leaves(parquet)
+    if not any(is_nested for is_nested, _ in leaves):
+        return
     for group in range(parquet.num_row_groups):
-        _, stated = _stated_bytes(parquet, group, nested=True)
+        _, _, stated = _stated_bytes(parquet, group, leaves)
         if stated > UNPACKED_RATIO * file.size + _LISTS_ALLOWANCE:
             raise DataError(
                 f"{file.name}: its lists unpack to more than {UNPACKED_RATIO} times its size and "
