@@ -1,6 +1,7 @@
 """Parquet files, in blocks of rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -57,7 +58,7 @@ class ParquetFile:
         with (
             file_errors(self.file),
             _open(self.file) as plain,
-            _open(self.file, _text_leaves(plain)) as as_dictionaries,
+            _as_dictionaries(self.file, plain) as as_dictionaries,
         ):
             leaves = _leaves(plain)
             done = 0
@@ -98,6 +99,16 @@ def _open(file: File, as_dictionaries: Sequence[int] = ()) -> pa_parquet.Parquet
         page_checksum_verification=True,
         read_dictionary=list(as_dictionaries),
     )
+
+
+@contextmanager
+def _as_dictionaries(file: File, plain: pa_parquet.ParquetFile) -> Iterator[pa_parquet.ParquetFile]:
+    """Open a file so that its text comes as dictionaries; one without text is as good as it is."""
+    if not (texts := _text_leaves(plain)):
+        yield plain
+        return
+    with _open(file, texts) as parquet:
+        yield parquet
 
 
 def _text_leaves(parquet: pa_parquet.ParquetFile) -> list[int]:
