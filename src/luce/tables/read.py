@@ -308,7 +308,8 @@ def _types(
     """The first type of each column that all files agree on."""
     agreed: dict[str, tuple[pa.DataType, ...]] = {}
     for file, table in zip(files, opened, strict=True):
-        present = [name for name in names if name in table.names]
+        own = set(table.names)
+        present = [name for name in names if name in own]
         for name, candidates in table.candidates(present, types).items():
             common = agree(agreed[name], candidates) if name in agreed else candidates
             if not common:
