@@ -40,7 +40,7 @@ def test_types_that_are_told(write):
     with pytest.raises(DataError, match=r"'b', row 2 .* cannot be read as double"):
         read_table(path, types={"b": pa.float64()})
     path = write('{"b": [1]}\n', "d.jsonl")
-    with pytest.raises(DataError, match=r"row 1 .*Column\(/b\) changed from string to array"):
+    with pytest.raises(DataError, match=r"row 1 .*b has a value of the type array"):
         read_table(path, types={"b": pa.float64()})
 
 
