@@ -46,7 +46,7 @@ class TestBadInput:
             ([*TRAIN, "--kind", "zoo=category"], ["'zoo'"]),
             ([*TRAIN, "--kind", "year"], ["'year'", "COLUMN=KIND"]),
             ([*TRAIN, "--kind", "sex=numeric"], ["'sex'", "row 1", "male"]),
-            ([*TRAIN, "--kind", "species=numeric"], ["'species'", "no feature"]),
+            ([*TRAIN, "--kind", "species=numeric"], ["'species'", "'numeric'"]),
             ([*TRAIN, "--drop", "sex", "--kind", "sex=numeric"], ["'sex'", "no feature"]),
             (
                 [*TRAIN, "--kind", "year=category", "--kind", "year=text"],

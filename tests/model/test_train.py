@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
 
 import luce
+from luce.errors import DataError
 from luce.model.events import RowsDone, Stage
 from luce.model.train import train_on
 from luce.model.understand import understand
@@ -117,6 +119,30 @@ class TestColumns:
         numbered = table.append_column("row", pa.array(range(344)))
         assert reasons(luce.train(numbered, "species")).keys() == {"row"}
         assert not reasons(luce.train(numbered, "species", kinds={"row": "numeric"}))
+
+
+class TestTargetKind:
+    def test_numbers_that_are_names(self, tmp_path):
+        codes = np.random.default_rng(0).permutation(np.repeat(np.arange(1100), 2)[:2199])
+        table = pa.table({"x": codes % 7.0, "code": codes})
+        pa_csv.write_csv(table, tmp_path / "codes.csv")
+        for data in (table, tmp_path / "codes.csv"):
+            with pytest.raises(DataError, match='kind "category"'):
+                luce.train(data, "code", validation=0.5)
+        told = {"code": "category"}
+        rows = understand(tmp_path / "codes.csv", "code", kinds=told)
+        assert rows.roles.target.type == "large_string"
+        assert rows.roles.target.classes[:3] == ("0", "1", "10")
+        few = table.set_column(1, "code", pa.array(np.arange(2199) % 3 + 0.5))
+        model = luce.train(few, "code", kinds=told)
+        assert list(model.classes) == ["0.5", "1.5", "2.5"]
+        assert model.evaluate(few).model.rows == 2199
+
+    def test_no_other_kind(self, penguins):
+        with pytest.raises(DataError, match="'species' is given the kind 'text'"):
+            luce.train(penguins, "species", kinds={"species": "text"})
+        with pytest.raises(DataError, match="'year', which is no feature"):
+            luce.train(penguins, "species", weight="year", kinds={"year": "numeric"})
 
 
 class TestWeights:

@@ -84,11 +84,17 @@ def understand(
     roles = [name for name in (target, weight, group) if name is not None]
     if len(set(roles)) < len(roles):
         raise DataError("target, weight and group are columns of their own: two are the same")
-    for name in (*roles, *drop):
+    of_target = kinds.get(target, "category")
+    if of_target != "category":
+        raise DataError(
+            f"the target {quoted(target)} is given the kind {quoted(of_target)}: it can be "
+            '"category", so that its numbers are names, or have none'
+        )
+    for name in (*roles[1:], *drop):
         if name in kinds:
             raise DataError(
-                f"a kind is given for {quoted(name)}, which is no feature: the target, weights, "
-                "groups and what is left out have none"
+                f"a kind is given for {quoted(name)}, which is no feature: weights, groups and "
+                "what is left out have none"
             )
     memory = memory_to_use(memory)
     report(Stage(f"reading {opened_name(data)}"))
@@ -98,7 +104,8 @@ def understand(
     with about(opened):
         room = math.inf if opened.in_memory else SHARE_OF_TABLE * memory
         kept = stored(opened.schema, counted(opened, report), room)
-        fitted = Roles(fit_target(kept.table, target), weight, group)
+        labels = fit_target(kept.table, target, as_text=target in kinds)
+        fitted = Roles(labels, weight, group)
         rows = labelled_rows(kept.table, fitted)
         require_labels(len(rows.labels), fitted)
         totals = rows.class_weights(len(fitted.target.classes))
@@ -110,7 +117,8 @@ def understand(
             )
         used = {*fitted.columns, *drop}
         candidates = [name for name in kept.table.column_names if name not in used]
-        columns = describe_columns(kept.table, candidates, kinds=kinds)
+        of_features = {name: kind for name, kind in kinds.items() if name != target}
+        columns = describe_columns(kept.table, candidates, kinds=of_features)
         if all(column.left_out is not None for column in columns):
             left_out = [f"{quoted(column.name)}: {column.left_out}" for column in columns[:20]]
             reasons = "; ".join(left_out) or "there is none beside the target"

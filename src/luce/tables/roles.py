@@ -73,10 +73,11 @@ class Target:
         return levels(column_block(labels, self.column)).combine_chunks()
 
 
-def fit_target(table: pa.Table, column: str) -> Target:
+def fit_target(table: pa.Table, column: str, *, as_text: bool = False) -> Target:
     """Return what the target column of the training rows can say.
 
-    Labels are text, truths, integers, or floats that are whole numbers, plain or in a dictionary.
+    Labels are text, truths, integers, or floats that are whole numbers, plain or in a dictionary;
+    or, `as_text`, the text of values of any of these types, however many they are.
 
     Raises
     ------
@@ -89,7 +90,8 @@ def fit_target(table: pa.Table, column: str) -> Target:
     >>> fit_target(pa.table({"species": ["Gentoo", None, "Adelie", "Gentoo"]}), "species")
     Target(column='species', type='string', classes=('Adelie', 'Gentoo'))
     """
-    values = column_block(table, column).values
+    block = column_block(table, column)
+    values = levels(block) if as_text else block.values
     type = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     type = pa.string() if pa.types.is_string_view(type) else type
     if len(values) == values.null_count:
@@ -116,7 +118,8 @@ def fit_target(table: pa.Table, column: str) -> Target:
     if not is_text(type) and len(classes) > max(MOST_NUMBERS, labelled // 2):
         raise DataError(
             f"column {quoted(column)} holds {len(classes):,} different numbers in {labelled:,} "
-            f"rows, not labels; {advice}; where each number does name a class, store it as text"
+            f"rows, not labels; {advice}; where each number does name a class, give the column the "
+            'kind "category"'
         )
     if len(classes) < 2:
         found = f"one class only, {quoted(classes[0])}" if classes else "no label at all"
