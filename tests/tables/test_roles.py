@@ -125,7 +125,9 @@ class TestTarget:
     @pytest.mark.parametrize("type", [pa.int64(), pa.float64()], ids=str)
     def test_very_many_numbers_are_no_classes(self, type):
         numbers = pa.array(range(1200)).cast(type)
-        with pytest.raises(DataError, match=r"1,200 different numbers in 2,000 rows.*kind .category."):
+        with pytest.raises(
+            DataError, match=r"1,200 different numbers in 2,000 rows.*kind .category."
+        ):
             fit_target(pa.table({"y": pa.concat_arrays([numbers, numbers[:800]])}), "y")
         with pytest.raises(DataError, match="into classes"):
             fit_target(pa.table({"y": numbers.dictionary_encode()}), "y")
