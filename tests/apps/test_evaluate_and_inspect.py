@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import get_args
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pa_parquet
 import pytest
 
 import luce
@@ -122,3 +124,16 @@ class TestInspect:
         said = run("inspect", "wide.luce").stdout
         assert re.search("and 92 (more classes|classes more)", said)
         assert json.loads(run("inspect", "wide.luce", "--json").stdout)["confusion"] is None
+
+
+def test_a_confusion_too_wide_for_the_screen_says_what_matters_most(run, workplace):
+    labels = np.arange(1200) % 10
+    shown = np.where((labels == 3) & (np.arange(1200) % 3 == 0), 7, labels)
+    names = np.array([f"a long name, the {number}th" for number in range(10)])
+    table = pa.table({"x": names[shown], "y": names[labels]})
+    luce.train(table, "y", kinds={"x": "category"}).save(workplace / "names.luce")
+    pa_parquet.write_table(table, workplace / "names.parquet")
+    said = run("evaluate", "names.luce", "names.parquet").stdout
+    row = next(line for line in said.splitlines() if line.startswith("a long name, the 3th"))
+    assert re.search(r"120 +67% +a long name, the 7th \(33%\)", row)
+    assert max(map(len, said.splitlines())) <= 80

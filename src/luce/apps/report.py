@@ -2,21 +2,28 @@
 
 import json
 import math
-import os
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
-from rich.text import Text
 
-from luce.apps.text import printable
+from luce.apps.layout import (
+    MOST_CLASSES,
+    Right,
+    add,
+    bytes_in_words,
+    console,
+    counted,
+    listing,
+    new_table,
+    number,
+    plain,
+)
 from luce.model import Comparison, Model
 from luce.model.record import Figure, Figures, confusion_to_keep
 from luce.model.train import FOLDS, GRID
@@ -33,9 +40,7 @@ from luce.tables import (
     TextColumn,
 )
 
-WIDTH = 80  # where output is no terminal
 MOST_ROWS = 60  # columns or classes in one table
-MOST_CLASSES = 12  # in one line, and in a confusion matrix
 
 FIGURES = {
     "accuracy": "accuracy",
@@ -43,27 +48,6 @@ FIGURES = {
     "brier_score": "Brier score (0 to 2)",
     "expected_calibration_error": "expected calibration error",
 }
-
-
-class Right(str):
-    """Title of a column that is aligned to the right."""
-
-
-class Output(Console):
-    """A console that goes on when nobody reads it any more: a model is still to be written."""
-
-    def on_broken_pipe(self) -> None:
-        """Let all further output go nowhere."""
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-def console() -> Console:
-    """Standard output, in full width where it is a terminal."""
-    made = Output(highlight=False, emoji=False)
-    if made.is_terminal:
-        return made
-    return Output(highlight=False, emoji=False, width=WIDTH, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -111,28 +95,28 @@ def comparison_as_json(model: Model, comparison: Comparison) -> dict[str, Any]:
 def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[str]) -> None:
     """What luce makes of a table, before it trains."""
     out = console()
-    rows = _count(table.rows.table.num_rows, "row")
-    columns = _count(table.rows.table.num_columns, "column")
-    out.print(f"[bold]{_plain(source)}[/]: {rows}, {columns}")
+    rows = counted(table.rows.table.num_rows, "row")
+    columns = counted(table.rows.table.num_columns, "column")
+    out.print(f"[bold]{plain(source)}[/]: {rows}, {columns}")
     for note in table.notes:
-        out.print(_plain(note))
+        out.print(plain(note))
     out.print()
     counts = np.bincount(table.rows.labels)
     classes = dict(zip(map(str, table.roles.target.classes), counts.tolist(), strict=True))
-    listed = _table("column", "kind", Right("missing"), "use")
-    _add(listed, table.roles.target.column, "target", "", _classes(classes))
+    listed = new_table("column", "kind", Right("missing"), "use")
+    add(listed, table.roles.target.column, "target", "", _classes(classes))
     for name, role in ((table.roles.weight, "weight"), (table.roles.group, "group")):
         if name is not None:
-            _add(listed, name, role, "", f"{role} of each row")
+            add(listed, name, role, "", f"{role} of each row")
     for column in table.columns[:MOST_ROWS]:
         use = _use(column) if column.left_out is None else f"left out: {column.left_out}"
-        _add(listed, column.name, column.kind or column.type, str(column.missing), use)
+        add(listed, column.name, column.kind or column.type, str(column.missing), use)
     for name in dropped:
-        _add(listed, name, "", "", "left out: dropped")
+        add(listed, name, "", "", "left out: dropped")
     out.print(listed)
     _print_rest(out, len(table.columns), "column")
     if table.unlabelled:
-        out.print(f"\n{_count(table.unlabelled, 'row')} without a label: not used")
+        out.print(f"\n{counted(table.unlabelled, 'row')} without a label: not used")
     out.print()
 
 
@@ -149,9 +133,9 @@ def print_training(model: Model, path: Path) -> None:
     _print_validation(out, model)
     out.print(_certificate(model))
     out.print(_refit(model))
-    size = _bytes(path.stat().st_size)
-    out.print(f"Wrote [bold]{_plain(path)}[/] ({size}).\n")
-    out.print(f"Next: luce predict {_plain(path)} NEW.csv --probabilities")
+    size = bytes_in_words(path.stat().st_size)
+    out.print(f"Wrote [bold]{plain(path)}[/] ({size}).\n")
+    out.print(f"Next: luce predict {plain(path)} NEW.csv --probabilities")
 
 
 def print_evaluation(model: Model, source: str, comparison: Comparison) -> None:
@@ -159,7 +143,7 @@ def print_evaluation(model: Model, source: str, comparison: Comparison) -> None:
     out = console()
     passed_over = f", {comparison.unlabelled} without a label passed over"
     out.print(
-        f"[bold]{_plain(source)}[/]: {_count(comparison.model.rows, 'row')} evaluated"
+        f"[bold]{plain(source)}[/]: {counted(comparison.model.rows, 'row')} evaluated"
         f"{passed_over if comparison.unlabelled else ''}\n"
     )
     _print_unseen(out, comparison.unseen)
@@ -189,30 +173,30 @@ def print_model(model: Model, path: Path) -> None:
     document, training = model.document, model.document.training
     k, d = model.coef.shape
     out.print(
-        f"[bold]{_plain(path)}[/]: linear softmax classifier, {_count(k, 'class')}, "
-        f"{_count(d, 'feature')}, {k * (d + 1)} parameters, {_bytes(path.stat().st_size)}"
+        f"[bold]{plain(path)}[/]: linear softmax classifier, {counted(k, 'class')}, "
+        f"{counted(d, 'feature')}, {k * (d + 1)} parameters, {bytes_in_words(path.stat().st_size)}"
     )
     out.print(
-        f"trained by luce {_plain(training.luce)} on {_count(training.rows, 'row')}"
+        f"trained by luce {plain(training.luce)} on {counted(training.rows, 'row')}"
         f"{f' ({training.unlabelled} without a label not used)' if training.unlabelled else ''}, "
         f"C = {training.C:g}, seed {training.seed}"
     )
     for name, role in ((training.weight, "weighted"), (training.group, "grouped")):
         if name is not None:
-            out.print(f"rows {role} by column {_plain(name)}")
+            out.print(f"rows {role} by column {plain(name)}")
     out.print(f"training rows' SHA-256: {training.fingerprint}\n")
-    weights = map(_number, training.class_weights)
-    listed = _table("column", "kind", "becomes")
-    _add(
+    weights = map(number, training.class_weights)
+    listed = new_table("column", "kind", "becomes")
+    add(
         listed,
         document.target.column,
         "target",
         _classes(dict(zip(map(str, document.target.classes), weights, strict=True))),
     )
     for column in document.encoder.columns[:MOST_ROWS]:
-        _add(listed, column.name, column.kind, _becomes(column))
+        add(listed, column.name, column.kind, _becomes(column))
     for left_out in document.left_out[:MOST_ROWS]:
-        _add(listed, left_out.column, "", f"left out: {left_out.reason}")
+        add(listed, left_out.column, "", f"left out: {left_out.reason}")
     out.print(listed)
     _print_rest(out, len(document.encoder.columns), "column")
     out.print()
@@ -223,9 +207,9 @@ def print_model(model: Model, path: Path) -> None:
     for label, pushes in list(zip(document.target.classes, model.pushes(), strict=True))[
         :MOST_CLASSES
     ]:
-        listed = _table(f"{label}", Right("push"), "unit")
+        listed = new_table(f"{label}", Right("push"), "unit")
         for push in pushes:
-            _add(listed, push.feature.column, f"{push.coefficient:+.2f}", push.feature.unit)
+            add(listed, push.feature.column, f"{push.coefficient:+.2f}", push.feature.unit)
         out.print()
         out.print(listed)
     _print_rest(out, k, "class", MOST_CLASSES)
@@ -240,18 +224,18 @@ def print_predicted(model: Model, rows: int, path: Path | None, unseen: Mapping[
         for label in MISSING_MARKERS:
             if label in target.classes:
                 out.print(
-                    f"{_plain(target.column)}: the label {label!r} means a missing value where "
+                    f"{plain(target.column)}: the label {label!r} means a missing value where "
                     "luce reads CSV; write .parquet, .arrow or .jsonl to keep it",
                     soft_wrap=True,
                 )
     if path is not None:
-        out.print(f"Wrote {_count(rows, 'prediction')} to {_plain(path)}")
+        out.print(f"Wrote {counted(rows, 'prediction')} to {plain(path)}")
 
 
 def _print_unseen(out: Console, unseen: Mapping[str, int]) -> None:
     for column, count in unseen.items():
         out.print(
-            f"{_plain(column)}: {_count(count, 'row')} with a level, or a gap, that no training "
+            f"{plain(column)}: {counted(count, 'row')} with a level, or a gap, that no training "
             "row had; treated as rare",
             soft_wrap=True,
         )
@@ -259,23 +243,23 @@ def _print_unseen(out: Console, unseen: Mapping[str, int]) -> None:
 
 def _print_validation(out: Console, model: Model) -> None:
     validation = model.document.validation
-    out.print(f"Measured on {_plain(validation.source)}\n")
+    out.print(f"Measured on {plain(validation.source)}\n")
     _print_figures(out, validation.model, validation.baseline, validation.rows)
     weighted = model.document.training.weight is not None
     _print_confusion(out, model.document.target.classes, model.confusion, weighted=weighted)
 
 
 def _print_figures(out: Console, model: Figures, baseline: Figures, rows: int) -> None:
-    listed = _table("figure", Right("model"), "95 % interval", Right("guess"), "95 % interval")
+    listed = new_table("figure", Right("model"), "95 % interval", Right("guess"), "95 % interval")
     for name, title in FIGURES.items():
         ours, theirs = getattr(model, name), getattr(baseline, name)
-        _add(listed, title, *_figure(ours), *_figure(theirs))
+        add(listed, title, *_figure(ours), *_figure(theirs))
     out.print(listed)
     out.print("guess: always the class frequencies of the training rows")
     if model.accuracy.value == 1:
         worst = 1 - 0.05 ** (1 / rows)
         out.print(
-            f"No error in {_count(rows, 'row')} shows an error rate below {worst:.1%}, no more "
+            f"No error in {counted(rows, 'row')} shows an error rate below {worst:.1%}, no more "
             "(95 % confidence)."
         )
     if _at_worst(model.log_loss) >= _at_worst(baseline.log_loss):
@@ -296,15 +280,32 @@ def _print_confusion(
         out.print(f"confusion matrix of {len(classes)} classes: see --json")
     else:
         corner = "true \\ predicted" + (" (weight)" if weighted else "")
-        listed = _table(corner, *(Right(label) for label in classes), Right("found"))
+        listed = new_table(corner, *(Right(label) for label in classes), Right("found"))
         for position, (label, row) in enumerate(zip(classes, confusion, strict=True)):
             found = f"{row[position] / row.sum():.0%}" if row.sum() else "-"
-            _add(listed, label, *map(_number, row), found)
-        out.print(listed)
+            add(listed, label, *map(number, row), found)
+        unbounded = out.options.update(max_width=10_000)
+        fits = Measurement.get(out, unbounded, listed).maximum <= out.width
+        out.print(listed if fits else _mistakes(classes, confusion, weighted=weighted))
     unmeasured = [str(c) for c, row in zip(classes, confusion, strict=True) if not row.any()]
     if unmeasured:
-        out.print(f"Not measured, for want of rows: {_plain(_listing(unmeasured))}")
+        out.print(f"Not measured, for want of rows: {plain(listing(unmeasured))}")
     out.print()
+
+
+def _mistakes(classes: Sequence[Any], confusion: Any, *, weighted: bool) -> Table:
+    """What a confusion matrix says first, where the screen is too narrow for all of it."""
+    listed = new_table(
+        "true", Right("weight" if weighted else "rows"), Right("found"), "most often taken for"
+    )
+    for position, (label, row) in enumerate(zip(classes, confusion, strict=True)):
+        total, others = row.sum(), row.copy()
+        others[position] = 0
+        worst = int(others.argmax())
+        found = f"{row[position] / total:.0%}" if total else "-"
+        taken = f"{classes[worst]} ({others[worst] / total:.0%})" if others[worst] else "-"
+        add(listed, label, number(total), found, taken)
+    return listed
 
 
 def _certificate(model: Model) -> str:
@@ -321,16 +322,16 @@ def _refit(model: Model) -> str:
     training = model.document.training
     if training.refitted:
         return (
-            f"The saved model is refitted on all {_count(training.rows, 'row')}; the figures are "
+            f"The saved model is refitted on all {counted(training.rows, 'row')}; the figures are "
             "those of the fit\nbefore, which had not seen the held-out rows."
         )
-    return f"The saved model is the one measured, fitted on all {_count(training.rows, 'row')}."
+    return f"The saved model is the one measured, fitted on all {counted(training.rows, 'row')}."
 
 
 def _use(column: ColumnSummary) -> str:
     if column.kind == "category":
         missing = "missing is one more"
-        use = _count(column.levels or 0, "level")
+        use = counted(column.levels or 0, "level")
     elif column.kind == "boolean":
         missing = "missing: usual value, flagged"
         use = "0 or 1"
@@ -360,8 +361,8 @@ def _becomes(column: Column) -> str:
             usual = str(column.most_frequent).lower()
             missing = f"missing: {usual}, flagged" if column.missing_indicator else ""
         case CategoryColumn():
-            use = _listing(column.levels)
-            use += f", {_count(len(column.rare), 'rare level')}" if column.rare else ""
+            use = listing(column.levels)
+            use += f", {counted(len(column.rare), 'rare level')}" if column.rare else ""
             missing = "missing" if column.missing else ""
         case DatetimeColumn():
             use = ", ".join(["time elapsed, standardised", *column.parts])
@@ -370,38 +371,19 @@ def _becomes(column: Column) -> str:
             use = f"words and characters in {2**column.bits:,} buckets, tf-idf"
             missing = ""
         case EmbeddingColumn():
-            use = f"{_count(column.length, 'number')}, unchanged"
+            use = f"{counted(column.length, 'number')}, unchanged"
             missing = "missing: 0, flagged" if column.missing_indicator else ""
     return "; ".join(filter(None, [use, missing]))
 
 
 def _classes(classes: Mapping[str, Any]) -> str:
     counts = (f"{label} {count}" for label, count in classes.items())
-    return f"{_count(len(classes), 'class')}: {_listing(counts)}"
-
-
-def _listing(names: Iterable[str]) -> str:
-    listed = list(names)
-    rest = f" and {len(listed) - MOST_CLASSES} more" if len(listed) > MOST_CLASSES else ""
-    return ", ".join(listed[:MOST_CLASSES]) + rest
-
-
-def _table(*titles: str) -> Table:
-    """A table without lines; titles that are `Right` are of numbers."""
-    listed = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title in titles:
-        justify: Literal["left", "right"] = "right" if isinstance(title, Right) else "left"
-        listed.add_column(Text(printable(title)), justify=justify)
-    return listed
-
-
-def _add(listed: Table, *cells: object) -> None:
-    listed.add_row(*(Text(printable(cell)) for cell in cells))
+    return f"{counted(len(classes), 'class')}: {listing(counts)}"
 
 
 def _print_rest(out: Console, count: int, noun: str, most: int = MOST_ROWS) -> None:
     if count > most:
-        out.print(f"and {_count(count - most, noun)} more: see --json")
+        out.print(f"and {counted(count - most, noun)} more: see --json")
 
 
 def _at_worst(figure: Figure) -> float:
@@ -415,27 +397,9 @@ def _figure(figure: Figure) -> tuple[str, str]:
     return value, "-" if figure.low is None else f"{low} to {high}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value == math.floor(value) else f"{value:.4g}"
-
-
-def _count(count: int, noun: str) -> str:
-    plural = "classes" if noun == "class" else f"{noun}s"
-    return f"{count:,} {noun if count == 1 else plural}"
-
-
-def _bytes(size: int) -> str:
-    return f"{size} bytes" if size < 10_000 else f"{size / 1000:.0f} kB"
-
-
 def _plain_data(record: object) -> dict[str, Any]:
     """A record as JSON has it; arrays are too large to show."""
     data: dict[str, Any] = msgspec.to_builtins(
         record, enc_hook=lambda array: f"{array.dtype} array of shape {array.shape}"
     )
     return data
-
-
-def _plain(text: object) -> str:
-    """Text of a user's that rich does not take for markup."""
-    return escape(printable(text))

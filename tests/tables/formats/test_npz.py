@@ -151,3 +151,18 @@ def test_a_damaged_checksum(save, write):
     content[200] ^= 1
     with pytest.raises(DataError, match="CRC"):
         read_table(write(bytes(content), "data.npz"))
+
+
+@pytest.mark.parametrize("code", [0x110000, 2**32 - 1, 0xD800])
+def test_a_label_of_no_unicode(save, write, code):
+    labels = np.array(["abc", "defg"])
+    content = save(X=np.zeros((2, 1)), y=labels).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        arrays = {name: bytearray(archive.read(name)) for name in archive.namelist()}
+    arrays["y.npy"][-4:] = code.to_bytes(4, "little")
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as archive:
+        for name, array in arrays.items():
+            archive.writestr(name, bytes(array))
+    with pytest.raises(DataError, match="damaged or not an .npz file"):
+        read_table(write(changed.getvalue(), "data.npz"))

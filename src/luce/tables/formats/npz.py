@@ -1,6 +1,7 @@
 """NumPy's .npz files: an array `X` of features and, where there is one, `y` of labels."""
 
 import math
+import sys
 import tempfile
 import warnings
 import zipfile
@@ -213,9 +214,11 @@ def _arrow_type(name: str, array: _Array) -> pa.DataType:
 def _to_arrow(block: NDArray[np.generic]) -> pa.Array:
     if block.ndim == 1:
         native = block.astype(block.dtype.newbyteorder("="))
-        return (
-            pa.array(native.tolist(), pa.string()) if native.dtype.kind == "U" else pa.array(native)
-        )
+        if native.dtype.kind != "U":
+            return pa.array(native)
+        if native.view(np.uint32).max(initial=0) > sys.maxunicode:
+            raise UnicodeError("y holds a character beyond Unicode")
+        return pa.array(native.tolist(), pa.string())
     with np.errstate(over="ignore"):
         numbers = np.ascontiguousarray(block, np.float32)
     return pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), block.shape[1])
