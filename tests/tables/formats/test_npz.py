@@ -164,5 +164,5 @@ def test_a_label_of_no_unicode(save, write, code):
     with zipfile.ZipFile(changed, "w") as archive:
         for name, array in arrays.items():
             archive.writestr(name, bytes(array))
-    with pytest.raises(DataError, match="damaged or not an .npz file"):
+    with pytest.raises(DataError, match=r"damaged or not an \.npz file"):
         read_table(write(changed.getvalue(), "data.npz"))
