@@ -4,6 +4,7 @@ import os
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,9 @@ from numpy.typing import NDArray
 
 from luce import decisions, files
 from luce.errors import ModelFileError
-from luce.estimators.predictions import (
-    LOG_PROBABILITIES,
-    PROBABILITIES,
-    Answer,
-    answer_by_blocks,
-)
 from luce.model import record_v1, record_v2
 from luce.model.events import Guessed, Report, RowsDone, tell_nobody
 from luce.model.measuring import Comparison, RunningComparison
-from luce.model.overflow import require_scores
 from luce.model.record import Document, Parts, Replay, Value
 from luce.model.replay import TOLERANCE, synthetic_values, table_of
 from luce.model.rows import (
@@ -35,8 +29,8 @@ from luce.model.rows import (
     require_labels,
     role_types,
 )
+from luce.model.scorer import Scorer
 from luce.tables import (
-    Encoded,
     Reading,
     encode,
     encoder_columns,
@@ -175,7 +169,8 @@ class Model:
         for block in blocks_to_encode(table, encoder, len(self.intercept)):
             with about(table):
                 encoded = encode(encoder, block, first_row=first)
-                self._require_scores(encoded, range(first, first + block.num_rows))
+                places = range(first, first + block.num_rows)
+                self._scorer.require_scores(encoder, encoded.features, places)
             yield Predicted(self.probabilities(encoded.features), encoded.unseen)
             first += block.num_rows
 
@@ -205,8 +200,10 @@ class Model:
             with about(table):
                 rows = labelled_rows(block, roles, first)
                 encoded = rows.encoded(encoder)
-                self._require_scores(encoded, first + rows.places)
-            running.add(self.log_probabilities(encoded.features), rows, encoded.unseen)
+                places = first + rows.places
+                self._scorer.require_scores(encoder, encoded.features, places)
+            log_probabilities = self._scorer.log_probabilities(encoded.features)
+            running.add(log_probabilities, rows, encoded.unseen)
             hashed.add(rows)
             first += block.num_rows
             report(RowsDone(first))
@@ -250,20 +247,13 @@ class Model:
             raise ModelFileError(f"{path}: not written: {error}") from error
         files.save(path, record, tensors)
 
-    def log_probabilities(self, features: "Features") -> NDArray[np.float32]:
-        """Logarithms of the probabilities of encoded rows, shape (n, k)."""
-        return self._answer(LOG_PROBABILITIES, features)
-
     def probabilities(self, features: "Features") -> NDArray[np.float32]:
         """Probabilities of encoded rows, shape (n, k)."""
-        return self._answer(PROBABILITIES, features)
+        return self._scorer.probabilities(features)
 
-    def _require_scores(self, encoded: Encoded, places: Sequence[int] | NDArray[np.int64]) -> None:
-        encoder = self.document.encoder
-        require_scores(encoder, encoded.features, self.coef, self.intercept, places)
-
-    def _answer(self, answer: Answer, features: "Features") -> NDArray[np.float32]:
-        return answer_by_blocks(answer, features, self.coef, self.intercept, check_finite=False)
+    @cached_property
+    def _scorer(self) -> Scorer:
+        return Scorer(self.coef, self.intercept)
 
     def _replayed(self, values: Sequence[Sequence[Value]]) -> NDArray[np.float32]:
         table = table_of(self.document.encoder, values)

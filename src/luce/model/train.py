@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
-from luce.estimators.predictions import LOG_PROBABILITIES, answer_by_blocks
 from luce.model.events import Guessed, Report, RowsDone, Stage, tell_nobody
 from luce.model.measuring import Comparison, RunningComparison
 from luce.model.model import Model
-from luce.model.overflow import require_scores
 from luce.model.record import (
     Document,
     Figures,
@@ -35,6 +33,7 @@ from luce.model.rows import (
     role_types,
     row_keys,
 )
+from luce.model.scorer import Scorer
 from luce.model.split import fold_of_rows, hold_out
 from luce.model.understand import TrainingTable, counted, opened_name, understand
 from luce.tables import (
@@ -301,12 +300,13 @@ def _measure(
     known = np.concatenate(
         [row_keys(features[some], training.labels[some]) for some in blocks_of(features, classes)]
     )
-    repeated = 0
+    repeated, scorer = 0, Scorer(fit.coef, fit.intercept)
     for block in held_out.blocks_to_encode(encoder, classes):
         encoded = block.encoded(encoder)
         places = block.first_row + block.places
-        require_scores(encoder, encoded.features, fit.coef, fit.intercept, places)
-        running.add(_log_probabilities(fit, encoded.features), block, encoded.unseen)
+        scorer.require_scores(encoder, encoded.features, places)
+        log_probabilities = scorer.log_probabilities(encoded.features)
+        running.add(log_probabilities, block, encoded.unseen)
         repeated += int(np.isin(row_keys(encoded.features, block.labels), known).sum())
     return running.result(), repeated
 
@@ -315,12 +315,6 @@ def _fingerprint(rows: LabelledRows, encoder: Encoder, roles: Roles) -> str:
     hashed = RowsHash(encoder, roles)
     hashed.add(rows)
     return hashed.hexdigest()
-
-
-def _log_probabilities(fit: LinearFit, features: "Features") -> NDArray[np.float32]:
-    return answer_by_blocks(
-        LOG_PROBABILITIES, features, fit.coef, fit.intercept, check_finite=False
-    )
 
 
 def _fit(
@@ -370,8 +364,9 @@ def _choose_penalty(
         for position, C in enumerate(GRID):
             fit = _fit(features, rows, classes, C, report, weights=kept, tol=1e-3, start=start)
             start = fit.coef, fit.intercept
+            scorer = Scorer(fit.coef, fit.intercept)
             for block in blocks_of(features, classes):
                 some = block.start + np.flatnonzero(held[block])
-                found = _log_probabilities(fit, features[some])
+                found = scorer.log_probabilities(features[some])
                 losses[position] -= weights[some] @ found[np.arange(len(some)), rows.labels[some]]
     return GRID[int(np.argmin(losses))]

@@ -1,11 +1,14 @@
 """Extreme rows: named, and never a NaN among the probabilities."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import luce
 from luce.errors import DataError
+from luce.model.scorer import Scorer
 
 ROWS = 120
 CLASSES = np.array(["a", "b", "c"])
@@ -65,3 +68,14 @@ def test_sparse_rows_too():
     data = pa.table({"e": pa.array([[(1, 1.0)], [(1, 3e38), (2, -3e38)]], maps.type)})
     with pytest.raises(DataError, match=r"column 'e', row 2 .*beyond float32"):
         model.predict(data)
+
+
+def test_coefficients_are_copied_once_and_not_for_each_block():
+    scorer = Scorer(np.random.default_rng(0).normal(size=(50, 4000)), np.zeros(50))
+    features = np.ones((1, 4000), np.float32)
+    scorer.probabilities(features)
+    tracemalloc.start()
+    scorer.probabilities(features)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50 * 4000
