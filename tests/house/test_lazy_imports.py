@@ -36,7 +36,7 @@ def modules_loaded_by(code: str) -> set[str]:
     ("code", "unwanted"),
     [
         pytest.param("import luce", HEAVY, id="import luce"),
-        pytest.param("import luce; luce.load", {"pandas", "sklearn", "torch"}, id="load"),
+        pytest.param("import luce; luce.load", {"pandas", "sklearn", "scipy", "torch"}, id="load"),
         pytest.param(SOFTMAX, HEAVY, id="softmax"),
         pytest.param(CROSS_ENTROPY, HEAVY, id="cross_entropy"),
         pytest.param(VERSION, {"sklearn", "scipy", "pyarrow", "pandas", "torch"}, id="--version"),

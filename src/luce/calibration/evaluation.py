@@ -13,6 +13,7 @@ import numpy.typing as npt
 from luce.calibration import rows, units
 from luce.calibration.units import Part, Units
 from luce.errors import DataError
+from luce.training.blas import single_threaded_blas
 
 _MAX_CONFUSION_CLASSES = 2000
 _DRAWS_AT_ONCE = 2**20
@@ -313,7 +314,9 @@ def _interval(
         size = min(step, resamples - start)
         drawn = random.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        metrics[:, start : start + size] = _metrics(totals @ counts.T.astype(np.float64))
+        with single_threaded_blas():  # too little for threads that wait for each other
+            sums = totals @ counts.T.astype(np.float64)
+        metrics[:, start : start + size] = _metrics(sums)
     metrics.sort(axis=1)
     # Order statistics, not interpolation: between two infinite losses that would be NaN.
     last = resamples - 1

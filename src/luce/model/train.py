@@ -162,10 +162,11 @@ def train_on(
     report(_fitting("fitting on", features))
     fit = _fit(features, training, classes, chosen, report)
     report(Stage(f"measuring on {len(held_out.labels):,} rows"))
-    comparison, repeated = _measure(fit, encoder, features, training, held_out, seed)
-    if training is everything:
-        source += f"; {repeated:,} of them equal rows trained on" if repeated else ""
-    else:
+    # Rows held out are others; those of another table may be the same once more.
+    known = _sorted_keys(features, training) if training is everything else None
+    comparison, repeated = _measure(fit, encoder, training, held_out, known, seed)
+    source += f"; {repeated:,} of them equal rows trained on" if repeated else ""
+    if training is not everything:
         del features  # before there are others
         encoder, features = _encode(table, everything, report)
         report(_fitting("fitting again on all", features))
@@ -287,18 +288,15 @@ def _fitting(what: str, features: "Features") -> Stage:
 def _measure(
     fit: LinearFit,
     encoder: Encoder,
-    features: "Features",
     training: LabelledRows,
     held_out: LabelledRows,
+    known: NDArray[np.int64] | None,
     seed: int,
 ) -> tuple[Comparison, int]:
-    """Figures on the rows held out, and how many of these equal a row trained on."""
+    """Figures on the rows held out, and how many of these are among the known, 0 if none are."""
     classes = len(fit.coef)
     running = RunningComparison(
         training.class_weights(classes), weighted=held_out.weights is not None, seed=seed
-    )
-    known = np.concatenate(
-        [row_keys(features[some], training.labels[some]) for some in blocks_of(features, classes)]
     )
     repeated, scorer = 0, Scorer(fit.coef, fit.intercept)
     for block in held_out.blocks_to_encode(encoder, classes):
@@ -307,8 +305,18 @@ def _measure(
         scorer.require_scores(encoder, encoded.features, places)
         log_probabilities = scorer.log_probabilities(encoded.features)
         running.add(log_probabilities, block, encoded.unseen)
-        repeated += int(np.isin(row_keys(encoded.features, block.labels), known).sum())
+        if known is not None:
+            keys = row_keys(encoded.features, block.labels)
+            places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+            repeated += int((known[places] == keys).sum())
     return running.result(), repeated
+
+
+def _sorted_keys(features: "Features", rows: LabelledRows) -> NDArray[np.int64]:
+    blocks = blocks_of(features, 0)
+    keys = np.concatenate([row_keys(features[some], rows.labels[some]) for some in blocks])
+    keys.sort()
+    return keys
 
 
 def _fingerprint(rows: LabelledRows, encoder: Encoder, roles: Roles) -> str:

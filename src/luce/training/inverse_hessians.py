@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
 
 from luce.errors import DataError
 from luce.training.memory import Product
@@ -92,6 +91,8 @@ def whole(point: Point) -> Product:
 
     For one row the loss has, with a = p kron x, blocks ``x a'`` on the diagonal, minus ``a a'``.
     """
+    from scipy.linalg import cho_solve
+
     objective = point.sample.objective
     k, width = shape = objective.shape
 
@@ -126,6 +127,8 @@ def whole_of_two_classes(point: Point) -> Product:
 
     Along opposite coefficients the Hessian is ``2 p (1 - p) x x' + l2``.
     """
+    from scipy.linalg import cho_solve
+
     objective = point.sample.objective
     width = objective.shape[1]
 

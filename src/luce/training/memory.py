@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dtrtrs
 
 Vector: TypeAlias = NDArray[np.float64]
 Product: TypeAlias = Callable[[Vector], Vector]
@@ -111,6 +110,8 @@ class Memory:
         The two-loop recursion of Nocedal (1980), its loops solved as triangular systems of the
         products of steps with changes, so that the pairs are read four times in all.
         """
+        from scipy.linalg.lapack import dtrtrs
+
         assert self.base is not None
         if not self.order:
             return self.base(gradient)

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, cg
 
 from luce.training.inverse_hessians import Point
 from luce.training.objective import Vector
@@ -47,6 +46,8 @@ def recentred(point: Point, gradient: Vector) -> Vector:
 
 def _recentred_by_products(point: Point, gradient: Vector) -> Vector:
     """The same step by conjugate gradients, in which every product takes a reading of the rows."""
+    from scipy.sparse.linalg import LinearOperator, cg
+
     k = point.sample.objective.classes
 
     def mean(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
