@@ -16,7 +16,6 @@ from luce.tables.roles import (
     label_types,
     row_groups,
     row_weights,
-    target_labels,
 )
 from luce.tables.values import levels
 
@@ -66,15 +65,15 @@ class TestTarget:
     def test_labels_come_back_in_their_type(self, labels):
         values, _ = labels
         target = fit_target(pa.table({"y": values}), "y")
-        back = target_labels(target, np.array([1, 0, 1], np.uint8))
+        back = target.labels.take(np.array([1, 0, 1], np.uint8))
         dictionary = pa.types.is_dictionary(values.type)
         assert back.type == (values.type.value_type if dictionary else values.type)
         assert back.to_pylist() == values.take([0, 1, 3]).to_pylist()
-        assert tuple(target_labels(target).to_pylist()) == target.classes
+        assert tuple(target.labels.to_pylist()) == target.classes
 
     def test_text_views_come_back(self):
         target = fit_target(pa.table({"y": pa.array(["b", "a"], pa.string_view())}), "y")
-        assert target_labels(target, np.array([1, 0])).to_pylist() == ["b", "a"]
+        assert target.labels.take(np.array([1, 0])).to_pylist() == ["b", "a"]
 
     def test_nan_is_a_missing_label(self):
         table = pa.table({"y": pa.array(np.array([1.0, np.nan, 2.0]))})
@@ -158,7 +157,7 @@ class TestTarget:
         table = pa.table({"y": [label, "plain", label]})
         target = fit_target(table, "y")
         found = class_indices(target, table)
-        assert target_labels(target, found).to_pylist() == table["y"].to_pylist()
+        assert target.labels.take(found).to_pylist() == table["y"].to_pylist()
         with pytest.raises(DataError) as caught:
             class_indices(target, pa.table({"y": [label + "!"]}))
         assert "\n" not in str(caught.value)
@@ -200,7 +199,7 @@ class TestTarget:
     )
     def test_a_type_that_does_not_hold_its_classes(self, type, classes):
         with pytest.raises(DataError, match=f"are no {type}".replace("[", r"\[")):
-            target_labels(Target("y", type, classes))
+            Target("y", type, classes).labels  # noqa: B018
 
 
 class TestLabelsOfAnotherFile:
@@ -314,6 +313,6 @@ def test_labels_are_made_once_for_all_blocks(monkeypatch):
     for block in (pa.table({"y": [7]}), pa.table({"y": ["9999", None]})):
         class_indices(target, block)
     assert len(made) == 3
-    assert target_labels(target) is target_labels(target)
-    assert target_labels(target, np.array([5, 2])).to_pylist() == [5, 2]
+    assert target.labels is target.labels
+    assert target.labels.take(np.array([5, 2])).to_pylist() == [5, 2]
     assert target == Target("y", "int64", tuple(range(10_000)))

@@ -12,7 +12,6 @@ from luce.maps import topk
 from luce.model import Model
 from luce.model.events import Report
 from luce.tables import Reading
-from luce.tables.roles import target_labels
 
 
 def predicted_blocks(
@@ -39,7 +38,7 @@ def predictions(
     """The rows to write for rows of such probabilities, (m, k)."""
     target = model.document.target
     winners = Argmax().decide(of_class).labels
-    columns: dict[str, object] = {target.column: target_labels(target, winners)}
+    columns: dict[str, object] = {target.column: target.labels.take(winners)}
 
     def add(name: str, values: object) -> None:
         while name in columns:
@@ -53,6 +52,6 @@ def predictions(
     if top is not None:
         values, indices = topk(of_class, top)
         for rank in range(top):
-            add(f"top_{rank + 1}", target_labels(target, indices[:, rank]))
+            add(f"top_{rank + 1}", target.labels.take(indices[:, rank]))
             add(f"top_{rank + 1}_probability", np.ascontiguousarray(values[:, rank]))
     return pa.table(columns)

@@ -40,7 +40,6 @@ from luce.tables import (
 )
 from luce.tables.features import FeatureName
 from luce.tables.read import Source
-from luce.tables.roles import target_labels
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
@@ -262,7 +261,7 @@ class Model:
 
     def labels(self, indices: NDArray[np.integer]) -> NDArray[Any]:
         """Labels of class indices, in the type that they came in."""
-        labels = target_labels(self.document.target, indices)
+        labels = self.document.target.labels.take(indices)
         return np.asarray(labels.to_numpy(zero_copy_only=False))
 
 

@@ -22,7 +22,7 @@ from luce.tables import (
     Encoder,
     encoder_columns,
 )
-from luce.tables.roles import Target, target_labels
+from luce.tables.roles import Target
 
 MOST_CONFUSED = 100  # classes: above, the confusion matrix is not kept
 
@@ -152,7 +152,7 @@ def check(parts: Parts) -> None:
     target, training = parts.document.target, parts.document.training
     if len(target.classes) < 2 or len(training.class_weights) != len(target.classes):
         raise ValueError(f"{len(target.classes)} classes")
-    if target_labels(target).to_pylist() != sorted(set(target.classes)):
+    if target.labels.to_pylist() != sorted(set(target.classes)):
         raise ValueError(f"the classes are no ascending labels of type {target.type}")
     if not parts.document.encoder.columns:
         raise ValueError("there are no columns")

@@ -80,15 +80,16 @@ def to_record(parts: Parts) -> tuple[DocumentRecord, dict[str, NDArray[Any]]]:
     assert replay is not None
     packed = [pack(column) for column in document.encoder.columns]
     texts = [text for column in packed for text in column.texts]
-    of_text = isinstance(document.target.classes[0], str)
-    texts += map(str, document.target.classes if of_text else ())
+    classes = document.target.classes
+    texts += [label for label in classes if isinstance(label, str)]
+    numbers = tuple(label for label in classes if not isinstance(label, str))
     content, ends = join_texts(texts)
     record = DocumentRecord(
         target=TargetRecord(
             document.target.column,
             document.target.type,
-            len(document.target.classes),
-            None if of_text else document.target.classes,  # type: ignore[arg-type]
+            len(classes),
+            numbers or None,
         ),
         columns=tuple(column.record for column in packed),
         text_bytes=len(content),

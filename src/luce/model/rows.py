@@ -92,14 +92,7 @@ class LabelledRows:
 
     def take(self, rows: NDArray[np.bool_]) -> "LabelledRows":
         """The chosen ones of these rows."""
-        return LabelledRows(
-            self.table,
-            self.places[rows],
-            self.labels[rows],
-            None if self.weights is None else self.weights[rows],
-            None if self.groups is None else self.groups[rows],
-            self.first_row,
-        )
+        return self._of(self.table, self.places[rows], rows, self.first_row)
 
     def class_weights(self, classes: int) -> NDArray[np.float64]:
         """Total weight of each class, shape (k,)."""
@@ -120,14 +113,24 @@ class LabelledRows:
             if start == stop:
                 continue
             some = slice(start, stop)
-            yield LabelledRows(
-                _rows_of(self.table, part),
-                self.places[some] - part.start,
-                self.labels[some],
-                None if self.weights is None else self.weights[some],
-                None if self.groups is None else self.groups[some],
-                self.first_row + part.start,
-            )
+            places = self.places[some] - part.start
+            yield self._of(_rows_of(self.table, part), places, some, self.first_row + part.start)
+
+    def _of(
+        self,
+        table: pa.Table,
+        places: NDArray[np.int64],
+        some: slice | NDArray[np.bool_],
+        first_row: int,
+    ) -> "LabelledRows":
+        return LabelledRows(
+            table,
+            places,
+            self.labels[some],
+            None if self.weights is None else self.weights[some],
+            None if self.groups is None else self.groups[some],
+            first_row,
+        )
 
     def encoded(self, encoder: Encoder) -> Encoded:
         """The features of these rows."""

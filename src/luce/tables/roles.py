@@ -176,22 +176,6 @@ def class_indices(target: Target, table: pa.Table, *, first_row: int = 0) -> NDA
     return np.asarray(indices)
 
 
-def target_labels(target: Target, indices: NDArray[np.integer] | None = None) -> pa.Array:
-    """Return labels in the type that they came in: of these class indices, or one of each class.
-
-    Raises
-    ------
-    DataError
-        The target's type is not one that labels can have, or does not hold its classes.
-
-    Examples
-    --------
-    >>> target_labels(Target("wet", "bool", (False, True)), np.array([1, 1])).to_pylist()
-    [True, True]
-    """
-    return target.labels if indices is None else target.labels.take(pa.array(indices))
-
-
 def row_weights(
     table: pa.Table,
     column: str,

@@ -275,11 +275,11 @@ def casts(values: pa.ChunkedArray, type: pa.DataType) -> Callable[[int, int], bo
     return fit
 
 
-def shortened(text: str, at_most: int = _SHOWN) -> str:
-    """Return a text for a message: its beginning, if it is longer than that."""
-    if len(text) <= at_most:
+def shortened(text: str) -> str:
+    """Return a text for a message: its beginning, if it is long."""
+    if len(text) <= _SHOWN:
         return text
-    return f"{text[:at_most]}... ({len(text):,} characters)"
+    return f"{text[:_SHOWN]}... ({len(text):,} characters)"
 
 
 def quoted(value: object) -> str:
