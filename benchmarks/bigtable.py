@@ -16,6 +16,7 @@ GAPS = {"measure_1": 0.02, "measure_4": 0.1, "measure_6": 0.001, "city": 0.03, "
 """Share of missing values."""
 
 BLOCK = 100_000
+WIDE, GROUP = 300, 50_000
 SEED = 7
 
 
@@ -60,7 +61,17 @@ def write_csv(path: Path, rows: int) -> None:
             writer.write_table(block)
 
 
-def write_parquet(path: Path, rows: int) -> None:
-    with pa_parquet.ParquetWriter(path, schema()) as writer:
-        for block in blocks(rows):
-            writer.write_table(block)
+def write_wide(path: Path, rows: int) -> None:
+    """A Parquet file of `WIDE` columns of float32 and the target, in groups of `GROUP` rows."""
+    truth = np.random.default_rng(SEED)
+    slopes = truth.normal(size=(WIDE, len(CLASSES))) / WIDE**0.5
+    names = [f"number {j}, measured" for j in range(WIDE)]  # no run: standardised
+    wide = pa.schema([*((name, pa.float32()) for name in names), (TARGET, pa.string())])
+    with pa_parquet.ParquetWriter(path, wide) as writer:
+        for number, first in enumerate(range(0, rows, GROUP)):
+            random = np.random.default_rng([SEED, number])
+            numbers = random.normal(size=(min(GROUP, rows - first), WIDE))
+            scores = 2 * numbers @ slopes
+            labels = CLASSES[(scores + random.gumbel(size=scores.shape)).argmax(axis=1)]
+            columns = [*numbers.astype(np.float32).T.copy(), labels]
+            writer.write_table(pa.table([pa.array(each) for each in columns], wide))

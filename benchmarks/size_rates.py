@@ -39,11 +39,6 @@ class Rates:
         self.seconds[step] = {name.replace("_", " "): median(t) for name, t in taken.items()}
 
 
-def features_of(model: Path) -> int:
-    """How many features a model has."""
-    return luce.load(model).coef.shape[1]
-
-
 def luce_blocks(path: Path, model: luce.Model) -> Iterator[pa.Table]:
     """The columns that a model needs, block after block."""
     encoder = model.document.encoder
