@@ -170,8 +170,8 @@ def open_table(
     quotes or without; line breaks are. What `MISSING_MARKERS` lists is missing in every column,
     also in text and also in quotes: a country code NA (Namibia) has to be spelt otherwise, or come
     from a Parquet file or a dataframe. Blank lines are skipped, except in a file of a single
-    column, where they are missing values. Types that are guessed: whole numbers, numbers, true and
-    false, ISO 8601 dates and times, and text; `00123` is text.
+    column, where they are missing values below the name. Types that are guessed: whole numbers,
+    numbers, true and false, ISO 8601 dates and times, and text; `00123` is text.
 
     An .npz file has an array `X` of shape (n, d), which becomes one column of lists of float32, and
     may have `y` of shape (n,); an `X` in Fortran's order is put into a temporary file first. An

@@ -234,6 +234,36 @@ def test_names_without_rows(write, told, content):
         blocks(write(content), columns=["a", "b"], **told)
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("names", ["a", "a,b"])
+def test_blank_lines_before_the_names_are_skipped(write, mark, ending, names):
+    values = names.replace("a", "1").replace("b", "x")
+    lines = ["", "", names, values, "", values.replace("1", "2")]
+    text = mark + ending.join(lines)
+    expected = [1, None, 2] if names == "a" else [1, 2]
+    for content, name in (
+        (text.encode(), "data.csv"),
+        (text.encode("utf-16"), "data.csv"),
+        (gzip.compress(text.encode()), "data.csv.gz"),
+    ):
+        path = write(content, name)
+        for types in ({}, {"a": pa.int64()}):
+            assert read_table(path, types=types)["a"].to_pylist() == expected
+
+
+def test_more_blank_lines_than_are_looked_at_for_the_names(write):
+    long = "b" * (1 << 20)
+    for break_count in (1, 3 << 20):
+        table = read_table(write("\n" * break_count + f"a,{long}\n1,2\n"))
+        assert table.to_pydict() == {"a": [1], long: [2]}
+    for encoding in ("utf-8", "utf-16"):
+        with pytest.raises(DataError, match=r"data\.csv: the file is empty"):
+            open_table(write(("\r\n" * 9).encode(encoding)))
+    with pytest.raises(DataError, match="the first line, which holds the columns' names"):
+        open_table(write("\n" * (18 << 20) + "a\n1\n"))
+
+
 def test_packed_files(write):
     content = b"a,b\n" + b"1,x\n" * 10
     packed = gzip.compress(content)

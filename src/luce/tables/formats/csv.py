@@ -190,24 +190,24 @@ def open_csv(file: File, request: Request) -> CsvFile:
     """Find out how a CSV file is written, and the names of its columns."""
     with file_errors(file):
         content, is_whole = head(file)
-        if not content.strip(b"\r\n" + codecs.BOM_UTF8):
-            raise DataError(f"{file.name}: the file is empty")
         encoding, note = find_encoding(content, is_whole, request.reading.encoding, file.name)
         text = _as_utf8(content, is_whole, encoding, file.name)
+        text = text.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+        if is_whole and not text:
+            raise DataError(f"{file.name}: the file is empty")
         if is_whole:
             text += b"\n"
         elif not re.search(rb"[\r\n]", text):
             raise DataError(
-                f"{file.name}: the first line, which holds the columns' names, is longer than "
-                f"{LONGEST_ROW >> 20} MiB"
+                f"{file.name}: the first line, which holds the columns' names, does not end "
+                f"within {LONGEST_ROW >> 20} MiB"
             )
-        text = text.removeprefix(codecs.BOM_UTF8)
         if b"\0" in text:
             raise DataError(
                 f"{file.name}: there are NUL characters in it: this is no text, or UTF-16; "
                 f"{TELL_ENCODING}"
             )
-        line = len(re.match(rb"[\r\n]*[^\r\n]*", text).group())  # type: ignore[union-attr]
+        line = len(re.split(rb"[\r\n]", text, maxsplit=1)[0])
         first_rows = text[: max(_FIRST_ROWS, line + 1)].decode("utf-8", "replace")
         if max(text[:line].count(d.encode()) for d in DELIMITERS) >= MOST_COLUMNS:
             raise DataError(f"{file.name}: there are more than {MOST_COLUMNS} columns")

@@ -61,9 +61,10 @@ class Unpacked:
 
 
 class Utf8Stream:
-    """A text file as UTF-8 without byte order mark, with the face that `pyarrow.PythonFile` needs.
+    """A text file as UTF-8, with the face that `pyarrow.PythonFile` needs.
 
-    What is UTF-8 already is handed on unchecked.
+    A byte order mark and the line breaks before the text are left out. What is UTF-8 already is
+    handed on unchecked.
     """
 
     closed = False
@@ -76,7 +77,7 @@ class Utf8Stream:
         if encoding != "utf-8":
             self._decoder = codecs.getincrementaldecoder(encoding)()
         self._position = 0
-        self._lines = 1
+        self._begun = False
         self._left = b""
 
     def read(self, count: int = -1) -> bytes:
@@ -91,6 +92,9 @@ class Utf8Stream:
                     f"{self._file.name}: there is a NUL character near byte {self._position}: "
                     f"this is no text, or UTF-16; {TELL_ENCODING}"
                 )
+            if not self._begun:
+                self._left = self._left.lstrip(b"\r\n")
+                self._begun = bool(self._left)
         piece, self._left = self._left[:count], self._left[count:]
         self.tail = (self.tail + piece)[-1000:]
         return piece
@@ -139,7 +143,7 @@ def decode(
 def head(file: File) -> tuple[bytes, bool]:
     """Return the first bytes of a text file, unpacked, and whether these are all.
 
-    They are `HEAD` bytes, or more where the first line is longer.
+    They are `HEAD` bytes, or more where the first line that is not blank is longer.
     """
     stream = Unpacked(file)
     try:
@@ -149,7 +153,8 @@ def head(file: File) -> tuple[bytes, bool]:
             content += piece
             if not piece:
                 return content, True
-            if len(content) >= HEAD and (b"\n" in content or b"\r" in content):
+            begun = content.lstrip(codecs.BOM_UTF8 + b"\r\n")
+            if len(content) >= HEAD and (b"\n" in begun or b"\r" in begun):
                 break
         return content, False
     finally:
