@@ -1,15 +1,15 @@
 """Arrow's own files and streams (Feather V2 is the former), in blocks of rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
 from luce.errors import DataError
 from luce.tables.formats.arrow_sizes import MAGIC, unpacked_size
-from luce.tables.formats.columnar import common_types, fit_table, in_pieces, without_index
-from luce.tables.formats.reading import Request, Types
+from luce.tables.formats.columnar import ColumnarFile, without_index
+from luce.tables.formats.reading import Request
 from luce.tables.formats.text import UNPACKED_RATIO
 from luce.tables.sources import File, file_errors
 
@@ -17,37 +17,16 @@ _FEATHER_1 = b"FEA1"
 _UNPACKED_ALLOWANCE = 128 << 20
 
 
-@dataclass(frozen=True)
-class ArrowFile:
-    """An opened Arrow file or stream."""
-
-    file: File
-    schema: pa.Schema
-    names: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    def candidates(
-        self, columns: Sequence[str], types: Types
-    ) -> Mapping[str, tuple[pa.DataType, ...]]:
-        """Return the types that the file states."""
-        return common_types(self.schema, columns)
-
-    def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
-        """Return the rows, a record batch at a time, each checked before it is used."""
-        wanted = [self.schema.get_field_index(name) for name in schema.names]
-        with file_errors(self.file), _open(self.file, wanted) as (_, batches):
-            done = 0
-            for batch in batches:
-                batch.validate(full=True)
-                for table in in_pieces(batch, self.file.name):
-                    yield fit_table(table, schema, self.file.name, done)
-                    done += table.num_rows
-
-
-def open_arrow(file: File, request: Request) -> ArrowFile:
+def open_arrow(file: File, request: Request) -> ColumnarFile:
     """Read the schema of an Arrow file or stream."""
     with file_errors(file), _open(file) as (schema, _):
-        return ArrowFile(file, schema, tuple(without_index(schema)))
+        names = tuple(without_index(schema))
+        return ColumnarFile(file, schema, names, partial(_batches, file, schema))
+
+
+def _batches(file: File, schema: pa.Schema, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with _open(file, [schema.get_field_index(name) for name in names]) as (_, batches):
+        yield from batches
 
 
 @contextmanager

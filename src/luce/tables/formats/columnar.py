@@ -1,13 +1,16 @@
 """What the formats that carry types of their own have in common."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from luce.errors import DataError
+from luce.tables.formats.reading import Types
+from luce.tables.sources import File, file_errors
 from luce.tables.values import ColumnBlock, casts, first_bad, is_text, without_markers
 
 BLOCK_BYTES = 32 << 20
@@ -15,6 +18,36 @@ BLOCK_BYTES = 32 << 20
 
 LONGEST_ROW = 256 << 20
 """How many bytes of text one row may have, in dictionaries."""
+
+
+@dataclass(frozen=True)
+class ColumnarFile:
+    """An opened file that states the types of its columns.
+
+    `batches` gives all rows, in order, of the columns that it is told; these in any order.
+    """
+
+    file: File
+    schema: pa.Schema
+    names: tuple[str, ...]
+    batches: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+    notes: tuple[str, ...] = ()
+
+    def candidates(
+        self, columns: Sequence[str], types: Types
+    ) -> Mapping[str, tuple[pa.DataType, ...]]:
+        """Return the types that the file states."""
+        return {name: (self.schema.field(name).type,) for name in columns}
+
+    def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
+        """Return the rows, each batch checked before it is used."""
+        with file_errors(self.file):
+            done = 0
+            for batch in self.batches(schema.names):
+                batch.validate(full=True)
+                for table in in_pieces(batch, self.file.name):
+                    yield fit_table(table, schema, self.file.name, done)
+                    done += table.num_rows
 
 
 def without_index(schema: pa.Schema) -> list[str]:
@@ -121,8 +154,3 @@ def _cast(block: ColumnBlock, type: pa.DataType, name: str) -> pa.ChunkedArray:
     except pa.ArrowInvalid as error:
         where = block.at(first_bad(len(values), casts(values, type)))
         raise DataError(f"{name}: {where}: the value cannot be read as {type}: {error}") from error
-
-
-def common_types(schema: pa.Schema, names: Sequence[str]) -> dict[str, tuple[pa.DataType, ...]]:
-    """Return each column's one type."""
-    return {name: (schema.field(name).type,) for name in names}

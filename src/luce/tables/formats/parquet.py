@@ -1,8 +1,8 @@
 """Parquet files, in blocks of rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
@@ -10,14 +10,12 @@ import pyarrow.parquet as pa_parquet
 from luce.errors import DataError
 from luce.tables.formats.columnar import (
     BLOCK_BYTES,
-    common_types,
-    fit_table,
-    in_pieces,
+    ColumnarFile,
     longest_text,
     text_dictionaries,
     without_index,
 )
-from luce.tables.formats.reading import Request, Types
+from luce.tables.formats.reading import Request
 from luce.tables.formats.text import UNPACKED_RATIO
 from luce.tables.sources import File, file_errors
 
@@ -34,59 +32,36 @@ _TEXT_IN_LISTS = 128 << 20
 """How much the lists of a group may take if all that is in them is its longest text."""
 
 
-@dataclass(frozen=True)
-class ParquetFile:
-    """An opened Parquet file."""
-
-    file: File
-    schema: pa.Schema
-    names: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    def candidates(
-        self, columns: Sequence[str], types: Types
-    ) -> Mapping[str, tuple[pa.DataType, ...]]:
-        """Return the types that the file states."""
-        return common_types(self.schema, columns)
-
-    def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
-        """Return the rows, at most so many at a time that they take about `BLOCK_BYTES`.
-
-        In a file of a few kB a text may stand once, and rows that name it millions of times. So
-        the dictionaries of a group of rows are looked at before the rows.
-        """
-        with (
-            file_errors(self.file),
-            _open(self.file) as plain,
-            _as_dictionaries(self.file, plain) as as_dictionaries,
-        ):
-            leaves = _leaves(plain)
-            done = 0
-            for group in range(plain.num_row_groups):
-                flat, nested = _longest_texts(as_dictionaries, group, schema.names)
-                rows, stated, lists = _stated_bytes(plain, group, leaves)
-                most = BLOCK_BYTES * max(rows, 1) // max(stated, 1)
-                if flat:
-                    most = min(most, _LONG_TEXTS // flat)
-                in_lists = nested * lists // _WIDTH
-                parquet = as_dictionaries if in_lists > _TEXT_IN_LISTS else plain
-                size = min(_MOST_ROWS, max(1, most))
-                for batch in parquet.iter_batches(size, [group], columns=schema.names):
-                    batch.validate(full=True)
-                    for table in in_pieces(batch, self.file.name):
-                        yield fit_table(table, schema, self.file.name, done)
-                        done += table.num_rows
-
-
-def open_parquet(file: File, request: Request) -> ParquetFile:
+def open_parquet(file: File, request: Request) -> ColumnarFile:
     """Read what a Parquet file says of itself."""
     with file_errors(file), _open(file) as parquet:
         schema = parquet.schema_arrow
         _check_lists(parquet, file)
         try:
-            return ParquetFile(file, schema, tuple(without_index(schema)))
+            names = tuple(without_index(schema))
         except UnicodeDecodeError as error:
             raise DataError(f"{file.name}: a column's name is not UTF-8") from error
+        return ColumnarFile(file, schema, names, partial(_batches, file))
+
+
+def _batches(file: File, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Return the rows, at most so many at a time that they take about `BLOCK_BYTES`.
+
+    In a file of a few kB a text may stand once, and rows that name it millions of times. So the
+    dictionaries of a group of rows are looked at before the rows.
+    """
+    with _open(file) as plain, _as_dictionaries(file, plain) as as_dictionaries:
+        leaves = _leaves(plain)
+        for group in range(plain.num_row_groups):
+            flat, nested = _longest_texts(as_dictionaries, group, names)
+            rows, stated, lists = _stated_bytes(plain, group, leaves)
+            most = BLOCK_BYTES * max(rows, 1) // max(stated, 1)
+            if flat:
+                most = min(most, _LONG_TEXTS // flat)
+            in_lists = nested * lists // _WIDTH
+            parquet = as_dictionaries if in_lists > _TEXT_IN_LISTS else plain
+            size = min(_MOST_ROWS, max(1, most))
+            yield from parquet.iter_batches(size, [group], columns=names)
 
 
 def _open(file: File, as_dictionaries: Sequence[int] = ()) -> pa_parquet.ParquetFile:
