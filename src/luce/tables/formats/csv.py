@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -76,40 +76,44 @@ class CsvFile:
         done = 0
         with file_errors(self.file):
             try:
-                for table in self._quick_blocks(schema):
+                quick = self._read(
+                    schema, schema, self.block_size, True, lambda block, _: _trimmed(block.values)
+                )
+                for table in quick:
                     yield table
                     done += table.num_rows
+                return
             except pa.ArrowInvalid:
                 self.file.check_unchanged()
-            else:
-                return
-            yield from _without_first(self._careful_blocks(schema), done)
+            as_bytes = pa.schema([(name, pa.binary()) for name in schema.names])
+            try:
+                again = self._read(schema, as_bytes, LONGEST_ROW, False, self._convert)
+                yield from _without_first(again, done)
+            except pa.ArrowInvalid as error:
+                raise DataError(f"{self.file.name}: {_complaint(str(error))}") from error
 
-    def _quick_blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
-        types = {field.name: field.type for field in schema}
+    def _read(
+        self,
+        schema: pa.Schema,
+        parsed: pa.Schema,
+        block_size: int,
+        threads: bool,
+        convert: Callable[[ColumnBlock, pa.DataType], pa.ChunkedArray],
+    ) -> Iterator[pa.Table]:
+        """Let Arrow parse the columns as one schema says; convert them to what the other does."""
         last = self.names[-1]
+        types = {last: pa.binary(), **dict(zip(parsed.names, parsed.types, strict=True))}
         stream = Utf8Stream(self.file, self.encoding)
         final, rows = pa.scalar(None), 0
-        for table in self._parse(stream, {last: pa.binary(), **types}, self.block_size, True):
+        for table in self._parse(stream, types, block_size, threads):
+            converted = [
+                convert(ColumnBlock(field.name, table.column(field.name), rows), field.type)
+                for field in schema
+            ]
             rows += table.num_rows
             if table.num_rows:
                 final = table.column(last)[-1]
-            yield pa.table([_trimmed(table.column(name)) for name in schema.names], schema=schema)
-        self._check_end(stream, final, rows)
-
-    def _careful_blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
-        as_bytes = {name: pa.binary() for name in (*schema.names, self.names[-1])}
-        stream = Utf8Stream(self.file, self.encoding)
-        final, rows = pa.scalar(None), 0
-        try:
-            for table in self._parse(stream, as_bytes, LONGEST_ROW, False):
-                converted = [self._convert(table, field, rows) for field in schema]
-                rows += table.num_rows
-                if table.num_rows:
-                    final = table.column(self.names[-1])[-1]
-                yield pa.table(converted, schema=schema)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{self.file.name}: {_complaint(str(error))}") from error
+            yield pa.table(converted, schema=schema)
         self._check_end(stream, final, rows)
 
     def _parse(
@@ -139,10 +143,9 @@ class CsvFile:
         finally:
             stream.close()
 
-    def _convert(self, table: pa.Table, field: pa.Field, first_row: int) -> pa.ChunkedArray:
-        values = table.column(field.name)
-        block = ColumnBlock(field.name, values, first_row)
-        if field.type == pa.binary():
+    def _convert(self, block: ColumnBlock, type: pa.DataType) -> pa.ChunkedArray:
+        values = block.values
+        if type == pa.binary():
             return values
         try:
             text = _trimmed(values.cast(pa.string()))
@@ -152,18 +155,18 @@ class CsvFile:
                 f"{self.file.name}: {where}: the text is not UTF-8; "
                 f"save the file as UTF-8, or {TELL_ENCODING}"
             ) from error
-        if is_text(field.type):
-            return text.cast(field.type)
-        converted = parse(text, field.type, self.dialect.decimal)
+        if is_text(type):
+            return text.cast(type)
+        converted = parse(text, type, self.dialect.decimal)
         if converted is None:
             row = first_bad(
                 len(text),
-                lambda a, b: parse(text[a:b], field.type, self.dialect.decimal) is not None,
+                lambda a, b: parse(text[a:b], type, self.dialect.decimal) is not None,
             )
-            noun = _NOUNS.get(field.type, f"of the type {field.type}")
+            noun = _NOUNS.get(type, f"of the type {type}")
             value = text[row].as_py()
             advice = "correct it or leave it empty"
-            if self._has_decimal_comma(value, field.type):
+            if self._has_decimal_comma(value, type):
                 advice += "; or tell that numbers have a decimal comma (--decimal ,)"
             raise DataError(
                 f"{self.file.name}: {block.at(row)}: {quoted(value)} is not {noun}; {advice}"
