@@ -335,7 +335,7 @@ def test_standard_input_without_a_disk_to_put_it_on(monkeypatch):
 
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\n1\n")))
     monkeypatch.setattr("tempfile.TemporaryFile", Full)
-    with pytest.raises(DataError, match=r"temporary file.*No space left"):
+    with pytest.raises(DataError, match=r"^standard input .* temporary file: .*No space left"):
         open_table("-")
 
 

@@ -3,12 +3,14 @@
 import fnmatch
 import os
 import re
+import shutil
 import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
@@ -18,7 +20,6 @@ from luce.errors import DataError
 from luce.tables.values import listing
 
 STANDARD_INPUT = "-"
-_PIECE = 1 << 20
 
 Signature = tuple[object, ...]
 
@@ -85,6 +86,22 @@ def file_errors(file: File) -> Iterator[None]:
             f"{file.name}: the file is damaged or of another format: {error}"
         ) from error
     file.check_unchanged()
+
+
+@contextmanager
+def spooled(content: IO[bytes], name: str, advice: str) -> Iterator[IO[bytes]]:
+    """Give what is left to read in a temporary file without a name, to be read in any order."""
+    with ExitStack() as stack:
+        try:
+            spool = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(content, spool)
+            spool.flush()
+        except OSError as error:
+            raise DataError(
+                f"{name} cannot be put into a temporary file: {error}; make room for it, name "
+                f"another folder (TMPDIR), or {advice}"
+            ) from error
+        yield spool
 
 
 def find_files(source: str) -> tuple[File, ...]:
@@ -200,23 +217,18 @@ def _stored(system: fs.FileSystem, info: fs.FileInfo, name: str) -> File:
 
     def look() -> Signature:
         now = system.get_file_info(path)
-        inode = os.stat(path).st_ino if isinstance(system, fs.LocalFileSystem) else None  # noqa: PTH116
+        inode = Path(path).stat().st_ino if isinstance(system, fs.LocalFileSystem) else None
         return now.size, now.mtime_ns, inode
 
     return File(name, info.size, lambda: system.open_input_file(path), look, look())
 
 
 def _spool(pipe: IO[bytes]) -> File:
-    """Standard input, in a temporary file without a name, so that it can be read twice."""
-    try:
-        with tempfile.TemporaryFile() as spool:
-            while piece := pipe.read(_PIECE):
-                spool.write(piece)
-            spool.flush()
-            kept, size = _Kept(spool.fileno()), spool.tell()
-    except OSError as error:
-        raise DataError(f"standard input cannot be put into a temporary file: {error}") from error
-    return File("standard input", size, lambda: pa.PythonFile(_Again(kept, size), "r"), tuple, ())
+    """Standard input, in a file that can be read twice."""
+    name = "standard input"
+    with spooled(pipe, name, "give the path of a file") as spool:
+        kept, size = _Kept(spool.fileno()), spool.tell()
+    return File(name, size, lambda: pa.PythonFile(_Again(kept, size), "r"), tuple, ())
 
 
 class _Kept:

@@ -2,7 +2,6 @@
 
 import math
 import sys
-import tempfile
 import warnings
 import zipfile
 import zlib
@@ -20,13 +19,12 @@ from luce.errors import DataError
 from luce.tables.formats.columnar import BLOCK_BYTES, fit_table
 from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import UNPACKED_ALLOWANCE, UNPACKED_RATIO
-from luce.tables.sources import File, file_errors
+from luce.tables.sources import File, file_errors, spooled
 from luce.tables.values import MOST_FEATURES
 
 _LONGEST_HEADER = 10_000
 _MOST_ARRAYS = 10_000
 _LABEL_BYTES = 8
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,9 @@ class NpzFile:
                 content = stack.enter_context(archive.open(f"{name}.npy"))
                 _read_header(content)
                 if array.is_fortran:
-                    spool = stack.enter_context(_spooled(content, self.file))
-                    readers[name] = _rows_of_columns(spool, array, rows)
+                    what = f"{self.file.name}: {name}, in Fortran's order,"
+                    spool = spooled(content, what, f"save numpy.ascontiguousarray({name})")
+                    readers[name] = _rows_of_columns(stack.enter_context(spool), array, rows)
                 else:
                     readers[name] = _rows(content, array, rows)
             for done in range(0, total, rows):
@@ -179,21 +178,6 @@ def _rows_of_columns(content: IO[bytes], array: _Array, rows: int) -> Iterator[N
             content.seek((column * total + start) * size)
             block[:, column] = np.frombuffer(_exactly(content, count * size), array.dtype)
         yield block
-
-
-def _spooled(content: IO[bytes], file: File) -> IO[bytes]:
-    """Return what is left of a packed file as a temporary one, which can be read in any order."""
-    try:
-        spool = tempfile.TemporaryFile()  # noqa: SIM115
-        while piece := content.read(_PIECE):
-            spool.write(piece)
-        spool.flush()
-    except OSError as error:
-        raise DataError(
-            f"{file.name}: X, in Fortran's order, cannot be put into a temporary file: {error}; "
-            "make room for it, or save numpy.ascontiguousarray(X)"
-        ) from error
-    return spool
 
 
 def _exactly(content: IO[bytes], size: int) -> bytes:
