@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from luce.errors import DataError
 from luce.tables import read_table
-from luce.tables.fingerprint import Fingerprint, fingerprint
+from luce.tables.fingerprint import Fingerprint
 
 TABLE = pa.table(
     {
@@ -33,6 +33,12 @@ VECTORS = pa.table(
         "when": pa.array([1704067200, None, 1704067201, 1704067200], pa.timestamp("s")),
     }
 )
+
+
+def fingerprint(table, datetimes=()):
+    whole = Fingerprint(datetimes)
+    whole.add(table)
+    return whole.hexdigest()
 
 
 def test_is_a_sha256():

@@ -71,24 +71,6 @@ class Fingerprint:
         return self._file.hash.hexdigest()
 
 
-def fingerprint(table: pa.Table, datetimes: Collection[str] = ()) -> str:
-    """Return the `Fingerprint` of a table that is there as a whole.
-
-    Raises
-    ------
-    DataError
-        A column's type cannot be used.
-
-    Examples
-    --------
-    >>> fingerprint(pa.table({"depth": [18.7, None]}))[:12]
-    '6cbf0e3cdf25'
-    """
-    whole = Fingerprint(datetimes)
-    whole.add(table)
-    return whole.hexdigest()
-
-
 class _HashingFile:
     """A file that keeps nothing of what is written to it but its SHA-256."""
 
