@@ -19,7 +19,6 @@ from luce.model.measuring import Comparison, RunningComparison
 from luce.model.record import Document, Parts, Replay, Value
 from luce.model.replay import TOLERANCE, synthetic_values, table_of
 from luce.model.rows import (
-    AS_FOUND,
     Roles,
     RowsHash,
     about,
@@ -31,6 +30,7 @@ from luce.model.rows import (
 )
 from luce.model.scorer import Scorer
 from luce.tables import (
+    AS_FOUND,
     Reading,
     encode,
     encoder_columns,

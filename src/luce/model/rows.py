@@ -13,7 +13,6 @@ from luce.errors import DataError
 from luce.tables import (
     Encoded,
     Encoder,
-    Reading,
     StreamedTable,
     encode,
     encoder_columns,
@@ -41,8 +40,6 @@ Numbers = TypeVar("Numbers", np.int64, np.float64)
 MOST_ROWS, LEAST_ROWS = 65_536, 64
 NUMBERS_IN_A_BLOCK = 1 << 22
 NUMBERS_OF_SPARSE = 1_000  # in a row of sparse features, about
-
-AS_FOUND = Reading()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from luce.model.record import (
     confusion_to_keep,
 )
 from luce.model.rows import (
-    AS_FOUND,
     LabelledRows,
     Roles,
     RowsHash,
@@ -37,6 +36,7 @@ from luce.model.scorer import Scorer
 from luce.model.split import fold_of_rows, hold_out
 from luce.model.understand import TrainingTable, counted, opened_name, understand
 from luce.tables import (
+    AS_FOUND,
     Encoder,
     Reading,
     describe_columns,

@@ -10,7 +10,6 @@ import pyarrow as pa
 from luce.errors import DataError
 from luce.model.events import Report, RowsDone, Stage, tell_nobody
 from luce.model.rows import (
-    AS_FOUND,
     LabelledRows,
     Roles,
     about,
@@ -20,6 +19,7 @@ from luce.model.rows import (
     rows_in_a_block,
 )
 from luce.tables import (
+    AS_FOUND,
     ColumnSummary,
     Reading,
     StreamedTable,

@@ -21,7 +21,7 @@ from luce.tables.encoding import (
     width,
 )
 from luce.tables.features import FeatureName
-from luce.tables.formats.reading import Reading
+from luce.tables.formats.reading import AS_FOUND, Reading
 from luce.tables.kinds import Column
 from luce.tables.numeric import NumericColumn
 from luce.tables.read import StreamedTable, open_table, read_table
@@ -29,6 +29,7 @@ from luce.tables.text import TextColumn
 from luce.tables.values import MISSING_MARKERS
 
 __all__ = [
+    "AS_FOUND",
     "MISSING_MARKERS",
     "BooleanColumn",
     "CategoryColumn",

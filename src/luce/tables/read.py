@@ -16,7 +16,7 @@ from luce.tables.formats.csv import open_csv
 from luce.tables.formats.json_lines import open_json_lines
 from luce.tables.formats.npz import open_npz
 from luce.tables.formats.parquet import open_parquet
-from luce.tables.formats.reading import OpenedFile, Reading, Request, Types
+from luce.tables.formats.reading import AS_FOUND, OpenedFile, Reading, Request, Types
 from luce.tables.formats.svmlight import open_svmlight
 from luce.tables.formats.text import CODECS
 from luce.tables.sources import STANDARD_INPUT, File, find_files
@@ -121,7 +121,7 @@ def open_table(
     *,
     columns: Sequence[str] | None = None,
     types: Types | None = None,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = AS_FOUND,
 ) -> StreamedTable:
     r"""Open a table of any size to be read in blocks, in memory that does not grow with its rows.
 
@@ -214,7 +214,7 @@ def read_table(
     source: Source,
     *,
     types: Types | None = None,
-    reading: Reading = Reading(),  # noqa: B008
+    reading: Reading = AS_FOUND,
 ) -> pa.Table:
     r"""Return a whole table, with at least one row and one column, no two columns of one name.
 

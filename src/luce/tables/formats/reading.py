@@ -33,6 +33,10 @@ class Reading:
     encoding: str | None = None
 
 
+AS_FOUND = Reading()
+"""Everything about a text file is guessed."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What is wanted of a table's files: how they are read, which columns (None: all), as what."""
