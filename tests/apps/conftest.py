@@ -11,13 +11,12 @@ from typer.testing import CliRunner
 
 import luce
 from luce.apps.cli import app
-from luce.tables import read_table
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture(scope="session")
-def table() -> pa.Table:
+def table(read_table) -> pa.Table:
     return read_table(EXAMPLES / "penguins.csv")
 
 

@@ -18,7 +18,6 @@ import luce
 from luce.apps import writers
 from luce.apps.writers import WRITERS, open_writer
 from luce.errors import DataError
-from luce.tables import read_table
 
 
 def read_json(path):
@@ -89,7 +88,9 @@ def test_parts_do_not_show(ending, tmp_path, table):
     assert whole == (READ[ending](path) if ending in (".arrow", ".feather") else path.read_bytes())
 
 
-def test_text_in_csv_is_what_it_was_but_for_blanks_when_luce_reads_it_again(tmp_path, table):
+def test_text_in_csv_is_what_it_was_but_for_blanks_when_luce_reads_it_again(
+    read_table, tmp_path, table
+):
     path = tmp_path / "out.csv"
     write_in_parts(path, table, 3)
     found = read_table(path, types={"the label": pa.string()})

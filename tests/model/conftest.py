@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 
 import luce
-from luce.tables import read_table
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +15,7 @@ def penguins() -> Path:
 
 
 @pytest.fixture(scope="session")
-def table(penguins) -> pa.Table:
+def table(read_table, penguins) -> pa.Table:
     return read_table(penguins)
 
 

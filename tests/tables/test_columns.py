@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables import MISSING_MARKERS, ColumnSummary, describe_columns, read_table, types_of_kinds
+from luce.tables import MISSING_MARKERS, ColumnSummary, describe_columns, types_of_kinds
 
 PENGUINS = Path(__file__).parents[2] / "examples" / "penguins.csv"
 
@@ -17,7 +17,7 @@ def describe(values, kind=None):
     return summary
 
 
-def test_the_shipped_example():
+def test_the_shipped_example(read_table):
     table = read_table(PENGUINS)
     names = table.column_names[1:]
     summaries = describe_columns(table, names, kinds={"year": "category"})

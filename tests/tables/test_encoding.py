@@ -20,7 +20,6 @@ from luce.tables import (
     encode,
     feature_names,
     fit_encoder,
-    read_table,
     read_types,
     width,
 )
@@ -35,7 +34,7 @@ def fit(table, **kinds):
 
 
 @pytest.fixture(scope="module")
-def penguins():
+def penguins(read_table):
     return read_table(PENGUINS)
 
 
@@ -254,7 +253,7 @@ def test_each_kind_is_fitted(mixed):
     ]
 
 
-def test_read_types_read_the_same_column_from_another_file(tmp_path):
+def test_read_types_read_the_same_column_from_another_file(read_table, tmp_path):
     (tmp_path / "one.csv").write_text("year,id,ok\n" + "2007,1,true\n2008,2,false\n" * 5)
     encoder = fit(read_table(tmp_path / "one.csv"), id="category")
     types = read_types(encoder)
@@ -377,7 +376,7 @@ def test_no_column_at_all():
         fit_encoder(pa.table({"x": [1, 2]}), ())
 
 
-def test_dates_are_read_the_same_from_another_file(tmp_path):
+def test_dates_are_read_the_same_from_another_file(read_table, tmp_path):
     (tmp_path / "one.csv").write_text("x\n2024-01-01\n2024-01-05\nNA\n")
     encoder = fit(read_table(tmp_path / "one.csv"))
     assert read_types(encoder) == {"x": pa.string()}

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luce.errors import DataError
-from luce.tables import read_table
 from luce.tables.fingerprint import Fingerprint
 
 TABLE = pa.table(
@@ -53,7 +52,7 @@ def test_is_of_the_rows_as_csv():
     assert fingerprint(table) == hashlib.sha256(text).hexdigest()
 
 
-def test_csv_parquet_and_pandas_agree(tmp_path):
+def test_csv_parquet_and_pandas_agree(read_table, tmp_path):
     pa_csv.write_csv(TABLE, tmp_path / "t.csv")
     pa_parquet.write_table(TABLE, tmp_path / "t.parquet")
     tables = [

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luce.errors import DataError
-from luce.tables import MISSING_MARKERS, Reading, open_table, read_table
+from luce.tables import MISSING_MARKERS, Reading, open_table
 
 PENGUINS = Path(__file__).parents[2] / "examples" / "penguins.csv"
 
 
-def test_the_shipped_example_reads():
+def test_the_shipped_example_reads(read_table):
     table = read_table(PENGUINS)
     assert table.num_rows == 344
     assert table.column_names == [
@@ -30,17 +30,19 @@ def test_the_shipped_example_reads():
 @pytest.mark.parametrize("marker", MISSING_MARKERS)
 @pytest.mark.parametrize("quote", ["", '"'])
 @pytest.mark.parametrize("value", ["1", "1.5", "true", "text"])
-def test_missing_markers_are_missing_in_columns_of_every_type(write, marker, quote, value):
+def test_missing_markers_are_missing_in_columns_of_every_type(
+    read_table, write, marker, quote, value
+):
     table = read_table(write(f"a,b\n{value},1\n{quote}{marker}{quote},2\n"))
     assert table["a"].is_null().to_pylist() == [False, True]
 
 
-def test_other_text_is_not_missing(write):
+def test_other_text_is_not_missing(read_table, write):
     table = read_table(write("a,b\nna,1\nNone.,2\n-,3\nN A,4\n"))
     assert table["a"].to_pylist() == ["na", "None.", "-", "N A"]
 
 
-def test_types_are_forced_and_absent_columns_passed_over(write):
+def test_types_are_forced_and_absent_columns_passed_over(read_table, write):
     path = write("id,year,flag\n007,2007,1\n008,2008,0\n")
     types = {"id": pa.string(), "year": pa.float64(), "flag": pa.bool_(), "no": pa.int8()}
     table = read_table(path, types=types)
@@ -52,42 +54,42 @@ def test_types_are_forced_and_absent_columns_passed_over(write):
     assert table.schema.types == [pa.string(), pa.float64(), pa.bool_()]
 
 
-def test_line_breaks_in_quotes_quoted_quotes_and_byte_order_mark(write):
+def test_line_breaks_in_quotes_quoted_quotes_and_byte_order_mark(read_table, write):
     path = write(b'\xef\xbb\xbfa,b\r\n"one\ntwo, ""three""",1\r\nx,2')
     assert read_table(path).to_pydict() == {"a": ['one\ntwo, "three"', "x"], "b": [1, 2]}
     assert read_table(write('a,b\n1,"x\ny"\r\n\n'))["b"].to_pylist() == ["x\ny"]
 
 
-def test_line_breaks_in_quotes_across_the_blocks_that_are_read(write):
+def test_line_breaks_in_quotes_across_the_blocks_that_are_read(read_table, write):
     text = "word\n" * 100
     table = read_table(write("a,b\n" + f'"{text}",1\n' * 5000))
     assert table["a"].unique().to_pylist() == [text]
     assert table.num_rows == 5000
 
 
-def test_blank_lines_are_skipped_unless_there_is_one_column(write):
+def test_blank_lines_are_skipped_unless_there_is_one_column(read_table, write):
     assert read_table(write("a,b\n1,2\n\n3,4\n\n"))["a"].to_pylist() == [1, 3]
     assert read_table(write("a\n1\n\n3\n"))["a"].to_pylist() == [1, None, 3]
 
 
-def test_the_ending_decides_in_any_case(write):
+def test_the_ending_decides_in_any_case(read_table, write):
     assert read_table(str(write("a\n1\n", "DATA.CSV"))).num_rows == 1
 
 
-def test_parquet(tmp_path):
+def test_parquet(read_table, tmp_path):
     table = pa.table({"a": pa.array([1, None], pa.int16()), "b": ["NA", ""]})
     pa_parquet.write_table(table, tmp_path / "data.parquet")
     assert read_table(tmp_path / "data.parquet", types={"a": pa.string()}).equals(table)
 
 
-def test_a_folder_in_the_path_of_a_parquet_file_is_not_a_column(tmp_path):
+def test_a_folder_in_the_path_of_a_parquet_file_is_not_a_column(read_table, tmp_path):
     folder = tmp_path / "year=2007"
     folder.mkdir()
     pa_parquet.write_table(pa.table({"a": [1]}), folder / "data.parquet")
     assert read_table(folder / "data.parquet").column_names == ["a"]
 
 
-def test_dataframes():
+def test_dataframes(read_table):
     frame = pd.DataFrame({"a": [1.5, np.nan], "b": pd.Categorical(["x", None])})
     assert read_table(frame).to_pydict() == {"a": [1.5, None], "b": ["x", None]}
     table = pa.table({"a": [1, 2]})
@@ -96,13 +98,13 @@ def test_dataframes():
     assert read_table(table.to_reader()).equals(table)
 
 
-def test_polars():
+def test_polars(read_table):
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame({"a": [1.5, None], "b": ["x", "NA"]})
     assert read_table(frame).to_pydict() == {"a": [1.5, None], "b": ["x", "NA"]}
 
 
-def test_the_index_of_a_pandas_frame_is_not_a_column(tmp_path):
+def test_the_index_of_a_pandas_frame_is_not_a_column(read_table, tmp_path):
     frame = pd.DataFrame({"a": [1, 2, 3, 4], "b": [5, 6, 7, 8]})
     picked = frame[frame.a.isin([1, 2, 4])]
     assert read_table(picked).to_pydict() == {"a": [1, 2, 4], "b": [5, 6, 8]}
@@ -132,7 +134,9 @@ HEAD = "a,b\n" + "1,x\n" * 3
         (HEAD + "1," + "x" * 40_000_000, {}, ["a row is longer than 16 MiB"]),
     ],
 )
-def test_a_csv_file_that_cannot_be_read_is_named_with_row_and_column(write, content, types, words):
+def test_a_csv_file_that_cannot_be_read_is_named_with_row_and_column(
+    read_table, write, content, types, words
+):
     path = write(content)
     with pytest.raises(DataError) as caught:
         read_table(path, types=types)
@@ -141,7 +145,7 @@ def test_a_csv_file_that_cannot_be_read_is_named_with_row_and_column(write, cont
 
 
 @given(lines=st.lists(st.sampled_from(["1,x", "2,y", "1", "1,2,3"]), min_size=1, max_size=9))
-def test_a_ragged_row_is_never_dropped(tmp_path_factory, lines):
+def test_a_ragged_row_is_never_dropped(read_table, tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("ragged") / "data.csv"
     path.write_text("a,b\n" + "\n".join(lines))
     ragged = [row for row, line in enumerate(lines, 1) if line.count(",") != 1]
@@ -152,7 +156,7 @@ def test_a_ragged_row_is_never_dropped(tmp_path_factory, lines):
         read_table(path)
 
 
-def test_a_file_that_cannot_be_opened(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_opened(read_table, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"no\.csv: there is no such file"):
         read_table(tmp_path / "no.csv")
     folder = tmp_path / "folder.csv"
@@ -165,7 +169,7 @@ def test_a_file_that_cannot_be_opened(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_a_file_without_permission(write):
+def test_a_file_without_permission(read_table, write):
     path = write("a\n1\n")
     path.chmod(0)
     with pytest.raises(DataError, match="no permission"):
@@ -173,14 +177,14 @@ def test_a_file_without_permission(write):
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, -1])
-def test_a_truncated_parquet_file(write, tmp_path, kept):
+def test_a_truncated_parquet_file(read_table, write, tmp_path, kept):
     pa_parquet.write_table(pa.table({"a": [1, 2, 3]}), tmp_path / "whole.parquet")
     whole = (tmp_path / "whole.parquet").read_bytes()
     with pytest.raises(DataError, match=r"data\.parquet: the file is damaged"):
         read_table(write(whole[:kept], "data.parquet"))
 
 
-def test_a_corrupt_parquet_file(write, tmp_path):
+def test_a_corrupt_parquet_file(read_table, write, tmp_path):
     pa_parquet.write_table(pa.table({"a": list(range(5000))}), tmp_path / "whole.parquet")
     content = bytearray((tmp_path / "whole.parquet").read_bytes())
     content[20:60] = b"\xff" * 40
@@ -201,7 +205,7 @@ def test_a_corrupt_parquet_file(write, tmp_path):
         (pa.table({}), "no columns"),
     ],
 )
-def test_an_object_that_is_not_a_table(source, words):
+def test_an_object_that_is_not_a_table(read_table, source, words):
     with pytest.raises(DataError, match=words):
         read_table(source)
 
@@ -235,7 +239,7 @@ def test_only_the_columns_asked_for_are_read_in_the_order_of_the_file(tmp_path, 
     assert open_table(frame, columns=["c", "no"]).schema.names == ["c"]
 
 
-def test_a_folder_or_glob_is_one_table_with_types_of_all_files(write, tmp_path):
+def test_a_folder_or_glob_is_one_table_with_types_of_all_files(read_table, write, tmp_path):
     write("a,b,c\n1,x,00\n", "many/1.csv")
     write("b,a,c\ny,2.5,1\n", "many/2.csv")
     for passed_over in ("_SUCCESS", ".hidden.csv", "_metadata.csv"):
@@ -253,7 +257,7 @@ def test_a_folder_or_glob_is_one_table_with_types_of_all_files(write, tmp_path):
         open_table(tmp_path / "many")
 
 
-def test_a_file_of_json_lines_may_lack_a_column_as_a_row_may(write, tmp_path):
+def test_a_file_of_json_lines_may_lack_a_column_as_a_row_may(read_table, write, tmp_path):
     write('{"a": 1, "b": "x"}\n', "many/1.jsonl")
     write('{"c": [1], "a": 2.5}\n', "many/2.jsonl")
     table = read_table(tmp_path / "many")
@@ -270,7 +274,7 @@ def test_a_message_about_one_of_many_files_names_it(write, tmp_path):
         list(table.blocks())
 
 
-def test_parquet_files_of_other_types_become_the_wider_type_or_are_refused(tmp_path):
+def test_parquet_files_of_other_types_become_the_wider_type_or_are_refused(read_table, tmp_path):
     pa_parquet.write_table(pa.table({"a": pa.array([1], pa.int32())}), tmp_path / "1.parquet")
     pa_parquet.write_table(pa.table({"a": pa.array([2], pa.int64())}), tmp_path / "2.parquet")
     table = read_table(tmp_path)
@@ -345,7 +349,7 @@ def test_endings_and_packings_that_are_not_read(write):
             open_table(write(b"x", name))
 
 
-def test_notes_tell_what_was_guessed(write):
+def test_notes_tell_what_was_guessed(read_table, write):
     content = "name;mass\nJosé Muñoz;1,5\n".encode("cp1252")
     table = open_table(write(content))
     assert table.notes == ("semicolons between values", "decimal comma", "Windows-1252")

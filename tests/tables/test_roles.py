@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables import read_table, roles
+from luce.tables import roles
 from luce.tables.roles import (
     MISSING_LABEL,
     Target,
@@ -231,7 +231,7 @@ class TestLabelsOfAnotherFile:
             (["007", "7"], "007 7"),
         ],
     )
-    def test_labels_are_found(self, tmp_path, labels, spelt):
+    def test_labels_are_found(self, read_table, tmp_path, labels, spelt):
         target = fit_target(pa.table({"y": labels}), "y")
         path = tmp_path / "t.csv"
         path.write_text("\n".join(["x,y", *(f"3,{label}" for label in spelt.split()), ""]))

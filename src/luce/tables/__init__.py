@@ -1,6 +1,6 @@
 """A user's table -> features: reading, column kinds, encoding.
 
-In the order of use: `open_table` or `read_table`, `describe_columns`, `fit_encoder`, `encode`.
+In the order of use: `open_table`, `describe_columns`, `fit_encoder`, `encode`.
 """
 
 from luce.tables.boolean import BooleanColumn
@@ -24,7 +24,7 @@ from luce.tables.features import FeatureName
 from luce.tables.formats.reading import AS_FOUND, Reading
 from luce.tables.kinds import Column
 from luce.tables.numeric import NumericColumn
-from luce.tables.read import StreamedTable, open_table, read_table
+from luce.tables.read import StreamedTable, open_table
 from luce.tables.text import TextColumn
 from luce.tables.values import MISSING_MARKERS
 
@@ -53,7 +53,6 @@ __all__ = [
     "is_sparse",
     "open_table",
     "parts_to_encode",
-    "read_table",
     "read_types",
     "types_of_kinds",
     "width",

@@ -48,7 +48,7 @@ READ_AS: Mapping[ColumnKind, pa.DataType] = {
     "datetime": pa.string(),
     "text": pa.string(),
 }
-"""What `read_table` is to read as; a column of vectors has the type that it has."""
+"""What `open_table` is to read as; a column of vectors has the type that it has."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def describe_columns(
 
 
 def types_of_kinds(kinds: Mapping[str, str]) -> dict[str, pa.DataType]:
-    """Return the Arrow types that `read_table` is to read columns of these kinds as.
+    """Return the Arrow types that `open_table` is to read columns of these kinds as.
 
     Numbers are read as float64, whether a file spells them 2007 or 2007.5; categories as they are
     spelt, so that 007 stays "007", and so are text and dates. Columns of vectors have the type that

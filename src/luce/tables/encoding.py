@@ -344,7 +344,7 @@ def feature_names(encoder: Encoder) -> Sequence[FeatureName]:
 
 
 def read_types(encoder: Encoder) -> dict[str, pa.DataType]:
-    """Return the types that `read_table` is to read the encoder's columns of a CSV file as.
+    """Return the types that `open_table` is to read the encoder's columns of a CSV file as.
 
     So a column that holds 2007 in one file and 2007.5 in the next is the same column.
 

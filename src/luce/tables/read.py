@@ -210,44 +210,6 @@ def open_table(
     return StreamedTable("the table", table.schema, tuple(names), (), lambda: iter([table]), True)
 
 
-def read_table(
-    source: Source,
-    *,
-    types: Types | None = None,
-    reading: Reading = AS_FOUND,
-) -> pa.Table:
-    r"""Return a whole table, with at least one row and one column, no two columns of one name.
-
-    Parameters
-    ----------
-    source, types, reading
-        As `open_table` takes them.
-
-    Returns
-    -------
-    pyarrow.Table
-
-    Raises
-    ------
-    DataError
-        The source cannot be read, is damaged or has no rows, as `open_table` and
-        `StreamedTable.blocks` say it.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     path = Path(folder, "birds.csv")
-    ...     _ = path.write_text("species,mass\nAdelie,3750\nGentoo,NA\n")
-    ...     table = read_table(path, types={"mass": pa.float64()})
-    >>> table.to_pydict()
-    {'species': ['Adelie', 'Gentoo'], 'mass': [3750.0, None]}
-    """
-    table = open_table(source, types=types, reading=reading)
-    return pa.concat_tables(table.blocks()).replace_schema_metadata(table.schema.metadata)
-
-
 def _open_files(
     source: str, columns: Sequence[str] | None, types: Types, reading: Reading
 ) -> StreamedTable:

@@ -3,7 +3,7 @@ import pyarrow.feather as pa_feather
 import pytest
 
 from luce.errors import DataError
-from luce.tables import open_table, read_table
+from luce.tables import open_table
 from luce.tables.formats import arrow, columnar
 
 TABLE = pa.table({"a": range(100), "b": ["x", None] * 50, "c": [[1], []] * 50})
@@ -27,7 +27,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_files_and_streams(tmp_path, name):
+def test_files_and_streams(read_table, tmp_path, name):
     path = tmp_path / name
     WRITERS[name](path)
     assert read_table(path).equals(TABLE)
@@ -37,7 +37,7 @@ def test_files_and_streams(tmp_path, name):
 
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize("kept", [0, 3, 8, 100, 0.5])
-def test_truncated_files(tmp_path, write, name, kept):
+def test_truncated_files(read_table, tmp_path, write, name, kept):
     WRITERS[name](tmp_path / name)
     whole = (tmp_path / name).read_bytes()
     kept = int(kept * len(whole)) if isinstance(kept, float) else kept
@@ -45,7 +45,7 @@ def test_truncated_files(tmp_path, write, name, kept):
         read_table(write(whole[:kept], name))
 
 
-def test_text_that_points_outside_of_its_file(tmp_path):
+def test_text_that_points_outside_of_its_file(read_table, tmp_path):
     path = tmp_path / "data.arrow"
     table = pa.table({"a": ["abcdefg", "x", "y"]})
     with pa.ipc.new_file(path, table.schema) as file:
@@ -58,7 +58,7 @@ def test_text_that_points_outside_of_its_file(tmp_path):
         read_table(path)
 
 
-def test_feather_of_the_first_version_is_refused(write):
+def test_feather_of_the_first_version_is_refused(read_table, write):
     with pytest.raises(DataError, match=r"Feather of the first version .*write it again"):
         read_table(write(b"FEA1" + bytes(40), "data.feather"))
 
@@ -76,7 +76,7 @@ def test_a_long_text_that_many_rows_name_comes_in_blocks_of_few(tmp_path, monkey
 
 
 @pytest.mark.parametrize("codec", ["lz4", "zstd"])
-def test_a_batch_that_unpacks_to_too_much(tmp_path, monkeypatch, codec):
+def test_a_batch_that_unpacks_to_too_much(read_table, tmp_path, monkeypatch, codec):
     path = tmp_path / "data.feather"
     table = pa.table({"a": [0] * 100_000})
     pa_feather.write_feather(table, str(path), compression=codec, chunksize=100_000)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables import Reading, open_table, read_table
+from luce.tables import Reading, open_table
 from luce.tables.formats import csv
 
 MANY = 200_000
@@ -17,7 +17,7 @@ def blocks(path, **told):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
-def test_what_stands_between_values_is_found(write, delimiter, ending):
+def test_what_stands_between_values_is_found(read_table, write, delimiter, ending):
     lines = ["a,b", '"x,;|\t",1.5', "y,2"]
     content = ending.join(line.replace(",", delimiter) for line in lines)
     table = read_table(write(content))
@@ -25,7 +25,7 @@ def test_what_stands_between_values_is_found(write, delimiter, ending):
     assert table["a"].to_pylist()[1] == "y"
 
 
-def test_a_file_of_one_column_has_no_delimiter(write):
+def test_a_file_of_one_column_has_no_delimiter(read_table, write):
     assert read_table(write('text\n"a;b"\n"c|d"\n')).to_pydict() == {"text": ["a;b", "c|d"]}
 
 
@@ -54,7 +54,7 @@ def test_ways_of_reading_that_cannot_be(write, reading, words):
         open_table(write("a,b\n1,2\n"), reading=reading)
 
 
-def test_a_decimal_comma_is_told_or_found_not_mixed(write):
+def test_a_decimal_comma_is_told_or_found_not_mixed(read_table, write):
     path = write("a;b\n1,5;x\n2;y\n")
     assert read_table(path)["a"].to_pylist() == [1.5, 2.0]
     assert read_table(path, reading=Reading(decimal="."))["a"].to_pylist() == ["1,5", "2"]
@@ -91,7 +91,7 @@ def test_the_message_about_a_number_with_a_comma_says_that_it_can_be_told(write)
         ("名前,都市\n鈴木さん,東京\n", "shift_jis"),
     ],
 )
-def test_encodings_are_found(write, text, encoding):
+def test_encodings_are_found(read_table, write, text, encoding):
     table = read_table(write(text.encode(encoding)))
     lines = [line.split(",") for line in text.splitlines()]
     assert table.column_names == lines[0]
@@ -159,7 +159,7 @@ def test_blanks_around_missing_markers_and_numbers_are_nothing_in_any_block(writ
 
 @pytest.mark.parametrize("value", ["red", "7", "1.5", "true", "2007-11-30", "007"])
 @pytest.mark.parametrize("told", [False, True])
-def test_blanks_around_values_make_no_other_values(write, value, told):
+def test_blanks_around_values_make_no_other_values(read_table, write, value, told):
     values = [value, f" {value}", f'"{value} "', f"\t{value}\u00a0", " NA ", '"\t "', "NA"]
     path = write("a,b\n" + "".join(f"{each},x\n" for each in values))
     plain = read_table(write(f"a,b\n{value},x\n", "plain.csv"))
@@ -169,7 +169,7 @@ def test_blanks_around_values_make_no_other_values(write, value, told):
     assert table["a"].to_pylist() == [expected] * 4 + [None] * 3
 
 
-def test_line_breaks_around_text_are_part_of_it(write):
+def test_line_breaks_around_text_are_part_of_it(read_table, write):
     path = write('a,b\n"x\n",1\n" \nx ",2\n"NA\n",3\n')
     for types in ({}, {"a": pa.string()}):
         assert read_table(path, types=types)["a"].to_pylist() == ["x\n", "\nx", "NA\n"]
@@ -200,7 +200,7 @@ def test_an_open_quote_in_a_column_that_is_not_asked_for(write):
         blocks(path, columns=["a"], types={"a": pa.int64()})
 
 
-def test_names_may_have_anything_in_them(write):
+def test_names_may_have_anything_in_them(read_table, write):
     assert read_table(write('"a\nb","c""d",😀,\n1,2,3,4\n')).column_names == [
         "a\nb",
         'c"d',
@@ -209,7 +209,7 @@ def test_names_may_have_anything_in_them(write):
     ]
 
 
-def test_wide_tables(write):
+def test_wide_tables(read_table, write):
     names = [f"c{place}" for place in range(3000)]
     table = read_table(write(f"{','.join(names)}\n" + ("," * 2999 + "\n") + "1," * 2999 + "x\n"))
     assert table.column_names == names
@@ -237,7 +237,7 @@ def test_names_without_rows(write, told, content):
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("names", ["a", "a,b"])
-def test_blank_lines_before_the_names_are_skipped(write, mark, ending, names):
+def test_blank_lines_before_the_names_are_skipped(read_table, write, mark, ending, names):
     values = names.replace("a", "1").replace("b", "x")
     lines = ["", "", names, values, "", values.replace("1", "2")]
     text = mark + ending.join(lines)
@@ -252,7 +252,7 @@ def test_blank_lines_before_the_names_are_skipped(write, mark, ending, names):
             assert read_table(path, types=types)["a"].to_pylist() == expected
 
 
-def test_more_blank_lines_than_are_looked_at_for_the_names(write):
+def test_more_blank_lines_than_are_looked_at_for_the_names(read_table, write):
     long = "b" * (1 << 20)
     for break_count in (1, 3 << 20):
         table = read_table(write("\n" * break_count + f"a,{long}\n1,2\n"))
@@ -264,7 +264,7 @@ def test_more_blank_lines_than_are_looked_at_for_the_names(write):
         open_table(write("\n" * (18 << 20) + "a\n1\n"))
 
 
-def test_packed_files(write):
+def test_packed_files(read_table, write):
     content = b"a,b\n" + b"1,x\n" * 10
     packed = gzip.compress(content)
     assert read_table(write(packed, "data.csv.gz")).num_rows == 10

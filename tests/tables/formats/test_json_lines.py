@@ -4,11 +4,11 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables import open_table, read_table
+from luce.tables import open_table
 from luce.tables.formats import json_lines, lines
 
 
-def test_rows_may_lack_names_and_nest(write):
+def test_rows_may_lack_names_and_nest(read_table, write):
     path = write('{"a": 1, "b": "x"}\n\n{"a": 2.5, "c": [1, 2]}\n  \n{"d": {"e": null}}', "d.jsonl")
     assert read_table(path).to_pydict() == {
         "a": [1.0, 2.5, None],
@@ -32,7 +32,7 @@ def test_types_hold_over_all_blocks(write, monkeypatch):
         open_table(write("\n".join([*rows, '{"a": "x"}']), "d.jsonl"))
 
 
-def test_types_that_are_told(write):
+def test_types_that_are_told(read_table, write):
     path = write('{"a": 7, "b": "1.5"}\n{"a": 2.5, "b": null}\n', "d.jsonl")
     table = read_table(path, types={"a": pa.string(), "b": pa.float64(), "no": pa.string()})
     assert table.to_pydict() == {"a": ["7", "2.5"], "b": [1.5, None]}
@@ -44,7 +44,7 @@ def test_types_that_are_told(write):
         read_table(path, types={"b": pa.float64()})
 
 
-def test_a_type_that_is_told_leaves_the_text_of_other_columns_alone(write):
+def test_a_type_that_is_told_leaves_the_text_of_other_columns_alone(read_table, write):
     path = write('{"n": 7, "day": "2024-01-01"}\n{"n": "2", "day": "2024-01-01"}\n', "d.jsonl")
     for content in (path.read_bytes(), path.read_bytes().replace(b'"2"', b"2")):
         table = read_table(write(content, "d.jsonl"), types={"n": pa.string(), "day": pa.string()})
@@ -64,7 +64,9 @@ MIXED = """{"n": 7, "m": 1}
 
 
 @pytest.mark.parametrize("block", [1 << 20, 16])
-def test_a_column_of_numbers_and_text_is_read_as_what_is_told(write, monkeypatch, block):
+def test_a_column_of_numbers_and_text_is_read_as_what_is_told(
+    read_table, write, monkeypatch, block
+):
     monkeypatch.setattr(lines, "_BLOCK", block)
     path = write(MIXED, "d.jsonl")
     with pytest.raises(
@@ -118,7 +120,7 @@ def test_a_name_that_occurs_twice_is_seen_where_values_differ_too(write):
         ('{"a": "' + "x" * (24 << 20) + '"}\n', "a line is longer than 16 MiB"),
     ],
 )
-def test_what_is_no_json_lines_file(write, content, words):
+def test_what_is_no_json_lines_file(read_table, write, content, words):
     with pytest.raises(DataError, match=words):
         read_table(write(content, "d.jsonl"))
 
@@ -131,7 +133,7 @@ def test_depth_is_that_outside_of_text():
     assert depth(b'{"a": ' + b"[" * 50 + b"\n") == 51
 
 
-def test_every_name_is_a_column_up_to_a_bound(write, monkeypatch):
+def test_every_name_is_a_column_up_to_a_bound(read_table, write, monkeypatch):
     monkeypatch.setattr(json_lines, "_MOST_CELLS", 100)
     path = write("".join(f'{{"n{row}": 1}}\n' for row in range(50)), "d.jsonl")
     table = read_table(path)

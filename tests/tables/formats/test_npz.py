@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables import open_table, read_table
+from luce.tables import open_table
 from luce.tables.formats import npz
 
 FEATURES = np.arange(12, dtype=np.float64).reshape(4, 3)
@@ -76,7 +76,7 @@ def test_no_room_for_a_temporary_file(save, monkeypatch):
         list(table.blocks())
 
 
-def test_labels_of_text_other_arrays_and_no_labels(save):
+def test_labels_of_text_other_arrays_and_no_labels(read_table, save):
     table = open_table(save(X=FEATURES, y=np.array(["a", "bü", "", "a"]), Z=[1], a=[2]))
     assert table.notes == ("arrays other than X and y left out: Z, a",)
     assert pa.concat_tables(table.blocks())["y"].to_pylist() == ["a", "bü", "", "a"]
@@ -102,7 +102,7 @@ def test_labels_of_text_other_arrays_and_no_labels(save):
         ({"X": np.zeros((0, 2))}, "no rows"),
     ],
 )
-def test_arrays_that_are_no_table(save, arrays, words):
+def test_arrays_that_are_no_table(read_table, save, arrays, words):
     with pytest.raises(DataError, match=words):
         read_table(save(**arrays))
 
@@ -124,7 +124,7 @@ def header(text):
         ("__import__('os')", "header"),
     ],
 )
-def test_a_header_that_lies(write, text, words):
+def test_a_header_that_lies(read_table, write, text, words):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("X.npy", header(text) + bytes(24))
@@ -140,13 +140,13 @@ def test_a_zip_that_unpacks_to_too_much(save, monkeypatch):
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, 300, -1])
-def test_a_truncated_file(save, write, kept):
+def test_a_truncated_file(read_table, save, write, kept):
     whole = save(X=FEATURES).read_bytes()
     with pytest.raises(DataError, match="damaged or not an"):
         read_table(write(whole[:kept], "data.npz"))
 
 
-def test_a_damaged_checksum(save, write):
+def test_a_damaged_checksum(read_table, save, write):
     content = bytearray(save(X=FEATURES).read_bytes())
     content[200] ^= 1
     with pytest.raises(DataError, match="CRC"):
@@ -154,7 +154,7 @@ def test_a_damaged_checksum(save, write):
 
 
 @pytest.mark.parametrize("code", [0x110000, 2**32 - 1, 0xD800])
-def test_a_label_of_no_unicode(save, write, code):
+def test_a_label_of_no_unicode(read_table, save, write, code):
     labels = np.array(["abc", "defg"])
     content = save(X=np.zeros((2, 1)), y=labels).read_bytes()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -3,7 +3,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 from luce.errors import DataError
-from luce.tables import open_table, read_table
+from luce.tables import open_table
 from luce.tables.formats import columnar, parquet
 
 TABLE = pa.table({"a": range(1000), "b": ["x", None] * 500, "b.c": [0.5] * 1000})
@@ -26,7 +26,7 @@ def test_a_column_is_read_by_its_whole_name(tmp_path):
         assert pa.concat_tables(table.blocks()).equals(TABLE.select(names))
 
 
-def test_nested_columns_and_text_views(tmp_path):
+def test_nested_columns_and_text_views(read_table, tmp_path):
     table = pa.table(
         {
             "list": pa.array([[1, 2], None]),
@@ -43,13 +43,13 @@ def test_nested_columns_and_text_views(tmp_path):
     assert read.schema.types[:4] == table.schema.types[:4]
 
 
-def test_no_rows(tmp_path):
+def test_no_rows(read_table, tmp_path):
     pa_parquet.write_table(TABLE[:0], tmp_path / "data.parquet")
     with pytest.raises(DataError, match="but no rows"):
         read_table(tmp_path / "data.parquet")
 
 
-def test_a_page_with_a_wrong_checksum(tmp_path):
+def test_a_page_with_a_wrong_checksum(read_table, tmp_path):
     path = tmp_path / "data.parquet"
     pa_parquet.write_table(
         TABLE, path, write_page_checksum=True, compression="none", use_dictionary=False

@@ -4,14 +4,14 @@ import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables import open_table, read_table
+from luce.tables import open_table
 from luce.tables.formats import lines
 
 CONTENT = "1 1:0.5 3:2\n# a comment\n-1 16777215:1 # another\n\n1\n"
 
 
 @pytest.mark.parametrize("name", ["d.svmlight", "d.libsvm", "d.svm", "d.svm.gz"])
-def test_features_by_the_index_that_the_file_states(write, name):
+def test_features_by_the_index_that_the_file_states(read_table, write, name):
     content = CONTENT.encode()
     table = read_table(write(gzip.compress(content) if name.endswith("gz") else content, name))
     assert table.schema.types == [pa.map_(pa.int32(), pa.float32()), pa.int64()]
@@ -46,7 +46,7 @@ def test_types_of_labels(write, monkeypatch):
         ("1 1:1 \0", "NUL"),
     ],
 )
-def test_a_wrong_row_is_named(write, monkeypatch, line, words):
+def test_a_wrong_row_is_named(read_table, write, monkeypatch, line, words):
     monkeypatch.setattr(lines, "_BLOCK", 50)
     path = write("# begin\n" + "1 1:1\n" * 20 + line + "\n1 1:1\n", "d.svm")
     with pytest.raises(DataError, match=words):
@@ -55,6 +55,6 @@ def test_a_wrong_row_is_named(write, monkeypatch, line, words):
         list(open_table(path, types={"y": pa.int64()}).blocks())
 
 
-def test_a_file_without_rows(write):
+def test_a_file_without_rows(read_table, write):
     with pytest.raises(DataError, match="no rows"):
         read_table(write("# nothing\n", "d.svm"))
