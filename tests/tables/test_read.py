@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather as pa_feather
 import pyarrow.parquet as pa_parquet
 import pytest
 from hypothesis import given
@@ -285,13 +286,19 @@ def test_parquet_files_of_other_types_become_the_wider_type_or_are_refused(read_
         open_table(tmp_path)
 
 
-@pytest.mark.parametrize("ending", ["csv", "csv.gz", "jsonl", "parquet", "svm"])
+@pytest.mark.parametrize(
+    "ending", ["csv", "csv.gz", "jsonl", "parquet", "svm", "arrow", "feather", "npz"]
+)
 def test_a_file_that_changes_while_it_is_read(tmp_path, ending):
     def write(rows):
         texts = {"csv": "a,b\n" + "1,2\n" * rows, "jsonl": '{"a": 1}\n' * rows, "svm": "1\n" * rows}
         path = tmp_path / f"data.{ending}"
         if ending == "parquet":
             pa_parquet.write_table(pa.table({"a": range(rows)}), path)
+        elif ending in {"arrow", "feather"}:
+            pa_feather.write_feather(pa.table({"a": range(rows)}), path, chunksize=1000)
+        elif ending == "npz":
+            np.savez(path, X=np.zeros((rows, 1)))
         elif ending == "csv.gz":
             path.write_bytes(gzip.compress(texts["csv"].encode()))
         else:
