@@ -40,8 +40,8 @@ def workplace(tmp_path, monkeypatch, model) -> Path:
 def run(workplace):
     """Run luce in this process; whatever it does, its exit code is as expected."""
 
-    def invoke(*arguments, code=0):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    def invoke(*arguments, code=0, input=None):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input)
         assert result.exception is None or isinstance(result.exception, SystemExit)
         assert result.exit_code == code, result.output
         return result
