@@ -97,23 +97,36 @@ def test_a_spool_goes_from_memory_to_a_file():
     np.testing.assert_array_equal(found[:100], [*range(50), *range(99, 49, -1)])
 
 
-def test_no_room_says_where_and_what_to_do():
-    script = """
-import resource, signal, numpy as np
-from luce.tables.storage import Spool
+@pytest.mark.parametrize(
+    "keep",
+    [
+        "spool = Spool(1); spool.write(numbers); spool.array(float)",
+        "spool = Spool(10**6); spool.write(numbers); spool.write(numbers); spool.array(float)",
+        "stored(table.schema, iter([table] * 3), 10**6)",
+        "stored_features([numbers.reshape(-1, 1)], 100_000, 1, sparse=False, memory=1)",
+    ],
+)
+def test_no_room_says_where_and_what_to_do(keep, temporary_files):
+    script = f"""
+import resource, signal, numpy as np, pyarrow as pa
+from luce.tables.storage import Spool, stored, stored_features
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+numbers = np.zeros(100_000)
+table = pa.table({{"x": numbers}})
 try:
-    Spool(1).write(np.zeros(100_000)); Spool(1).array(float)
+    {keep}
 except OSError as error:
     print(error.errno, error.filename, error.strerror)
 """
-    environment = {**os.environ, "TMPDIR": tempfile.gettempdir()}
+    environment = {**os.environ, "TMPDIR": str(temporary_files)}
     command = [sys.executable, "-c", script]
     run = subprocess.run(command, capture_output=True, text=True, env=environment)
     code, folder, reason = run.stdout.split(" ", 2)
-    assert (int(code), folder) == (errno.EFBIG, tempfile.gettempdir())
+    assert (int(code), folder) == (errno.EFBIG, str(temporary_files))
     assert "TMPDIR" in reason
+    assert run.stderr == ""
+    assert not list(temporary_files.iterdir())
 
 
 class TestMemory:
