@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import tracemalloc
 
 import msgspec
 import numpy as np
@@ -292,6 +293,38 @@ class TestContradictions:
     def test_a_table_is_no_model(self, penguins):
         with pytest.raises(ModelFileError, match=r"penguins\.csv"):
             luce.load(penguins)
+
+
+def test_levels_are_not_in_the_header(path):
+    common, rare = ["usual", "frequent"] * 50_000, [f"level {i // 2}" for i in range(100_000)]
+    table = pa.table({"x": common + rare, "y": ["a", "b"] * 100_000})
+    model = luce.train(table, "y", kinds={"x": "category"})
+    (column,) = model.document.encoder.columns
+    assert len(column.levels + column.rare) == 50_002
+    model.save(path)
+    with path.open("rb") as file:
+        assert int.from_bytes(file.read(8), "little") < 5000
+    assert luce.load(path).document == model.document
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_column(1, levels=2**62),
+        set_column(1, rare=2**62),
+        *(set_column(0, kind="text", bits=bits) for bits in (18, 60, 2**62)),
+        set_column(0, kind="embedding", columns=["pulse"], length=2**62, sparse=False),
+        lambda document, tensors: document["target"].update(classes=2**62),
+    ],
+)
+def test_what_is_announced_and_not_there_takes_no_memory(change, changed):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFileError):
+            changed(change)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 VALUES = [

@@ -44,6 +44,20 @@ class TestColumns:
     def test_a_kind_of_an_absent_column(self, few):
         refused(few, "y", "'absent'", kinds={"absent": "numeric"})
 
+    @pytest.mark.parametrize(("letter", "count"), [("x", 20), ("\x01", 3)])
+    def test_names_that_no_model_file_holds(self, few, letter, count, monkeypatch):
+        """A letter that JSON escapes takes more room."""
+        names = [2**20 * letter + str(number) for number in range(count)]
+        long = pa.table({**dict.fromkeys(names, few["x"]), "y": few["y"]})
+        monkeypatch.setattr("luce.model.understand.stored", None)  # Nothing is read.
+        complaint = rf"names of the {count + 1} columns .*room for 16,777,216: rename or drop"
+        refused(long, "y", complaint)
+
+    def test_names_of_columns_left_out_may_be_long(self, few):
+        names = [2**20 * "x" + str(number) for number in range(20)]
+        long = pa.table({**dict.fromkeys(names, few["x"]), "x": few["x"], "y": few["y"]})
+        luce.train(long, "y", drop=names)
+
     def test_nothing_to_learn_from(self, few):
         refused(few, "y", "no column can be used", drop=["x", "w", "g"])
 

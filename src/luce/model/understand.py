@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from luce.errors import DataError
+from luce.files.codec import MAX_HEADER
 from luce.model.events import Report, RowsDone, Stage, tell_nobody
 from luce.model.rows import (
     LabelledRows,
@@ -102,6 +104,7 @@ def understand(
     opened = open_table(data, types=types, reading=reading)
     require_columns(opened, [*roles, *drop])
     with about(opened):
+        _require_names_that_fit(sorted(set(opened.schema.names) - set(drop)))
         room = math.inf if opened.in_memory else SHARE_OF_TABLE * memory
         kept = stored(opened.schema, counted(opened, report), room)
         labels = fit_target(kept.table, target, as_text=target in kinds)
@@ -129,6 +132,18 @@ def understand(
     elif not opened.in_memory:
         memory -= kept.table.nbytes
     return TrainingTable(fitted, columns, rows, notes, memory)
+
+
+def _require_names_that_fit(names: Sequence[str]) -> None:
+    """Refuse, before any work, names that no model file holds: JSON in JSON, each at least once."""
+    sizes = [len(msgspec.json.encode(msgspec.json.encode(name).decode())) for name in names]
+    if sum(sizes) > MAX_HEADER:
+        longest = names[sizes.index(max(sizes))]
+        raise DataError(
+            f"the names of the {len(names):,} columns take {sum(sizes):,} bytes, and a model file "
+            f"has room for {MAX_HEADER:,}: rename or drop columns; the longest name is "
+            f"{quoted(longest)}"
+        )
 
 
 def counted(table: StreamedTable, report: Report) -> Iterator[pa.Table]:
