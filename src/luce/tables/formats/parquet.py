@@ -21,7 +21,9 @@ from luce.tables.sources import File, file_errors
 
 _LARGEST_METADATA = 100 << 20
 _MOST_CONTAINED = 10_000_000
-_BUFFER = 1 << 20
+_BUFFER = 1 << 14
+"""Bytes of each column that are read together: there may be thousands of columns."""
+
 _MOST_ROWS = 65536
 _WIDTH = 8  # bytes of a number
 _LISTS_ALLOWANCE = 64 << 20
