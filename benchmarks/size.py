@@ -32,9 +32,9 @@ TRAINED_ROWS = 200_000
 RATED_ROWS = 1_000_000
 
 PREDICTING_GOAL = 500e6
-WIDE_ROWS = 1_000_000
-ALLOWED_BYTES = 1_000_000_000
-MEMORY_OPTION = "300MB"
+WIDE_ROWS = 2_000_000
+ALLOWED_BYTES = 1_500_000_000
+MEMORY_OPTION = "500MB"
 
 LUCE = shutil.which("luce", path=sysconfig.get_path("scripts")) or "luce"
 PEER = (sys.executable, "-m", "benchmarks.size_peer")

@@ -29,7 +29,10 @@ SHARE = 0.5
 """Of the memory that is available, what a table and its features may take unless told."""
 
 RESERVED = 300 * 2**20
-"""Bytes that are not to be had: a fit, BLAS and the stacks of threads take about so much."""
+"""Bytes that are not to be had: a fit takes about so much."""
+
+HARDLY_USED = 600 * 2**20
+"""What the limits of a process count though it is hardly used: of threads and BLAS, as measured."""
 
 
 def available_memory() -> int:
@@ -48,7 +51,7 @@ def available_memory() -> int:
         limit, _ = resource.getrlimit(kind)
         if limit != resource.RLIM_INFINITY:
             taken = _number("/proc/self/status", rf"{used}:\s+(\d+) kB") or 0
-            bounds.append(limit - 1024 * taken)
+            bounds.append(limit - 1024 * taken - HARDLY_USED)
     return max(min(bounds), 0)
 
 
@@ -89,7 +92,9 @@ def stored(schema: pa.Schema, blocks: Iterator[pa.Table], memory: float) -> Stor
         held.append(block)
         size += block.nbytes
         if size > memory:
-            return StoredTable(_from_file(schema, chain(_handed_over(held), blocks)), True)
+            table = _from_file(schema, chain(_handed_over(held), blocks))
+            pa.default_memory_pool().release_unused()
+            return StoredTable(table, True)
     return StoredTable(pa.concat_tables(held) if held else schema.empty_table(), False)
 
 
