@@ -143,6 +143,9 @@ struct SparseKernels {
   void (*add)(const double* from, Index count, double* sums);
 };
 
+template <class Real>
+struct NetworkKernels;  // network.hpp
+
 struct Kernels {
   const char* isa;
   ElementKernels<float> float32;
@@ -155,6 +158,8 @@ struct Kernels {
   const LinearKernels<double>* linear_float64;
   const SparseKernels<float>* sparse_float32;
   const SparseKernels<double>* sparse_float64;
+  const NetworkKernels<float>* network_float32;
+  const NetworkKernels<double>* network_float64;
 };
 
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.

@@ -35,4 +35,5 @@ NB_MODULE(_core, module) {
   luce::bindings::bind_losses(module);
   luce::bindings::bind_linear(module);
   luce::bindings::bind_sparse_linear(module);
+  luce::bindings::bind_network(module);
 }

@@ -19,28 +19,26 @@ LUCE_ISA forces one of `supported_isas`.
 """
 
 from luce.kernels._core import (
+    activate,
+    activate_vjp,
+    adam_step,
     argmax,
     cross_entropy,
     cross_entropy_soft,
+    dense,
+    dense_vjp,
+    dropout,
     isa,
     linear_cross_entropy,
     linear_hessian_vector,
     log_softmax,
     logsumexp,
+    momentum_step,
     nothing,
     softmax,
     sparse_linear_cross_entropy,
     sparse_linear_hessian_vector,
     supported_isas,
-)
-from luce.kernels.reference_network import (
-    activate,
-    activate_vjp,
-    adam_step,
-    dense,
-    dense_vjp,
-    dropout,
-    momentum_step,
 )
 
 __all__ = [

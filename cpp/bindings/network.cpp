@@ -1,0 +1,294 @@
+#include <cmath>
+#include <cstring>
+
+#include "../dense.hpp"
+#include "linear.hpp"
+
+namespace luce::bindings {
+namespace {
+
+template <class Real>
+const NetworkKernels<Real>& network_of() {
+  if constexpr (sizeof(Real) == sizeof(float)) return *active().network_float32;
+  else return *active().network_float64;
+}
+
+// A call of less work keeps the interpreter: letting it go costs more.
+constexpr Index most_work_held = Index{1} << 20;
+// Numbers that are worth a thread's waking.
+constexpr Index numbers_of_task = Index{1} << 15;
+
+Activation activation_of(const char* name) {
+  constexpr const char* names[] = {"identity", "relu", "gelu", "tanh", "logistic"};
+  for (int i = 0; i < 5; ++i)
+    if (std::strcmp(name, names[i]) == 0) return static_cast<Activation>(i);
+  refuse(std::string("activation is '") + name + "'; expected identity, relu, gelu, tanh or logistic");
+}
+
+template <class F>
+void with_real(const char* name, const Input& array, F f) {
+  if (array.dtype() == nb::dtype<float>()) f(float{});
+  else if (array.dtype() == nb::dtype<double>()) f(double{});
+  else refuse_type(std::string(name) + " must be float32 or float64");
+}
+
+// Rows of adjacent elements, each any distance from the one before.
+template <class T, class Array>
+Matrix<T> rows_of_matrix(const char* name, const Array& array, Index rows, Index columns) {
+  const Matrix<T> matrix = matrix_of<T>(name, array, rows, columns);
+  if (matrix.column_stride != 1 && columns > 1 && rows > 0)
+    refuse(std::string(name) + ": the elements of a row must be adjacent; copy with numpy.ascontiguousarray");
+  return {matrix.data, rows, columns, rows > 1 ? matrix.row_stride : columns, 1};
+}
+// Rows one after another.
+template <class T, class Array>
+Matrix<T> compact(const char* name, const Array& array, Index rows, Index columns) {
+  const Matrix<T> matrix = rows_of_matrix<T>(name, array, rows, columns);
+  if (matrix.row_stride != columns && rows > 1) refuse(std::string(name) + " must be C-contiguous");
+  return {matrix.data, rows, columns, columns, 1};
+}
+
+// Pairwise: outputs share no memory with any other argument.
+template <std::size_t outputs, std::size_t inputs>
+void require_all_apart(const Extent (&out)[outputs], const Extent (&in)[inputs]) {
+  for (std::size_t i = 0; i < outputs; ++i) {
+    for (std::size_t j = 0; j < i; ++j) require_apart(out[i], out[j]);
+    for (const Extent& other : in) require_apart(out[i], other);
+  }
+}
+
+template <class F>
+void run_released(Index work, const F& f) {
+  Interrupt interrupt;
+  if (work <= most_work_held) {
+    f(interrupt.patience());
+  } else {
+    const nb::gil_scoped_release released;
+    f(interrupt.patience());
+  }
+  interrupt.rethrow();
+}
+
+void require_matrix(const char* name, const Input& array) {
+  if (array.ndim() != 2) refuse(std::string(name) + " has shape " + shape_of(array) + "; expected two axes");
+}
+
+void dense(const Input& features, const Input& weights, const Input& bias, const char* activation, const Output& out,
+           const OptionalOutput& before, int threads) {
+  require_matrix("features", features);
+  require_matrix("weights", weights);
+  const auto n = static_cast<Index>(features.shape(0)), d = static_cast<Index>(features.shape(1));
+  const auto k = static_cast<Index>(weights.shape(1));
+  with_real("features", features, [&](auto element) {
+    using Real = decltype(element);
+    DenseForward<Real> x{};
+    x.features = rows_of_matrix<const Real>("features", features, n, d);
+    x.weights = rows_of_matrix<const Real>("weights", weights, d, k);
+    x.bias = row_vector<const Real>("bias", bias, k);
+    x.activation = activation_of(activation);
+    x.out = compact<Real>("out", out, n, k);
+    if (before) x.before = compact<Real>("before", *before, n, k);
+    const Extent none{"before", 0, 0};
+    require_all_apart({extent("out", out), before ? extent("before", *before) : none},
+                      {extent("features", features), extent("weights", weights), extent("bias", bias)});
+    run_released(n * d * k, [&](Patience patience) { Dense<Real>(network_of<Real>(), threads, patience).forward(x); });
+  });
+}
+
+void dense_vjp(const Output& cotangent, const OptionalInput& kept, const char* activation, const Input& features,
+               const Input& weights, const Output& weights_gradient, const Output& bias_gradient,
+               const OptionalOutput& features_gradient, int threads) {
+  require_matrix("features", features);
+  require_matrix("weights", weights);
+  const auto n = static_cast<Index>(features.shape(0)), d = static_cast<Index>(features.shape(1));
+  const auto k = static_cast<Index>(weights.shape(1));
+  with_real("features", features, [&](auto element) {
+    using Real = decltype(element);
+    DenseBackward<Real> x{};
+    x.activation = activation_of(activation);
+    x.cotangent = compact<Real>("cotangent", cotangent, n, k);
+    if (kept) x.kept = compact<const Real>("kept", *kept, n, k).data;
+    else if (x.activation != Activation::identity) refuse("kept is None; only identity's derivative needs none");
+    x.features = rows_of_matrix<const Real>("features", features, n, d);
+    x.weights = rows_of_matrix<const Real>("weights", weights, d, k);
+    x.weights_gradient = compact<Real>("weights_gradient", weights_gradient, d, k);
+    x.bias_gradient = row_vector<Real>("bias_gradient", bias_gradient, k);
+    if (features_gradient) x.features_gradient = compact<Real>("features_gradient", *features_gradient, n, d);
+    const Extent none{"none", 0, 0};
+    require_all_apart({extent("cotangent", cotangent), extent("weights_gradient", weights_gradient),
+                       extent("bias_gradient", bias_gradient),
+                       features_gradient ? extent("features_gradient", *features_gradient) : none},
+                      {kept ? extent("kept", *kept) : none, extent("features", features), extent("weights", weights)});
+    run_released(2 * n * d * k, [&](Patience patience) { Dense<Real>(network_of<Real>(), threads, patience).backward(x); });
+  });
+}
+
+// f(first number, how many) for parts of a long vector.
+template <class F>
+void share(Index count, int threads, Patience patience, const F& f) {
+  const Index tasks = (count + numbers_of_task - 1) / numbers_of_task;
+  const Job job{tasks, 64,
+                [](const void* context, Index task, Workspace) { (*static_cast<const F*>(context))(task * numbers_of_task); },
+                &f};
+  run_job(job, threads, patience);
+}
+
+// All elements of a C-contiguous array, one after another.
+template <class T, class Array>
+T* elements_of(const char* name, const Array& array, Index count) {
+  using Plain = std::remove_const_t<T>;
+  if (array.dtype() != nb::dtype<Plain>()) refuse_type(std::string(name) + " has another dtype than the others");
+  Index stride = 1;
+  for (std::size_t axis = array.ndim(); axis-- > 0;) {
+    if (array.shape(axis) > 1 && array.stride(axis) != stride) refuse(std::string(name) + " must be C-contiguous");
+    stride *= static_cast<Index>(array.shape(axis));
+  }
+  if (stride != count) refuse(std::string(name) + " has shape " + shape_of(array) + ": not as many elements as the others");
+  require_aligned(name, array, sizeof(T));
+  return static_cast<T*>(const_cast<void*>(static_cast<const void*>(array.data())));
+}
+Index count_of(const Input& array) { return static_cast<Index>(array.size()); }
+
+// An output that is an input, or apart from it.
+void require_same_or_apart(const Output& out, const char* name, const Input& input) {
+  if (out.data() != input.data()) require_apart(extent("out", out), extent(name, input));
+}
+
+void activate(const Input& features, const char* activation, const Output& out, int threads) {
+  with_real("features", features, [&](auto element) {
+    using Real = decltype(element);
+    const Index count = count_of(features);
+    const Activation kind = activation_of(activation);
+    const auto* const from = elements_of<const Real>("features", features, count);
+    auto* const to = elements_of<Real>("out", out, count);
+    require_same_or_apart(out, "features", features);
+    run_released(count * 16, [&](Patience patience) {
+      share(count, threads, patience, [&](Index first) {
+        network_of<Real>().activate(kind, from + first, std::min(numbers_of_task, count - first), to + first);
+      });
+    });
+  });
+}
+
+void activate_vjp(const Input& cotangent, const OptionalInput& kept, const char* activation, const Output& out, int threads) {
+  with_real("cotangent", cotangent, [&](auto element) {
+    using Real = decltype(element);
+    const Index count = count_of(cotangent);
+    const Activation kind = activation_of(activation);
+    const auto* const from = elements_of<const Real>("cotangent", cotangent, count);
+    const Real* const known = kept ? elements_of<const Real>("kept", *kept, count) : nullptr;
+    if (known == nullptr && kind != Activation::identity) refuse("kept is None; only identity's derivative needs none");
+    auto* const to = elements_of<Real>("out", out, count);
+    require_same_or_apart(out, "cotangent", cotangent);
+    if (kept) require_apart(extent("out", out), extent("kept", *kept));
+    run_released(count * 16, [&](Patience patience) {
+      share(count, threads, patience, [&](Index first) {
+        const Real* const here = known == nullptr ? nullptr : known + first;
+        network_of<Real>().activate_vjp(kind, from + first, here, std::min(numbers_of_task, count - first), to + first);
+      });
+    });
+  });
+}
+
+void dropout(const Input& features, double rate, std::uint64_t seed, const Output& out, int threads) {
+  if (!(rate >= 0.0 && rate < 1.0)) refuse("rate must be at least 0 and less than 1");
+  with_real("features", features, [&](auto element) {
+    using Real = decltype(element);
+    const Index count = count_of(features);
+    const auto* const from = elements_of<const Real>("features", features, count);
+    auto* const to = elements_of<Real>("out", out, count);
+    require_same_or_apart(out, "features", features);
+    const auto least = static_cast<std::uint64_t>(std::nearbyint(rate * 0x1p24));
+    const Real factor = static_cast<Real>(1.0 / (1.0 - rate));
+    run_released(count * 8, [&](Patience patience) {
+      share(count, threads, patience, [&](Index first) {
+        network_of<Real>().dropout(from + first, first, std::min(numbers_of_task, count - first), seed, least, factor, to + first);
+      });
+    });
+  });
+}
+
+// The arrays of an optimiser's step, and what all optimisers have.
+template <class Real>
+Step<Real> step_of(const Output& parameters, const Input& gradient, const Output& first, Index penalised, double scale,
+                   double penalty, double keep) {
+  const auto count = static_cast<Index>(parameters.size());
+  if (penalised < 0 || penalised > count) refuse("penalised must be from 0 to the number of parameters");
+  require_all_apart({extent("parameters", parameters), extent("the state", first)}, {extent("gradient", gradient)});
+  return {elements_of<Real>("parameters", parameters, count), elements_of<const Real>("gradient", gradient, count),
+          elements_of<Real>("the state", first, count), nullptr, count, penalised, scale, penalty, keep};
+}
+template <class Real>
+Step<Real> part_of(Step<Real> step, Index first) {
+  step.parameters += first;
+  step.gradient += first;
+  step.first += first;
+  if (step.second != nullptr) step.second += first;
+  step.count = std::min(numbers_of_task, step.count - first);
+  step.penalised = std::clamp<Index>(step.penalised - first, 0, step.count);
+  return step;
+}
+
+void adam_step(const Output& parameters, const Input& gradient, const Output& mean, const Output& square, Index step,
+               double rate, double beta_1, double beta_2, double epsilon, Index penalised, double penalty, double decay,
+               double scale, int threads) {
+  if (step < 1) refuse("step counts from 1");
+  if (!(beta_1 >= 0.0 && beta_1 < 1.0 && beta_2 >= 0.0 && beta_2 < 1.0)) refuse("beta_1 and beta_2 must be at least 0 and less than 1");
+  with_real("gradient", gradient, [&](auto element) {
+    using Real = decltype(element);
+    Step<Real> whole = step_of<Real>(parameters, gradient, mean, penalised, scale, penalty, 1.0 - rate * decay);
+    whole.second = elements_of<Real>("square", square, whole.count);
+    require_all_apart({extent("square", square)},
+                      {extent("parameters", parameters), extent("gradient", gradient), extent("mean", mean)});
+    const auto t = static_cast<double>(step);
+    const AdamConstants constants{beta_1, beta_2, rate / (1.0 - std::pow(beta_1, t)),
+                                  1.0 / std::sqrt(1.0 - std::pow(beta_2, t)), epsilon};
+    run_released(whole.count * 8, [&](Patience patience) {
+      share(whole.count, threads, patience, [&](Index first) { network_of<Real>().adam(part_of(whole, first), constants); });
+    });
+  });
+}
+
+void momentum_step(const Output& parameters, const Input& gradient, const Output& velocity, double rate, double momentum,
+                   bool nesterov, Index penalised, double penalty, double decay, double scale, int threads) {
+  with_real("gradient", gradient, [&](auto element) {
+    using Real = decltype(element);
+    const Step<Real> whole = step_of<Real>(parameters, gradient, velocity, penalised, scale, penalty, 1.0 - rate * decay);
+    const MomentumConstants constants{rate, momentum, nesterov};
+    run_released(whole.count * 4, [&](Patience patience) {
+      share(whole.count, threads, patience, [&](Index first) { network_of<Real>().momentum(part_of(whole, first), constants); });
+    });
+  });
+}
+
+}  // namespace
+
+void bind_network(nb::module_& module) {
+  module.def("dense", &dense, nb::arg("features").noconvert(), nb::arg("weights").noconvert(), nb::arg("bias").noconvert(),
+             nb::arg("activation"), nb::arg("out").noconvert(), nb::arg("before").noconvert().none() = nb::none(),
+             nb::kw_only(), nb::arg("threads") = 1, "activation(features @ weights + bias) into out; what is activated into before.");
+  module.def("dense_vjp", &dense_vjp, nb::arg("cotangent").noconvert(), nb::arg("kept").noconvert().none(),
+             nb::arg("activation"), nb::arg("features").noconvert(), nb::arg("weights").noconvert(),
+             nb::arg("weights_gradient").noconvert(), nb::arg("bias_gradient").noconvert(),
+             nb::arg("features_gradient").noconvert().none() = nb::none(), nb::kw_only(), nb::arg("threads") = 1,
+             "The gradients of dense from that of its output, which becomes that of what is activated.");
+  module.def("activate", &activate, nb::arg("features").noconvert(), nb::arg("activation"), nb::arg("out").noconvert(),
+             nb::kw_only(), nb::arg("threads") = 1, "activation(features) into out, which may be the features.");
+  module.def("activate_vjp", &activate_vjp, nb::arg("cotangent").noconvert(), nb::arg("kept").noconvert().none(),
+             nb::arg("activation"), nb::arg("out").noconvert(), nb::kw_only(), nb::arg("threads") = 1,
+             "cotangent * activation' into out, which may be the cotangent.");
+  module.def("dropout", &dropout, nb::arg("features").noconvert(), nb::arg("rate"), nb::arg("seed"),
+             nb::arg("out").noconvert(), nb::kw_only(), nb::arg("threads") = 1,
+             "Each feature, with probability rate, 0, else divided by 1 - rate, into out, which may be the features.");
+  module.def("adam_step", &adam_step, nb::arg("parameters").noconvert(), nb::arg("gradient").noconvert(),
+             nb::arg("mean").noconvert(), nb::arg("square").noconvert(), nb::kw_only(), nb::arg("step"), nb::arg("rate"),
+             nb::arg("beta_1") = 0.9, nb::arg("beta_2") = 0.999, nb::arg("epsilon") = 1e-8, nb::arg("penalised") = 0,
+             nb::arg("penalty") = 0.0, nb::arg("decay") = 0.0, nb::arg("scale") = 1.0, nb::arg("threads") = 1,
+             "One step of Adam, in place.");
+  module.def("momentum_step", &momentum_step, nb::arg("parameters").noconvert(), nb::arg("gradient").noconvert(),
+             nb::arg("velocity").noconvert(), nb::kw_only(), nb::arg("rate"), nb::arg("momentum") = 0.0,
+             nb::arg("nesterov") = false, nb::arg("penalised") = 0, nb::arg("penalty") = 0.0, nb::arg("decay") = 0.0,
+             nb::arg("scale") = 1.0, nb::arg("threads") = 1, "One step of gradient descent with momentum, in place.");
+}
+
+}  // namespace luce::bindings

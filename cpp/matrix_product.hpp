@@ -1,0 +1,133 @@
+// c = a b + bias for matrices that may be small, in row-major order, a or b perhaps transposed. A tile of c stays in
+// registers while all that adds to it goes by; b goes by in panels as wide as a tile.
+#pragma once
+
+#include "products.hpp"
+
+namespace luce::LUCE_ISA {
+namespace {
+
+// So much of what is summed over goes by together: a panel of b then stays in the nearest cache.
+constexpr Index product_depth = 256;
+template <class Real>
+constexpr Index product_panel = product_depth * panel_width<Real>;
+
+// Where the sums of a tile begin: with nothing, with the bias in every row, or with what is there.
+template <class Real>
+struct TileStart {
+  const Real* data;
+  Index stride;
+};
+
+// Rows of a are `stride` apart and their elements adjacent; or, if transposed, the other way round. The last vector of a
+// row of c has so many elements.
+template <class Real, int rows, int vectors, bool is_transposed>
+void matrix_tile(const Real* a, Index stride, const Real* b, Index b_stride, Index count, TileStart<Real> start, Real* c,
+                 Index c_stride, int last) {
+  using V = Vector<Real>;
+  V sums[rows][vectors] = {};
+  const Real* pair[(rows + 1) / 2];
+#pragma GCC unroll 12
+  for (int g = 0; g < (rows + 1) / 2; ++g) pair[g] = is_transposed ? a + 2 * g : a + 2 * g * stride;
+#pragma GCC unroll 1
+  for (Index t = 0; t < count; ++t, b += b_stride) {
+    V columns[vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) columns[v] = load(b + v * lanes<Real>);
+#pragma GCC unroll 24
+    for (int r = 0; r < rows; ++r) {
+      const V x = all_lanes<Real>(is_transposed ? a[r + t * stride] : pair[r / 2][r % 2 * stride + t]);
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) sums[r][v] = times_plus<Real>(x, columns[v], sums[r][v]);
+    }
+  }
+  const bool is_whole = last == lanes<Real>;
+#pragma GCC unroll 24
+  for (int r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) {
+      const bool is_partial = v == vectors - 1 && !is_whole;
+      Real* const to = c + r * c_stride + v * lanes<Real>;
+      V sum = sums[r][v];
+      if (start.data != nullptr) {
+        const Real* const from = start.data + r * start.stride + v * lanes<Real>;
+        sum += is_partial ? load_first(from, last, 0.0) : load(from);
+      }
+      if (is_partial) store_first(to, sum, last);
+      else store(to, sum);
+    }
+}
+
+template <class Real>
+using TileOf = void (*)(const Real*, Index, const Real*, Index, Index, TileStart<Real>, Real*, Index, int);
+
+template <class Real, int vectors, bool is_transposed, int... rows>
+inline TileOf<Real> tile_of(int count, std::integer_sequence<int, rows...>) {
+  static constexpr TileOf<Real> table[] = {matrix_tile<Real, rows + 1, vectors, is_transposed>...};
+  return table[count - 1];
+}
+
+// Elements of b, `count` rows of `width` columns from column `first` on, one row after another, padded with zeros.
+template <class Real>
+void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first, Index width, Real* panel) {
+  const Index given = b.columns - first < width ? b.columns - first : width;
+  const Real* const from = b.data + row * b.row_stride + first * b.column_stride;
+  if (b.column_stride == 1) {
+    for (Index t = 0; t < count; ++t)
+      for (Index c = 0; c < width; c += lanes<Real>) {
+        const Real* const at = from + t * b.row_stride + c;
+        const Index left = given - c;
+        store(panel + t * width + c, left >= lanes<Real> ? load(at)
+                                     : left > 0          ? load_first(at, static_cast<int>(left), 0.0)
+                                                         : Vector<Real>{});
+      }
+    return;
+  }
+  constexpr Index together = 16;
+  for (Index some = 0; some < count; some += together) {
+    const Index end = some + together < count ? some + together : count;
+    for (Index c = 0; c < given; ++c)
+      for (Index t = some; t < end; ++t) panel[t * width + c] = from[t * b.row_stride + c * b.column_stride];
+    for (Index t = some; t < end; ++t)
+      for (Index c = given; c < width; ++c) panel[t * width + c] = 0;
+  }
+}
+
+template <class Real>
+void matrix_product(const Matrix<const Real>& a, const Matrix<const Real>& b, const Real* bias, const Matrix<Real>& c,
+                    Real* panel) {
+  constexpr auto counts = std::make_integer_sequence<int, tile_rows>{};
+  const bool is_transposed = a.column_stride != 1 && a.row_stride == 1;
+  const Index stride = is_transposed ? a.column_stride : a.row_stride;
+  for (Index t = 0; t == 0 || t < a.columns; t += product_depth) {
+    const Index count = a.columns - t < product_depth ? a.columns - t : product_depth;
+    for (Index j = 0; j < c.columns; j += panel_width<Real>) {
+      const Index left = c.columns - j;
+      const int vectors = left > lanes<Real> ? 2 : 1;
+      const Index width = vectors * lanes<Real>;
+      const int last = static_cast<int>(left < width ? left - (vectors - 1) * lanes<Real> : lanes<Real>);
+      const bool is_packed = b.column_stride != 1 || left < width || a.rows >= 4 * tile_rows;
+      const Real* columns = b.data + t * b.row_stride + j;
+      if (is_packed) {
+        pack_panel(b, t, count, j, width, panel);
+        columns = panel;
+      }
+      for (Index i = 0; i < c.rows;) {
+        const int rows = next_tile(c.rows - i);
+        const TileOf<Real> tile =
+            vectors == 2 ? (is_transposed ? tile_of<Real, 2, true>(rows, counts) : tile_of<Real, 2, false>(rows, counts))
+                         : (is_transposed ? tile_of<Real, 1, true>(rows, counts) : tile_of<Real, 1, false>(rows, counts));
+        Real* const to = c.data + i * c.row_stride + j;
+        const TileStart<Real> start = t > 0             ? TileStart<Real>{to, c.row_stride}
+                                      : bias != nullptr ? TileStart<Real>{bias + j, 0}
+                                                        : TileStart<Real>{nullptr, 0};
+        tile(a.data + i * a.row_stride + t * a.column_stride, stride, columns, is_packed ? width : b.row_stride, count,
+             start, to, c.row_stride, last);
+        i += rows;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace luce::LUCE_ISA

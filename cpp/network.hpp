@@ -1,0 +1,48 @@
+// What the kernels of a network's layers and of its training offer, beside those of kernels.hpp.
+#pragma once
+
+#include "kernels.hpp"
+
+namespace luce {
+
+// The derivative of gelu is taken from its input, of the others from their output.
+enum class Activation { identity, relu, gelu, tanh, logistic };
+
+// One step over a range of parameters; the first `penalised` of them are.
+template <class Real>
+struct Step {
+  Real* parameters;
+  const Real* gradient;
+  Real* first;   // the moving average of the gradient, or the velocity
+  Real* second;  // that of its square
+  Index count;
+  Index penalised;
+  double scale;    // of the gradient
+  double penalty;  // slope += penalty * parameter
+  double keep;     // parameter *= keep
+};
+struct AdamConstants {
+  double beta_1, beta_2, rate, inverse_spread, epsilon;  // parameter -= rate first / (sqrt(second) inverse_spread + epsilon)
+};
+struct MomentumConstants {
+  double rate, momentum;
+  bool nesterov;
+};
+
+template <class Real>
+struct NetworkKernels {
+  Index tile_rows;    // rows of a product are best cut into multiples of this, columns into panels
+  Index panel_width;
+  Index panel_size;   // elements of memory that a product needs
+  // c = a b + bias (if not null). In each of a and b one of the strides is 1; rows of c are.
+  void (*product)(const Matrix<const Real>& a, const Matrix<const Real>& b, const Real* bias, const Matrix<Real>& c,
+                  Real* panel);
+  void (*activate)(Activation, const Real* from, Index count, Real* to);
+  void (*activate_vjp)(Activation, const Real* cotangent, const Real* kept, Index count, Real* to);
+  void (*column_sums)(const Matrix<const Real>& rows, Real* sums);
+  void (*dropout)(const Real* from, Index first, Index count, std::uint64_t seed, std::uint64_t least, Real factor, Real* to);
+  void (*adam)(const Step<Real>&, const AdamConstants&);
+  void (*momentum)(const Step<Real>&, const MomentumConstants&);
+};
+
+}  // namespace luce
