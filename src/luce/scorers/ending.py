@@ -1,0 +1,69 @@
+"""The end of a network: scores and targets -> loss, and the gradient that starts the way back."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luce import kernels
+from luce.kernels.threads import num_threads
+from luce.losses.fenchel_young import FenchelYoung
+from luce.maps.map import Map
+from luce.maps.softmax_map import Softmax
+from luce.scorers.layer import Array
+
+SOFTMAX = Softmax()
+
+
+def end(
+    map: Map,
+    scores: Array,
+    targets: Array,
+    weights: NDArray[np.float64],
+    label_smoothing: float = 0.0,
+    *,
+    threads: int | None = None,
+) -> float:
+    """Weighted sum of the losses of all rows; their gradient, w (p - y), replaces the scores.
+
+    Targets are labels (int64 of shape (n,)) or distributions (n, k) in the scores' dtype.
+    """
+    if map is not SOFTMAX and map != SOFTMAX:
+        return _end_in_any_map(map, scores, targets, weights, label_smoothing)
+    if threads is None:
+        threads = num_threads()
+    losses = np.empty(len(scores))
+    if targets.ndim == 1:
+        kernels.cross_entropy(
+            scores,
+            targets,
+            weights,
+            losses,
+            scores,
+            label_smoothing=label_smoothing,
+            threads=threads,
+        )
+    else:
+        smoothed = smooth(targets, label_smoothing) if label_smoothing else targets
+        kernels.cross_entropy_soft(scores, smoothed, weights, losses, scores, threads=threads)
+    return float(losses.sum())
+
+
+def _end_in_any_map(
+    map: Map,
+    scores: Array,
+    targets: Array,
+    weights: NDArray[np.float64],
+    label_smoothing: float,
+) -> float:
+    if label_smoothing:
+        if targets.ndim == 1:
+            targets = np.eye(scores.shape[1], dtype=scores.dtype)[targets]
+        targets = smooth(targets, label_smoothing)
+    values, gradient = FenchelYoung(map).value_and_gradient(scores, targets)
+    scores[...] = gradient * weights[:, None]
+    return float(weights @ values)
+
+
+def smooth(targets: Array, label_smoothing: float) -> Array:
+    """Distributions of which a share is divided equally among all classes."""
+    smoothed: Array = (1 - label_smoothing) * targets + label_smoothing / targets.shape[1]
+    return smoothed
