@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOMS = (
     "errors",
+    "files",
     "kernels",
     "arrays",
     "maps",
@@ -16,14 +17,12 @@ ROOMS = (
     "decisions",
     "estimators",
     "tables",
-    "files",
     "model",
     "cluster",
     "apps",
 )
 ALLOWED = {
     **{room: set(ROOMS[: place + 1]) for place, room in enumerate(ROOMS)},
-    "files": {"errors", "files"},
     "apps": {*ROOMS, "luce"},
 }
 
