@@ -55,7 +55,7 @@ class Dense {
   void backward(const DenseBackward<Real>& x) const {
     const Index n = x.cotangent.rows, k = x.cotangent.columns, d = x.features.columns;
     if (x.activation != Activation::identity) {
-      const Grid rows = grid_of(n, activation_cost, k, threads_, true);
+      const Grid rows = rows_of(n, k);
       run(rows.parts(), [&](Index part, Real*) {
         each_run(rows.cut(part), x.cotangent, [&](Index at, Index count) {
           kernels_.activate_vjp(x.activation, x.cotangent.data + at, x.kept + at, count, x.cotangent.data + at);
@@ -80,7 +80,7 @@ class Dense {
   }
 
  private:
-  static constexpr Index work_of_thread = 300'000;  // multiplications that are worth waking one
+  static constexpr Index work_of_thread = 1'000'000;  // multiplications that are worth waking one
   static constexpr Index activation_cost = 16;
   static constexpr Index most_rows = 240;
 
@@ -103,19 +103,24 @@ class Dense {
     return static_cast<int>(std::clamp<Index>(work / work_of_thread, 1, threads));
   }
 
-  // Parts of the result (rows, columns) of a product over `depth`, some for each thread: of whole tiles and panels.
-  Grid grid_of(Index rows, Index depth, Index columns, int threads, bool whole_rows = false) const {
+  // Parts of the result (rows, columns) of a product over `depth`, some for each thread, of whole panels and tiles. A panel
+  // is packed by each part that has some of it: so columns are shared first.
+  Grid grid_of(Index rows, Index depth, Index columns, int threads) const {
     threads = threads_for(rows * depth * columns, threads);
+    Grid grid{rows, columns, std::clamp<Index>(rows, 1, most_rows), std::max<Index>(columns, 1)};
     const Index wanted = threads == 1 ? 1 : 2 * threads;
-    Grid grid{rows, columns, std::max<Index>(std::min(rows, most_rows), 1), std::max<Index>(columns, 1)};
     if (wanted == 1) return grid;
-    const auto cut = [](Index size, Index parts, Index unit) {
-      return std::max((size / parts + unit - 1) / unit * unit, unit);
-    };
-    grid.row_step = std::min(grid.row_step, cut(rows, wanted, kernels_.tile_rows));
-    const Index more = wanted / std::max<Index>(grid.down(), 1);
-    if (more > 1 && !whole_rows) grid.column_step = std::min(columns, cut(columns, more, kernels_.panel_width));
+    grid.column_step = step_of(columns, wanted, kernels_.panel_width);
+    const Index more = wanted / std::max<Index>(grid.across(), 1);
+    if (more > 1) grid.row_step = std::min(grid.row_step, step_of(rows, more, kernels_.tile_rows));
     return grid;
+  }
+  Grid rows_of(Index rows, Index columns) const {
+    const Index parts = std::max(threads_for(rows * columns * activation_cost, threads_), 1);
+    return {rows, columns, step_of(rows, parts, 1), std::max<Index>(columns, 1)};
+  }
+  static Index step_of(Index size, Index parts, Index unit) {
+    return std::max((size + parts * unit - 1) / (parts * unit) * unit, unit);
   }
 
   void multiply(Matrix<const Real> a, Matrix<const Real> b, const Real* bias, Matrix<Real> c, const Cut& cut,

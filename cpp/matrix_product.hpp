@@ -67,6 +67,23 @@ inline TileOf<Real> tile_of(int count, std::integer_sequence<int, rows...>) {
   return table[count - 1];
 }
 
+// Each pair of vectors that are `half` apart exchanges half of its lanes; after all halves rows have become columns.
+template <int half, class V, int... i>
+[[gnu::always_inline]] inline void exchange(V& a, V& b, std::integer_sequence<int, i...>) {
+  constexpr int n = sizeof...(i);
+  const V low = __builtin_shufflevector(a, b, (i / half % 2 == 0 ? i : n + i - half)...);
+  b = __builtin_shufflevector(a, b, (i / half % 2 == 0 ? i + half : n + i)...);
+  a = low;
+}
+template <class Real, int half = lanes<Real> / 2>
+[[gnu::always_inline]] inline void turn(Vector<Real> (&square)[lanes<Real>]) {
+  constexpr auto all = std::make_integer_sequence<int, lanes<Real>>{};
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes<Real>; ++i)
+    if (i / half % 2 == 0) exchange<half>(square[i], square[i + half], all);
+  if constexpr (half > 1) turn<Real, half / 2>(square);
+}
+
 // Elements of b, `count` rows of `width` columns from column `first` on, one row after another, padded with zeros.
 template <class Real>
 void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first, Index width, Real* panel) {
@@ -83,14 +100,19 @@ void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first
       }
     return;
   }
-  constexpr Index together = 16;
-  for (Index some = 0; some < count; some += together) {
-    const Index end = some + together < count ? some + together : count;
-    for (Index c = 0; c < given; ++c)
-      for (Index t = some; t < end; ++t) panel[t * width + c] = from[t * b.row_stride + c * b.column_stride];
-    for (Index t = some; t < end; ++t)
-      for (Index c = given; c < width; ++c) panel[t * width + c] = 0;
-  }
+  constexpr Index side = lanes<Real>;
+  for (Index c = 0; c < width; c += side)
+    for (Index t = 0; t < count; t += side) {
+      const int columns = static_cast<int>(given - c < side ? given - c : side);
+      const int rows = static_cast<int>(count - t < side ? count - t : side);
+      Vector<Real> square[side] = {};
+      for (int i = 0; i < columns; ++i) {
+        const Real* const at = from + t * b.row_stride + (c + i) * b.column_stride;
+        square[i] = rows == side ? load(at) : load_first(at, rows, 0.0);
+      }
+      turn<Real>(square);
+      for (int i = 0; i < rows; ++i) store(panel + (t + i) * width + c, square[i]);
+    }
 }
 
 template <class Real>
