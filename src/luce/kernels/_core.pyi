@@ -108,3 +108,70 @@ def sparse_linear_hessian_vector(
     *,
     threads: int = 1,
 ) -> None: ...
+def activate(
+    features: NDArray[_Real], activation: str, out: NDArray[_Real], *, threads: int = 1
+) -> None: ...
+def activate_vjp(
+    cotangent: NDArray[_Real],
+    kept: NDArray[_Real] | None,
+    activation: str,
+    out: NDArray[_Real],
+    *,
+    threads: int = 1,
+) -> None: ...
+def adam_step(
+    parameters: NDArray[_Real],
+    gradient: NDArray[_Real],
+    mean: NDArray[_Real],
+    square: NDArray[_Real],
+    *,
+    step: int,
+    rate: float,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    penalised: int = 0,
+    penalty: float = 0.0,
+    decay: float = 0.0,
+    scale: float = 1.0,
+    threads: int = 1,
+) -> None: ...
+def dense(
+    features: NDArray[_Real],
+    weights: NDArray[_Real],
+    bias: NDArray[_Real],
+    activation: str,
+    out: NDArray[_Real],
+    before: NDArray[_Real] | None = None,
+    *,
+    threads: int = 1,
+) -> None: ...
+def dense_vjp(
+    cotangent: NDArray[_Real],
+    kept: NDArray[_Real] | None,
+    activation: str,
+    features: NDArray[_Real],
+    weights: NDArray[_Real],
+    weights_gradient: NDArray[_Real],
+    bias_gradient: NDArray[_Real],
+    features_gradient: NDArray[_Real] | None = None,
+    *,
+    threads: int = 1,
+) -> None: ...
+def dropout(
+    features: NDArray[_Real], rate: float, seed: int, out: NDArray[_Real], *, threads: int = 1
+) -> None: ...
+def momentum_step(
+    parameters: NDArray[_Real],
+    gradient: NDArray[_Real],
+    velocity: NDArray[_Real],
+    *,
+    rate: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    penalised: int = 0,
+    penalty: float = 0.0,
+    decay: float = 0.0,
+    scale: float = 1.0,
+    threads: int = 1,
+) -> None: ...

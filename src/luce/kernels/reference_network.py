@@ -51,13 +51,20 @@ def dense_vjp(
         features_gradient[...] = given @ _wide(weights).T
 
 
-def activate(features: NDArray[Real], activation: str, out: NDArray[Real]) -> None:
+def activate(
+    features: NDArray[Real], activation: str, out: NDArray[Real], *, threads: int = 1
+) -> None:
     """activation(features) into `out`, which may be the features."""
     out[...] = _activated(_wide(features), activation)
 
 
 def activate_vjp(
-    cotangent: NDArray[Real], kept: NDArray[Real] | None, activation: str, out: NDArray[Real]
+    cotangent: NDArray[Real],
+    kept: NDArray[Real] | None,
+    activation: str,
+    out: NDArray[Real],
+    *,
+    threads: int = 1,
 ) -> None:
     """The cotangent times activation' into `out`, which may be the cotangent.
 
@@ -67,7 +74,9 @@ def activate_vjp(
     out[...] = _wide(cotangent) * _slope(kept, activation)
 
 
-def dropout(features: NDArray[Real], rate: float, seed: int, out: NDArray[Real]) -> None:
+def dropout(
+    features: NDArray[Real], rate: float, seed: int, out: NDArray[Real], *, threads: int = 1
+) -> None:
     """Each feature, with probability `rate`, 0, else divided by 1 - rate, into `out`.
 
     Which ones is a function of the seed, an integer of 64 bits, and of the place in the array. The
@@ -125,19 +134,22 @@ def momentum_step(
     nesterov: bool = False,
     penalised: int = 0,
     penalty: float = 0.0,
+    decay: float = 0.0,
     scale: float = 1.0,
     threads: int = 1,
 ) -> None:
     """One step of gradient descent with momentum, in place.
 
-    velocity = momentum * velocity - rate * g, g as in `adam_step`; the parameters move by it, or
-    with `nesterov` by momentum * velocity - rate * g once more.
+    velocity = momentum * velocity - rate * g, g and decay as in `adam_step`; the parameters move by
+    it, or with `nesterov` by momentum * velocity - rate * g once more.
     """
     slopes = scale * _wide(gradient)
     slopes[:penalised] += penalty * _wide(parameters[:penalised])
     moved = momentum * _wide(velocity) - rate * slopes
     velocity[...] = moved
-    parameters[...] = _wide(parameters) + (momentum * moved - rate * slopes if nesterov else moved)
+    kept = _wide(parameters)
+    kept[:penalised] *= 1 - rate * decay
+    parameters[...] = kept + (momentum * moved - rate * slopes if nesterov else moved)
 
 
 def _wide(array: NDArray[Real]) -> Wide:
@@ -158,7 +170,7 @@ def _activated(x: Wide, activation: str) -> Wide:
     raise ValueError(f"no activation {activation!r}")
 
 
-def _slope(kept: Wide | None, activation: str) -> Wide | float:
+def _slope(kept: Wide | None, activation: str) -> Any:
     if activation == "identity":
         return 1.0
     assert kept is not None
