@@ -4,10 +4,12 @@ from luce.scorers.activations import Activation, Gelu, Identity, Logistic, Relu,
 from luce.scorers.chain import backward, count_parameters, forward, initial_parameters, split
 from luce.scorers.ending import end
 from luce.scorers.layer import Layer
-from luce.scorers.layers import Dense, Dropout, LayerNorm, Residual
+from luce.scorers.layers import Dense, Dropout, LayerNorm
 from luce.scorers.linear import linear, linear_vjp
 from luce.scorers.network import Network
 from luce.scorers.perceptron import multilayer_perceptron
+from luce.scorers.residual import Residual
+from luce.scorers.trace import Step, Trace
 
 __all__ = [
     "Activation",
@@ -21,7 +23,9 @@ __all__ = [
     "Network",
     "Relu",
     "Residual",
+    "Step",
     "Tanh",
+    "Trace",
     "backward",
     "count_parameters",
     "end",

@@ -22,9 +22,44 @@ def end(
     *,
     threads: int | None = None,
 ) -> float:
-    """Weighted sum of the losses of all rows; their gradient, w (p - y), replaces the scores.
+    """The weighted sum of the losses of all rows; w (p - y), their gradient, replaces the scores.
 
-    Targets are labels (int64 of shape (n,)) or distributions (n, k) in the scores' dtype.
+    The loss is the one that belongs to the map (`luce.FenchelYoung`); for softmax cross-entropy,
+    with distributions as targets too, in one fused pass.
+
+    Parameters
+    ----------
+    map : Map
+    scores : array of shape (n, k), float32 or float64
+        Overwritten by their gradient.
+    targets : array
+        Labels, int64 of shape (n,), each a class; or distributions (n, k) in the scores' dtype.
+        Neither is checked for softmax.
+    weights : float64 array of shape (n,)
+    label_smoothing : float, default 0
+        From 0 to 1: the share of each target that is divided equally among all classes.
+    threads : int, optional
+        By default `luce.num_threads()`. The results do not depend on it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    DataError
+        A target is none, where the map is not softmax.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import luce
+    >>> from luce.scorers import end
+    >>> scores = np.zeros((1, 2))
+    >>> round(end(luce.Softmax(), scores, np.array([0]), np.ones(1)), 6)
+    0.693147
+    >>> scores
+    array([[-0.5,  0.5]])
     """
     if map is not SOFTMAX and map != SOFTMAX:
         return _end_in_any_map(map, scores, targets, weights, label_smoothing)

@@ -1,17 +1,15 @@
-"""Layers with parameters of their own or inside them: dense, dropout, layer norm, residual."""
+"""Layers, each with its forward and its backward side by side."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from luce import kernels
 from luce.errors import DataError
-from luce.scorers import chain
 from luce.scorers.activations import Activation, Identity, Logistic
-from luce.scorers.layer import Array, Features, Layers, Parameters, Shapes
+from luce.scorers.layer import Array, Features, Parameters, Shapes
 
 IDENTITY = Identity()
 
@@ -27,7 +25,29 @@ class DenseKept(NamedTuple):
 class Dense:
     """outputs = activation(features @ weights + bias), in one pass.
 
-    Parameters: weights (inputs, outputs) and bias (outputs,).
+    Its parameters are weights (inputs, outputs), as in scikit-learn's ``coefs_``, and bias
+    (outputs,). CSR features go in as they are: nothing dense of their shape is made, and their own
+    gradient, which would be dense, is not to be had.
+
+    Attributes
+    ----------
+    inputs, outputs : int
+        At least 1.
+    activation : Activation, default Identity()
+
+    Raises
+    ------
+    DataError
+        A number below 1, or an activation that is no value such as ``Relu()``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from luce.scorers import Dense, Relu
+    >>> weights, bias = np.array([[1.0, -1.0], [0.5, 2.0]]), np.array([0.0, -1.0])
+    >>> outputs, kept = Dense(2, 2, Relu()).forward(np.array([[1.0, 1.0]]), (weights, bias))
+    >>> outputs
+    array([[1.5, 0. ]])
     """
 
     inputs: int
@@ -70,7 +90,7 @@ class Dense:
             before = features @ weights
             before += bias
             outputs = np.empty_like(before) if keeps_input else before
-            kernels.activate(before, name, outputs)
+            kernels.activate(before, name, outputs, threads=threads)
         activated = before if keeps_input else outputs
         return outputs, DenseKept(features, None if name == "identity" else activated)
 
@@ -86,8 +106,9 @@ class Dense:
     ) -> Array | None:
         """The chain rule: through the activation, then to weights, bias and features.
 
-        delta = cotangent * activation', weights_gradient = features' delta, bias_gradient = sum of
-        delta over the rows, features_gradient = delta weights'.
+        With delta = cotangent * activation'(features @ weights + bias), which replaces the
+        cotangent: weights_gradient = features.T @ delta, bias_gradient = delta.sum(axis=0),
+        features_gradient = delta @ weights.T.
         """
         features, activated = kept
         weights, _ = parameters
@@ -96,7 +117,7 @@ class Dense:
         if not isinstance(features, np.ndarray):
             if wants_features:
                 raise DataError("the gradient of CSR features would be dense: do not ask for it")
-            kernels.activate_vjp(cotangent, activated, name, cotangent)
+            kernels.activate_vjp(cotangent, activated, name, cotangent, threads=threads)
             weights_gradient[...] = features.T @ cotangent
             bias_gradient[...] = cotangent.sum(axis=0, dtype=np.float64)
             return None
@@ -117,7 +138,37 @@ class Dense:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Each feature, with probability `rate`, 0, else divided by 1 - rate; in training only."""
+    """In training, each feature is 0 with probability `rate`, else divided by 1 - rate.
+
+    So its mean stays what it is, and nothing has to be done at the time of prediction. What is
+    dropped is a function of one number that is drawn from the generator: a fit that is gone on with
+    drops the same.
+
+    Attributes
+    ----------
+    rate : float
+        At least 0 and below 1.
+
+    Raises
+    ------
+    DataError
+        The rate is no such number.
+
+    References
+    ----------
+    N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, Dropout: a simple way
+    to prevent neural networks from overfitting, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from luce.scorers import Dropout
+    >>> features = np.ones((1, 5))
+    >>> Dropout(0.5).forward(features, random=np.random.default_rng(2))[0]
+    array([[0., 2., 0., 2., 2.]])
+    >>> Dropout(0.5).forward(features)[0]
+    array([[1., 1., 1., 1., 1.]])
+    """
 
     rate: float
 
@@ -148,7 +199,7 @@ class Dropout:
             return features, None
         seed = int(random.integers(1 << 63))
         outputs = np.empty_like(features)
-        kernels.dropout(features, self.rate, seed, outputs)
+        kernels.dropout(features, self.rate, seed, outputs, threads=threads)
         return outputs, seed
 
     def backward(
@@ -163,7 +214,7 @@ class Dropout:
     ) -> Array:
         """The same of the cotangent, in its own memory."""
         if kept is not None:
-            kernels.dropout(cotangent, self.rate, kept, cotangent)
+            kernels.dropout(cotangent, self.rate, kept, cotangent, threads=threads)
         return cotangent
 
 
@@ -176,9 +227,36 @@ class LayerNormKept(NamedTuple):
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """outputs = scale * normalised + shift, where each row is normalised to mean 0, variance 1.
+    """outputs = normalised * scale + shift, each row normalised to mean 0 and variance 1.
 
-    Parameters: scale and shift (width,).
+    Its parameters are scale and shift, both (inputs,), which begin as 1 and 0. Sums are in float64,
+    whatever the features.
+
+    Attributes
+    ----------
+    inputs : int
+        At least 1; as many outputs.
+    epsilon : float, default 1e-5
+        Added to the variance: a row of equal numbers becomes 0.
+
+    Raises
+    ------
+    DataError
+        `inputs` is below 1, or `epsilon` is not a finite number above 0.
+
+    References
+    ----------
+    J. L. Ba, J. R. Kiros, G. E. Hinton, Layer normalization, 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from luce.scorers import LayerNorm
+    >>> layer = LayerNorm(3)
+    >>> begin = layer.initial(np.random.default_rng(0), np.float64)
+    >>> layer.forward(np.array([[1.0, 2.0, 3.0], [7.0, 7.0, 7.0]]), begin)[0].round(3)
+    array([[-1.225,  0.   ,  1.225],
+           [ 0.   ,  0.   ,  0.   ]])
     """
 
     inputs: int
@@ -206,7 +284,7 @@ class LayerNorm:
     def forward(
         self, features: Array, parameters: Parameters, random: object = None, *, threads: int = 1
     ) -> tuple[Array, LayerNormKept]:
-        """Row by row, scale * (features - mean) / sqrt(variance + epsilon) + shift."""
+        """(features - mean) / sqrt(variance + epsilon) * scale + shift, row by row."""
         scale, shift = parameters
         dtype = features.dtype
         mean = features.mean(axis=1, keepdims=True, dtype=np.float64)
@@ -214,7 +292,7 @@ class LayerNorm:
         variance = np.square(centred).mean(axis=1, keepdims=True)
         inverse_deviation = 1 / np.sqrt(variance + self.epsilon)
         normalised = (centred * inverse_deviation).astype(dtype, copy=False)
-        return scale * normalised + shift, LayerNormKept(normalised, inverse_deviation)
+        return normalised * scale + shift, LayerNormKept(normalised, inverse_deviation)
 
     def backward(
         self,
@@ -244,87 +322,6 @@ class LayerNorm:
         along = (delta * normalised).mean(axis=1, keepdims=True, dtype=np.float64)
         features_gradient: Array = inverse_deviation * (delta - level - along * normalised)
         return features_gradient.astype(cotangent.dtype, copy=False)
-
-
-@dataclass(frozen=True)
-class Residual:
-    """outputs = features + inner(features), the inner layers in a row.
-
-    Parameters: those of its layers, in order.
-    """
-
-    layers: Layers
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.layers, tuple) or not self.layers:
-            raise DataError(f"layers is {self.layers!r}; expected a tuple of at least one layer")
-        self.width(None)
-
-    @property
-    def shapes(self) -> Shapes:
-        """Of all parameters of its layers."""
-        return tuple(shape for layer in self.layers for shape in layer.shapes)
-
-    def width(self, inputs: int | None) -> int | None:
-        """As many outputs as features: the inner layers have to give back what they take."""
-        outputs = chain.width(self.layers, inputs)
-        if inputs is None and outputs is not None:
-            outputs = chain.width(self.layers, inputs := outputs)
-        if outputs != inputs:
-            raise DataError(
-                f"the layers of a Residual give {outputs} outputs for {inputs} features; the two "
-                "are added, so that they have to be as many"
-            )
-        return outputs
-
-    def initial(self, random: np.random.Generator, dtype: DTypeLike) -> Parameters:
-        """What its layers begin with, in order."""
-        return tuple(p for layer in self.layers for p in layer.initial(random, dtype))
-
-    def forward(
-        self,
-        features: Array,
-        parameters: Parameters,
-        random: np.random.Generator | None = None,
-        *,
-        threads: int = 1,
-    ) -> tuple[Array, tuple[Any, ...]]:
-        """Features + inner(features), and what the inner layers keep."""
-        inner, kept = chain.forward(
-            self.layers, self.shared(parameters), features, random, threads=threads
-        )
-        return features + inner, kept
-
-    def backward(
-        self,
-        cotangent: Array,
-        kept: tuple[Any, ...],
-        parameters: Parameters,
-        gradients: Parameters,
-        *,
-        wants_features: bool = True,
-        threads: int = 1,
-    ) -> Array | None:
-        """The cotangent goes both ways, and what comes back is added."""
-        inner = chain.backward(
-            self.layers,
-            self.shared(parameters),
-            kept,
-            cotangent.copy() if wants_features else cotangent,
-            self.shared(gradients),
-            wants_features=wants_features,
-            threads=threads,
-        )
-        return None if inner is None or not wants_features else cotangent + inner
-
-    def shared(self, parameters: Parameters) -> Sequence[Parameters]:
-        """Parameters (or gradients) of this layer as those of each of its layers."""
-        shares, at = [], 0
-        for layer in self.layers:
-            size = len(layer.shapes)
-            shares.append(parameters[at : at + size])
-            at += size
-        return shares
 
 
 def _check_count(name: str, value: object) -> None:

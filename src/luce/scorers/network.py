@@ -10,37 +10,72 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from luce import kernels
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
-from luce.losses import _checks as checks
 from luce.maps.map import Map
 from luce.maps.softmax import log_softmax
 from luce.maps.softmax_map import Softmax
-from luce.scorers.chain import (
-    backward,
-    count_parameters,
-    forward,
-    initial_parameters,
-    split,
-    width,
+from luce.scorers.admission import (
+    check_features,
+    check_layers,
+    check_map,
+    check_parameters,
+    checked_smoothing,
+    checked_targets,
+    checked_weights,
 )
+from luce.scorers.chain import backward, count_parameters, forward, initial_parameters, split, width
 from luce.scorers.ending import SOFTMAX, end
 from luce.scorers.layer import Array, Features, Layers
-from luce.scorers.layers import Dense
+from luce.scorers.trace import Trace, trace
 
 BLOCK_BYTES = 1 << 21  # of the widest layer's outputs
 LEAST_ROWS, MOST_ROWS = 64, 1 << 13
+MOST_TRACED = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Layers with their parameters, and the map that turns the last scores into probabilities.
+    """probabilities = map(f_L(... f_2(f_1(features)))): layers, and the map that ends them.
+
+    A value: nothing in it changes. It is trained by the Fenchel-Young loss of its map, with softmax
+    cross-entropy, whose gradient with respect to the scores is p - y. Rows go through it in blocks,
+    so that beyond features and results memory is bounded by a block, whatever the number of rows.
 
     Attributes
     ----------
-    layers : tuple of layers
-    parameters : array of shape (p,)
-        Of all layers, see `split`.
-    map : Map
-        Ends the network; its Fenchel-Young loss is what the network is trained by.
+    layers : tuple of Layer
+        Such as `multilayer_perceptron` makes. The last is a `Dense` one without an activation,
+        whose outputs are the scores.
+    parameters : array of shape (p,), float32 or float64
+        Those of all layers in one vector, see `split`. All is computed in their dtype, and the
+        features have to have it.
+    map : Map, default Softmax()
+
+    Raises
+    ------
+    DataError
+        Layers that do not fit each other, parameters of another number or dtype than theirs, or a
+        map that is none. By the methods: features of another width or dtype, targets or weights
+        that are none.
+
+    Notes
+    -----
+    The methods take features as arrays (n, d) or CSR matrices, of which nothing dense is made. Rows
+    that are not adjacent in memory are copied, a block at a time. Features are not checked for NaN
+    and infinity, which make their own row's results NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from luce.scorers import Network, multilayer_perceptron
+    >>> random = np.random.default_rng(0)
+    >>> features = random.standard_normal((100, 2))
+    >>> labels = (features[:, 0] * features[:, 1] > 0).astype(int)
+    >>> network = Network.initial(multilayer_perceptron(2, (8,), 2), random, np.float64)
+    >>> for _ in range(200):
+    ...     loss, gradient = network.value_and_gradient(features, labels)
+    ...     network = Network(network.layers, network.parameters - gradient)
+    >>> bool(loss < 0.1), bool((network.winners(features) == labels).mean() > 0.95)
+    (True, True)
     """
 
     layers: Layers
@@ -48,9 +83,9 @@ class Network:
     map: Map = SOFTMAX
 
     def __post_init__(self) -> None:
-        _check_layers(self.layers)
-        _check_parameters(self.parameters, count_parameters(self.layers)[0])
-        _check_map(self.map)
+        check_layers(self.layers)
+        check_parameters(self.parameters, count_parameters(self.layers)[0])
+        check_map(self.map)
 
     @classmethod
     def initial(
@@ -60,35 +95,50 @@ class Network:
         dtype: DTypeLike = np.float32,
         map: Map = SOFTMAX,
     ) -> Self:
-        """A network to be trained."""
-        _check_layers(layers)
+        """A network to be trained: its parameters are what the layers begin with."""
+        check_layers(layers)
         return cls(layers, initial_parameters(layers, random, dtype), map)
 
     @property
     def classes(self) -> int:
-        """Scores of a row."""
+        """Scores of a row, k."""
         classes = width(self.layers)
         assert classes is not None
         return classes
 
     def scores(self, features: Features) -> Array:
-        """(n, k) scores, as at the time of prediction: nothing is dropped."""
-        return self._answer(features, lambda scores: scores)
+        """Scores (n, k), as at the time of prediction: nothing is dropped."""
+        return self._matrix(features, lambda scores: scores)
 
     def probabilities(self, features: Features) -> Array:
-        """(n, k) probabilities: the map of the scores."""
-        return self._answer(features, self.map)
+        """Probabilities (n, k): the map of the scores."""
+        return self._matrix(features, self.map)
 
     def log_probabilities(self, features: Features) -> Array:
-        """(n, k) logarithms of the probabilities, with softmax accurate where these are tiny."""
-        return self._answer(features, self._logarithms)
+        """Logarithms (n, k) of the probabilities, with softmax accurate where these are tiny."""
+        return self._matrix(features, self._logarithms)
 
     def winners(self, features: Features) -> NDArray[np.int64]:
-        """(n,) classes with the highest score, the first of equal ones."""
+        """Indices (n,) of the classes with the highest score, the first of equal ones."""
+        self._check(features)
         winners = np.empty(features.shape[0], np.int64)
         for rows, scores in self._blocks(features):
             kernels.argmax(scores, winners[rows], 1, num_threads())
         return winners
+
+    def value(
+        self,
+        features: Features,
+        targets: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        label_smoothing: float = 0.0,
+    ) -> float:
+        """The mean loss: `value_and_gradient` without the gradient, as fast as predicting."""
+        weights, aims, smoothing = self._problem(features, targets, sample_weight, label_smoothing)
+        return sum(
+            end(self.map, scores, aims[rows], weights[rows], smoothing)
+            for rows, scores in self._blocks(features)
+        )
 
     def value_and_gradient(
         self,
@@ -97,18 +147,38 @@ class Network:
         sample_weight: ArrayLike | None = None,
         label_smoothing: float = 0.0,
     ) -> tuple[float, Array]:
-        """Weighted mean of the losses, and its gradient with respect to the parameters."""
-        self._check_features(features)
-        n = features.shape[0]
-        smoothing = checks.checked_number(
-            label_smoothing, "label_smoothing", "a number from 0 to 1", 1
-        )
-        aims = self._checked_targets(targets, n)
-        if sample_weight is None:
-            weights = np.ones(n)
-        else:
-            weights = checks.checked_sample_weight(sample_weight, n)
-        weights = weights / checks.divisor_of(weights, n, "mean")
+        """The mean loss of the rows, and its gradient with respect to the parameters.
+
+        Nothing is dropped, nothing penalised.
+
+        Parameters
+        ----------
+        features : array of shape (n, d) or CSR matrix
+        targets : array
+            Labels, integers (n,) from 0 to k - 1, or distributions (n, k).
+        sample_weight : array of shape (n,), optional
+            The mean is by these; 0 where they sum to 0.
+        label_smoothing : float, default 0
+            From 0 to 1: the share of each target that is divided equally among all classes.
+
+        Returns
+        -------
+        value : float
+        gradient : array of shape (p,)
+            In the parameters' dtype; blocks of rows are added up in float64.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from luce.scorers import Dense, Network
+        >>> network = Network((Dense(1, 2),), np.zeros(4))
+        >>> value, gradient = network.value_and_gradient(np.array([[3.0], [1.0]]), [0, 1])
+        >>> round(value, 6)
+        0.693147
+        >>> gradient
+        array([-0.5,  0.5,  0. ,  0. ])
+        """
+        weights, aims, smoothing = self._problem(features, targets, sample_weight, label_smoothing)
         parameters = split(self.layers, self.parameters)
         gradient = np.empty_like(self.parameters)
         gradients = split(self.layers, gradient)
@@ -120,11 +190,55 @@ class Network:
             total += gradient
         return value, total.astype(gradient.dtype, copy=False)
 
-    def _answer(self, features: Features, of_scores: Callable[[Array], Array]) -> Array:
-        answer = np.empty((features.shape[0], self.classes), self.parameters.dtype)
+    def trace(self, features: Features, targets: ArrayLike) -> Trace:
+        """Every array of one way through the network and back, named: for a few rows, to look at.
+
+        Parameters
+        ----------
+        features : array of shape (n, d) or CSR matrix, n from 1 to 64
+        targets : array
+            Labels, integers (n,) from 0 to k - 1, or distributions (n, k).
+
+        Returns
+        -------
+        Trace
+            Its gradients are those of `value_and_gradient`; print it to read the chain rule.
+        """
+        self._check(features)
+        rows = features.shape[0]
+        if not 1 <= rows <= MOST_TRACED:
+            raise DataError(
+                f"features have {rows} rows; a trace keeps every array to be looked at, so give "
+                f"it 1 to {MOST_TRACED} of them"
+            )
+        aims = checked_targets(targets, rows, self.classes, self.parameters.dtype)
+        dense = features if isinstance(features, np.ndarray) else features.toarray()
+        parameters = split(self.layers, self.parameters)
+        return trace(self.layers, parameters, self.map, _block(dense, slice(0, rows)), aims)
+
+    def _check(self, features: Features) -> None:
+        check_features(features, self.layers, self.parameters.dtype)
+
+    def _problem(
+        self,
+        features: Features,
+        targets: ArrayLike,
+        sample_weight: ArrayLike | None,
+        label_smoothing: float,
+    ) -> tuple[NDArray[np.float64], Array, float]:
+        """All checked: weights of sum 1, targets, label smoothing."""
+        self._check(features)
+        rows = features.shape[0]
+        smoothing = checked_smoothing(label_smoothing)
+        aims = checked_targets(targets, rows, self.classes, self.parameters.dtype)
+        return checked_weights(sample_weight, rows), aims, smoothing
+
+    def _matrix(self, features: Features, of_scores: Callable[[Array], Array]) -> Array:
+        self._check(features)
+        matrix = np.empty((features.shape[0], self.classes), self.parameters.dtype)
         for rows, scores in self._blocks(features):
-            answer[rows] = of_scores(scores)
-        return answer
+            matrix[rows] = of_scores(scores)
+        return matrix
 
     def _logarithms(self, scores: Array) -> Array:
         if isinstance(self.map, Softmax):
@@ -135,88 +249,25 @@ class Network:
 
     def _blocks(self, features: Features) -> Iterator[tuple[slice, Array]]:
         """Rows, and their scores."""
-        self._check_features(features)
         parameters = split(self.layers, self.parameters)
         for rows in self._cut(features):
             yield rows, forward(self.layers, parameters, _block(features, rows))[0]
 
     def _cut(self, features: Features) -> Iterator[slice]:
-        """Blocks of rows: what a layer makes of one of them stays in a cache."""
-        n, widest = features.shape
-        if not isinstance(features, np.ndarray):
-            widest = 1
-        for i in range(len(self.layers)):
-            widest = max(widest, width(self.layers[: i + 1]) or 1)
+        """Blocks of rows: what a layer makes of one stays in a cache."""
+        n, inputs = features.shape
+        before = range(1, len(self.layers) + 1)
+        widest = max(width(self.layers[:i], inputs) or 1 for i in before)
+        if isinstance(features, np.ndarray):
+            widest = max(widest, inputs)
         rows = BLOCK_BYTES // (widest * self.parameters.itemsize)
         rows = min(max(rows, LEAST_ROWS), MOST_ROWS)
         return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
 
-    def _check_features(self, features: Features) -> None:
-        if isinstance(features, np.ndarray):
-            kind = "array"
-        elif getattr(features, "format", None) == "csr":
-            kind = "CSR matrix"
-            if not isinstance(self.layers[0], Dense):
-                raise DataError(
-                    f"CSR features need a Dense layer first; this network's is {self.layers[0]}"
-                )
-        else:
-            raise DataError(
-                f"features are {type(features).__name__}; expected an array or a CSR matrix"
-            )
-        if features.ndim != 2 or features.dtype != self.parameters.dtype:
-            raise DataError(
-                f"features are a {kind} of shape {features.shape} and dtype {features.dtype}; "
-                f"expected (rows, features) of {self.parameters.dtype}, that of the parameters"
-            )
-        width(self.layers, features.shape[1])
-
-    def _checked_targets(self, targets: ArrayLike, n: int) -> Array:
-        aims = checks.checked_labels(targets, (n, self.classes))
-        if aims.ndim == 2:
-            return np.ascontiguousarray(aims, self.parameters.dtype)
-        outside = (aims < 0) | (aims >= self.classes)
-        if outside.any():
-            row = int(outside.argmax())
-            raise checks.label_out_of_range(row, int(aims[row]), self.classes)
-        return aims.astype(np.int64, copy=False)
-
 
 def _block(features: Features, rows: slice) -> Features:
+    """Some rows as the layers take them: adjacent in memory."""
     if isinstance(features, np.ndarray):
-        return np.ascontiguousarray(features[rows])
+        return np.require(features[rows], requirements=["C", "A", "E"])
     whole = rows.stop - rows.start == features.shape[0]
     return features if whole else features[rows]
-
-
-def _check_layers(layers: Layers) -> None:
-    if not isinstance(layers, tuple) or not layers:
-        raise DataError(f"layers is {layers!r}; expected a tuple of at least one layer")
-    last = layers[-1]
-    # The gradient of the scores takes their place: no layer may have kept them.
-    if not isinstance(last, Dense) or last.activation.name != "identity":
-        raise DataError(
-            f"the last layer is {last}; expected a Dense one without an activation, whose outputs "
-            "are the scores"
-        )
-    width(layers)
-
-
-def _check_parameters(parameters: object, count: int) -> None:
-    if not isinstance(parameters, np.ndarray) or parameters.dtype not in (np.float32, np.float64):
-        found = getattr(parameters, "dtype", type(parameters).__name__)
-        raise DataError(f"parameters are {found}; expected an array of float32 or float64")
-    if parameters.shape != (count,):
-        raise DataError(
-            f"parameters have shape {parameters.shape}; expected ({count},), as many as the "
-            "layers have together"
-        )
-    if not parameters.flags.c_contiguous:
-        raise DataError("parameters do not lie side by side: pass numpy.ascontiguousarray of them")
-
-
-def _check_map(map: object) -> None:
-    if isinstance(map, type) or not isinstance(map, Map):
-        raise DataError(f"map is {map!r}; expected a value such as luce.Softmax()")
-    if getattr(map, "axis", -1) not in (-1, 1) or np.ndim(getattr(map, "temperature", 1.0)):
-        raise DataError(f"map is {map!r}; expected one temperature, and classes in the last axis")
