@@ -1,0 +1,91 @@
+"""Rows cut into batches, copied into the same memory one batch after the other."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from luce.scorers.layer import Features
+
+
+class Batch(NamedTuple):
+    """Some rows, until the next batch takes their place; `weight` is the sum of the weights."""
+
+    features: "Features"
+    targets: NDArray[Any]
+    weights: NDArray[np.float64]
+    weight: float
+
+
+class Batches:
+    """The rows of a fit, as often as wanted; rows of weight 0 are none.
+
+    Parameters
+    ----------
+    features : C-contiguous array or CSR matrix of shape (n, d)
+    targets : array of shape (n,) or (n, k)
+    weights : float64 array of shape (n,) or None
+    size : int
+        Of a batch; the last one of an epoch has what is left.
+    """
+
+    def __init__(
+        self,
+        features: "Features",
+        targets: NDArray[Any],
+        weights: NDArray[np.float64] | None,
+        size: int,
+    ) -> None:
+        self.features, self.targets, self.weights = features, targets, weights
+        self.places: NDArray[np.intp] | None = None
+        self.rows: int = features.shape[0]
+        self.weight = float(self.rows)
+        if weights is not None:
+            self.weight = float(weights.sum())
+            if not weights.all():
+                self.places = np.flatnonzero(weights)
+                self.rows = len(self.places)
+        self.size = min(size, self.rows)
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.size)
+
+    def in_order(self) -> Iterator[Batch]:
+        """The rows as they lie."""
+        if self.places is not None:
+            yield from self._gathered(self.places)
+            return
+        ones = np.ones(self.size)
+        for start in range(0, self.rows, self.size):
+            block = slice(start, min(start + self.size, self.rows))
+            features, targets = self.features[block], self.targets[block]
+            if self.weights is None:
+                yield Batch(features, targets, ones[: len(targets)], float(len(targets)))
+            else:
+                weights = self.weights[block]
+                yield Batch(features, targets, weights, float(weights.sum()))
+
+    def shuffled(self, random: np.random.Generator) -> Iterator[Batch]:
+        """The rows in an order that is drawn before the first of them is given."""
+        return self._gathered(random.permutation(self.rows if self.places is None else self.places))
+
+    def _gathered(self, order: NDArray[np.intp]) -> Iterator[Batch]:
+        features, targets, weights = self.features, self.targets, self.weights
+        is_dense = isinstance(features, np.ndarray)
+        kept = np.empty((self.size, features.shape[1]), features.dtype) if is_dense else None
+        ones = np.ones(self.size)
+        for start in range(0, len(order), self.size):
+            rows = order[start : start + self.size]
+            if kept is None:
+                taken = features[rows]
+            else:
+                # "clip" writes to `out` as it goes: "raise" would copy all of it first.
+                taken = kept if len(rows) == self.size else kept[: len(rows)]
+                features.take(rows, 0, taken, "clip")
+            if weights is None:
+                yield Batch(taken, targets[rows], ones[: len(rows)], float(len(rows)))
+            else:
+                of_rows = weights[rows]
+                yield Batch(taken, targets[rows], of_rows, float(of_rows.sum()))
