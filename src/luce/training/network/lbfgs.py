@@ -13,8 +13,9 @@ from luce.kernels.threads import num_threads
 from luce.scorers.chain import backward, count_parameters, forward, split
 from luce.scorers.ending import end
 from luce.scorers.layer import Layers
-from luce.scorers.layers import Dropout, Residual
+from luce.scorers.layers import Dropout
 from luce.scorers.network import Network
+from luce.scorers.residual import Residual
 from luce.training.network.batches import Batches
 from luce.training.network.checks import check_numbers, check_rows
 from luce.training.network.result import NetworkFit, NetworkProgress, Stopped
