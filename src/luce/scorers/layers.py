@@ -221,8 +221,8 @@ class Dropout:
 class LayerNormKept(NamedTuple):
     """What goes back through a `LayerNorm`: (n, width) and (n, 1)."""
 
-    normalised: Array
-    inverse_deviation: NDArray[np.float64]
+    normalised: NDArray[np.float64]
+    deviation: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -281,19 +281,22 @@ class LayerNorm:
         """Scale 1 and shift 0."""
         return np.ones(self.inputs, dtype), np.zeros(self.inputs, dtype)
 
+    @np.errstate(all="ignore")
     def forward(
         self, features: Array, parameters: Parameters, random: object = None, *, threads: int = 1
     ) -> tuple[Array, LayerNormKept]:
-        """(features - mean) / sqrt(variance + epsilon) * scale + shift, row by row."""
+        """(features - mean) / deviation * scale + shift, row by row."""
         scale, shift = parameters
-        dtype = features.dtype
-        mean = features.mean(axis=1, keepdims=True, dtype=np.float64)
-        centred = features - mean
-        variance = np.square(centred).mean(axis=1, keepdims=True)
-        inverse_deviation = 1 / np.sqrt(variance + self.epsilon)
-        normalised = (centred * inverse_deviation).astype(dtype, copy=False)
-        return normalised * scale + shift, LayerNormKept(normalised, inverse_deviation)
+        normalised = features.astype(np.float64)
+        normalised -= normalised.mean(axis=1, keepdims=True)
+        variance = np.vecdot(normalised, normalised)[:, None] / self.inputs
+        deviation = np.sqrt(variance + self.epsilon)
+        normalised /= deviation
+        outputs = np.multiply(normalised, scale, dtype=features.dtype, casting="same_kind")
+        outputs += shift
+        return outputs, LayerNormKept(normalised, deviation)
 
+    @np.errstate(all="ignore")
     def backward(
         self,
         cotangent: Array,
@@ -310,18 +313,19 @@ class LayerNorm:
         when it is normalised again (but for epsilon). So what goes back is delta without its part
         along these two, divided by the deviation.
         """
-        normalised, inverse_deviation = kept
+        normalised, deviation = kept
         scale, _ = parameters
         scale_gradient, shift_gradient = gradients
-        scale_gradient[...] = (cotangent * normalised).sum(axis=0, dtype=np.float64)
-        shift_gradient[...] = cotangent.sum(axis=0, dtype=np.float64)
+        delta = cotangent.astype(np.float64)
+        scale_gradient[...] = np.einsum("ij,ij->j", delta, normalised)
+        shift_gradient[...] = delta.sum(axis=0)
         if not wants_features:
             return None
-        delta = cotangent * scale
-        level = delta.mean(axis=1, keepdims=True, dtype=np.float64)
-        along = (delta * normalised).mean(axis=1, keepdims=True, dtype=np.float64)
-        features_gradient: Array = inverse_deviation * (delta - level - along * normalised)
-        return features_gradient.astype(cotangent.dtype, copy=False)
+        delta *= scale
+        along = np.vecdot(delta, normalised)[:, None] / self.inputs
+        delta -= delta.mean(axis=1, keepdims=True)
+        delta -= along * normalised
+        return np.divide(delta, deviation, out=cotangent, casting="same_kind")
 
 
 def _check_count(name: str, value: object) -> None:
