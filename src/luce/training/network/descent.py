@@ -87,6 +87,7 @@ class Descent:
         parameters = self.parameters if self.average is None else self.average
         return Network(self.network.layers, parameters, self.network.map)
 
+    @np.errstate(all="ignore")  # What is not finite is refused.
     def epoch(
         self, batches: Iterable[Batch], random: np.random.Generator, plateaus: int, until: float
     ) -> float:

@@ -222,11 +222,12 @@ def _run(
     try:
         while stopped is None:
             is_whole = course.epoch(until=began + max_seconds)
-            seconds = time.monotonic() - began
             stopped = course.over(max_epochs)
-            if on_epoch is not None and on_epoch(course.progress(max_epochs, seconds)) is True:
-                stopped = stopped or "callback"
-            if seconds > max_seconds:
+            if on_epoch is not None:
+                progress = course.progress(max_epochs, time.monotonic() - began)
+                if on_epoch(progress) is True:
+                    stopped = stopped or "callback"
+            if time.monotonic() - began > max_seconds:
                 stopped = stopped or "max_seconds"
             if file is not None and is_whole and (stopped or file.is_due):
                 file.write(course.saved())

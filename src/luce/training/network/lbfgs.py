@@ -199,6 +199,7 @@ class Objective:
         own = parameters.astype(self.network.parameters.dtype)
         return Network(self.network.layers, own, self.network.map)
 
+    @np.errstate(all="ignore")  # SciPy's search shies away from what is not finite.
     def __call__(self, parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Value and gradient."""
         network, threads = self.network_at(parameters), num_threads()
