@@ -183,6 +183,7 @@ def square(pieces: list[Vector]) -> float:
 def norm(pieces: list[Vector]) -> float:
     """Euclidean norm, also where squares overflow."""
     total = square(pieces)
-    if isinf(total):
-        total = sum(float(np.square(piece, dtype=np.longdouble).sum()) for piece in pieces)
-    return sqrt(total)
+    if not isinf(total):
+        return sqrt(total)
+    largest = max(float(abs(piece).max()) for piece in pieces)
+    return largest * sqrt(square([piece / largest for piece in pieces]))
