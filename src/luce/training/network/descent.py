@@ -155,9 +155,9 @@ class Descent:
 
     def _refuse(self, what: str) -> NoReturn:
         raise DataError(
-            f"{what} after {self.steps} steps of the optimiser: they are too long for these "
-            f"features. Scale the features (to a mean of 0 and a deviation of 1), lower "
-            f"learning_rate ({self.how.learning_rate:g}), or limit the gradient by max_norm."
+            f"{what} after step {self.steps}: the features are too large, or the steps too long. "
+            f"Scale the features (to a mean of 0 and a deviation of 1), lower learning_rate "
+            f"({self.how.learning_rate:g}), or limit the gradient by max_norm."
         )
 
 
