@@ -69,7 +69,6 @@ class Trace:
 
     Attributes
     ----------
-    map : Map
     layers : dict of str -> Layer
         By the names that steps have for them.
     forward : tuple of Step
@@ -97,7 +96,6 @@ class Trace:
     ...
     """
 
-    map: Map
     layers: dict[str, Layer]
     forward: tuple[Step, ...]
     backward: tuple[Step, ...]
@@ -166,8 +164,8 @@ def trace(
     record.forth("", "scores", f"outputs of layer {len(layers)}", scores)
     probabilities, loss = "softmax(scores)", "-(targets * log(probabilities)).sum(axis=1).mean()"
     if map != SOFTMAX:
-        probabilities = "map(scores)"
-        loss = "FenchelYoung(map).value(scores, targets).mean()"
+        probabilities = f"{map}(scores)"
+        loss = f"FenchelYoung({map}).value(scores, targets).mean()"
     record.forth("", "probabilities", probabilities, map(scores))
     one_hot = np.eye(scores.shape[1], dtype=scores.dtype)
     record.forth("", "targets", GIVEN, one_hot[targets] if targets.ndim == 1 else targets)
@@ -178,7 +176,7 @@ def trace(
     record.back("", "p - y", "probabilities - targets", difference)
     record.back("", "cotangent", f"(p - y) / {rows}", cotangent)
     back(cotangent)
-    return Trace(map, record.layers, tuple(record.forward), tuple(record.backward))
+    return Trace(record.layers, tuple(record.forward), tuple(record.backward))
 
 
 def _chain(
@@ -304,9 +302,9 @@ def _(
     layer: LayerNorm, parameters: Parameters, features: Array, place: str, record: _Record
 ) -> tuple[Array, Back]:
     scale, shift = parameters
-    outputs, kept = layer.forward(features, parameters)
+    outputs, (normalised, inverse_deviation) = kept = layer.forward(features, parameters)
     mean = features.mean(axis=1, keepdims=True, dtype=np.float64).astype(features.dtype)
-    normalised, deviation = (array.astype(features.dtype) for array in kept)
+    deviation = (1 / inverse_deviation).astype(features.dtype)
     record.forth(place, "scale", PARAMETER, scale)
     record.forth(place, "shift", PARAMETER, shift)
     record.forth(place, "mean", "features.mean(axis=1, keepdims=True)", mean)
@@ -317,7 +315,7 @@ def _(
 
     def back(cotangent: Array) -> Array:
         gradients = np.empty_like(scale), np.empty_like(shift)
-        features_gradient = layer.backward(cotangent.copy(), kept, parameters, gradients)
+        features_gradient = layer.backward(cotangent.copy(), kept[1], parameters, gradients)
         assert features_gradient is not None
         delta = cotangent * scale
         level = delta.mean(axis=1, keepdims=True)
