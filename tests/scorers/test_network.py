@@ -132,20 +132,6 @@ def test_weights_are_repetitions(network, random):
     np.testing.assert_allclose(gradient, of_repeated, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("map", [luce.Softmax(), luce.Softmax(2.0)], ids=repr)
-@pytest.mark.parametrize("sparse", [False, True])
-def test_a_row_without_weight_is_no_row(random, sparse, map):
-    network = Network.initial(LAYERS, random, np.float64, map)
-    features, labels = random.standard_normal((3, 6)), np.array([0, 1, 2])
-    value, gradient = network.value_and_gradient(features[[0, 2]], labels[[0, 2]])
-    features[1] = np.nan
-    given = scipy.sparse.csr_array(features) if sparse else features
-    found, found_gradient = network.value_and_gradient(given, labels, [1.0, 0.0, 1.0])
-    assert found == pytest.approx(value, rel=1e-14)
-    assert network.value(given, labels, [1.0, 0.0, 1.0]) == found
-    np.testing.assert_allclose(found_gradient, gradient, rtol=0, atol=1e-15)
-
-
 def test_no_weight_at_all(network):
     for features, labels, weights in [
         (np.empty((0, 6)), np.empty(0, int), None),
@@ -169,13 +155,12 @@ def test_nothing_is_dropped_and_nothing_written(network, random):
     np.testing.assert_array_equal(targets, aims)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
-def test_a_nan_stays_in_its_row_without_a_warning(network, random, bad):
+def test_a_nan_stays_in_its_row(network, random):
     features = random.standard_normal((3, 6))
     expected = network.scores(features)
-    features[1, 2:4] = bad, -bad
+    features[1, 2] = np.nan
     scores = network.scores(features)
-    assert np.isnan(scores[1]).all() or bad == 1e300
+    assert np.isnan(scores[1]).all()
     np.testing.assert_array_equal(scores[[0, 2]], expected[[0, 2]])
 
 
@@ -195,10 +180,6 @@ MAKING = {
     "integers": (lambda: Network((Dense(1, 1),), np.zeros(2, int)), "parameters are int64"),
     "half": (lambda: Network((Dense(1, 1),), np.zeros(2, np.float16)), "float16; .* float32 or"),
     "stride": (lambda: Network((Dense(1, 1),), np.zeros(4)[::2]), "side by side"),
-    "aligned": (
-        lambda: Network((Dense(1, 1),), np.zeros(17, np.uint8)[1:].view(float)),
-        "side by side in the machine's own order",
-    ),
     "order": (lambda: Network((Dense(1, 1),), np.zeros(2, ">f8")), "machine's own order"),
     "no layer": (lambda: Network((), np.zeros(0)), "at least one layer"),
     "list of layers": (lambda: Network([Dense(1, 1)], np.zeros(2)), "expected a tuple"),

@@ -55,13 +55,14 @@ class Residual:
     def width(self, inputs: int | None) -> int | None:
         """As many outputs as features: the inner layers have to give back what they take."""
         outputs = chain.width(self.layers, inputs)
-        if inputs is None and outputs is not None:
-            outputs = chain.width(self.layers, inputs := outputs)
-        if outputs != inputs:
-            raise DataError(
-                f"the layers of a Residual give {outputs} outputs for {inputs} features; the two "
-                "are added, so that they have to be as many"
-            )
+        if outputs is not None and outputs != inputs:
+            try:
+                chain.width(self.layers, outputs)
+            except DataError as error:
+                raise DataError(
+                    f"a Residual adds to its features what its layers make of them, {outputs} "
+                    f"numbers; that many do not fit {error}"
+                ) from None
         return outputs
 
     def initial(self, random: np.random.Generator, dtype: DTypeLike) -> Parameters:
