@@ -42,7 +42,7 @@ NETWORKS = {
     "nested": (
         Residual((Dense(4, 4, Gelu()), Residual((Relu(), Dense(4, 4))))),
         Identity(),
-        Residual((Dense(4, 4, Tanh()),)),
+        Tanh(),
         Dense(4, 2),
     ),
 }

@@ -20,7 +20,7 @@ Piece: TypeAlias = "tuple[str, Array]"
 
 MOST_ROWS, MOST_COLUMNS = 6, 8
 NAME = len("features_gradient")
-DECIMALS = (100.0, 1), (0.1, 3), (0.01, 4), (0.001, 5), (0.0, 6)
+DECIMALS = (100.0, 1), (0.1, 3), (0.01, 4), (0.0, 5)
 """For arrays whose largest number is at least so large."""
 INDENT = " " * 5
 OPERATION = re.compile(r"[a-z_]+(\.T)?( [-+*@] [a-z_]+(\.T)?)+")
@@ -43,6 +43,7 @@ def explained(trace: "Trace", columns: int) -> str:
         f"{rows} x {width} features -> {rows} x {scores.shape[1]} scores in {scores.dtype}, "
         f"{layers} layer{'s' * (layers > 1)}",
         f"loss {loss.array:.6g} = {loss.formula}",
+        *([f"map = {trace.map}"] if "map" in loss.formula else []),
         *LEGEND.splitlines(),
     ]
     seen: set[str] = set()
@@ -102,7 +103,7 @@ def _lines(step: "Step", arrays: "dict[str, Array]", columns: int) -> Iterator[s
         return
     if any(_is_large(array) for _, array in pieces):
         pieces = [("", step.array)]
-    yield from _side_by_side([(symbol, _grid(array)) for symbol, array in pieces], columns)
+    yield from _side_by_side([(symbol, _grid(array, columns)) for symbol, array in pieces], columns)
 
 
 def _pieces(step: "Step", arrays: "dict[str, Array]") -> list[Piece]:
@@ -123,15 +124,22 @@ def _is_large(array: "Array") -> bool:
     return len(table) > MOST_ROWS or len(table.T) > MOST_COLUMNS
 
 
-def _grid(array: "Array") -> Grid:
+def _grid(array: "Array", columns: int) -> Grid:
     """The numbers in columns of one width; of many, the first and the last."""
     table, write = np.atleast_2d(array), _writer(array)
-    rows, columns = _some(table.shape[0], MOST_ROWS), _some(table.shape[1], MOST_COLUMNS)
-    cells = [
-        ["..." if i is None or j is None else write(table[i, j]) for j in columns] for i in rows
-    ]
-    width = max(len(cell) for row in cells for cell in row)
-    return [f"[ {'  '.join(cell.rjust(width) for cell in row)} ]" for row in cells]
+    for most in range(MOST_COLUMNS, 3, -1):
+        cells = [
+            [
+                "..." if i is None or j is None else write(table[i, j])
+                for j in _some(len(table.T), most)
+            ]
+            for i in _some(len(table), MOST_ROWS)
+        ]
+        width = max(len(cell) for row in cells for cell in row)
+        grid = [f"[ {'  '.join(cell.rjust(width) for cell in row)} ]" for row in cells]
+        if len(INDENT) + 2 + len(grid[0]) <= columns:
+            break
+    return grid
 
 
 def _some(count: int, most: int) -> list[int | None]:
@@ -145,7 +153,7 @@ def _writer(array: "Array") -> Callable[[float], str]:
     """How to write the numbers of an array: with as many decimals as they need, and no more."""
     numbers = array[np.isfinite(array)]
     largest = float(np.abs(numbers).max(initial=0.0))
-    if largest and not 1e-4 <= largest < 1e5:
+    if largest and not 1e-3 <= largest < 1e5:
         style = ".1e"
     else:
         most = next(decimals for least, decimals in DECIMALS if largest >= least)

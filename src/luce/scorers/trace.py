@@ -69,6 +69,7 @@ class Trace:
 
     Attributes
     ----------
+    map : Map
     layers : dict of str -> Layer
         By the names that steps have for them.
     forward : tuple of Step
@@ -96,6 +97,7 @@ class Trace:
     ...
     """
 
+    map: Map
     layers: dict[str, Layer]
     forward: tuple[Step, ...]
     backward: tuple[Step, ...]
@@ -164,8 +166,8 @@ def trace(
     record.forth("", "scores", f"outputs of layer {len(layers)}", scores)
     probabilities, loss = "softmax(scores)", "-(targets * log(probabilities)).sum(axis=1).mean()"
     if map != SOFTMAX:
-        probabilities = f"{map}(scores)"
-        loss = f"FenchelYoung({map}).value(scores, targets).mean()"
+        probabilities = "map(scores)"
+        loss = "FenchelYoung(map).value(scores, targets).mean()"
     record.forth("", "probabilities", probabilities, map(scores))
     one_hot = np.eye(scores.shape[1], dtype=scores.dtype)
     record.forth("", "targets", GIVEN, one_hot[targets] if targets.ndim == 1 else targets)
@@ -176,7 +178,7 @@ def trace(
     record.back("", "p - y", "probabilities - targets", difference)
     record.back("", "cotangent", f"(p - y) / {rows}", cotangent)
     back(cotangent)
-    return Trace(record.layers, tuple(record.forward), tuple(record.backward))
+    return Trace(map, record.layers, tuple(record.forward), tuple(record.backward))
 
 
 def _chain(
