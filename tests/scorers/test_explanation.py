@@ -1,6 +1,7 @@
 """What a trace looks like in a terminal."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +157,11 @@ def test_another_map_is_named():
     assert lines[2] == "map = Softmax(temperature=2.0, axis=-1)"
     assert re.search(r"probabilities +=\ map\(scores\)", text)
     assert max(map(len, lines)) <= 80
+
+
+def test_the_page_shows_what_is_printed(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "network.md").read_text("utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    exec(program, {})
+    assert capsys.readouterr().out.splitlines() == shown.splitlines()

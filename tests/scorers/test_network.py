@@ -132,6 +132,20 @@ def test_weights_are_repetitions(network, random):
     np.testing.assert_allclose(gradient, of_repeated, rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("map", [luce.Softmax(), luce.Softmax(2.0)], ids=repr)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_row_without_weight_is_no_row(random, sparse, map):
+    network = Network.initial(LAYERS, random, np.float64, map)
+    features, labels = random.standard_normal((3, 6)), np.array([0, 1, 2])
+    value, gradient = network.value_and_gradient(features[[0, 2]], labels[[0, 2]])
+    features[1] = np.nan
+    given = scipy.sparse.csr_array(features) if sparse else features
+    found, found_gradient = network.value_and_gradient(given, labels, [1.0, 0.0, 1.0])
+    assert found == pytest.approx(value, rel=1e-14)
+    assert network.value(given, labels, [1.0, 0.0, 1.0]) == found
+    np.testing.assert_allclose(found_gradient, gradient, rtol=0, atol=1e-15)
+
+
 def test_no_weight_at_all(network):
     for features, labels, weights in [
         (np.empty((0, 6)), np.empty(0, int), None),
@@ -155,12 +169,13 @@ def test_nothing_is_dropped_and_nothing_written(network, random):
     np.testing.assert_array_equal(targets, aims)
 
 
-def test_a_nan_stays_in_its_row(network, random):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_a_nan_stays_in_its_row_without_a_warning(network, random, bad):
     features = random.standard_normal((3, 6))
     expected = network.scores(features)
-    features[1, 2] = np.nan
+    features[1, 2:4] = bad, -bad
     scores = network.scores(features)
-    assert np.isnan(scores[1]).all()
+    assert np.isnan(scores[1]).all() or bad == 1e300
     np.testing.assert_array_equal(scores[[0, 2]], expected[[0, 2]])
 
 

@@ -285,15 +285,16 @@ class LayerNorm:
     def forward(
         self, features: Array, parameters: Parameters, random: object = None, *, threads: int = 1
     ) -> tuple[Array, LayerNormKept]:
-        """(features - mean) / sqrt(variance + epsilon) * scale + shift, row by row."""
+        """(features - mean) / deviation * scale + shift, row by row."""
         scale, shift = parameters
-        dtype = features.dtype
-        mean = features.mean(axis=1, keepdims=True, dtype=np.float64)
-        centred = features - mean
-        variance = np.square(centred).mean(axis=1, keepdims=True)
-        inverse_deviation = 1 / np.sqrt(variance + self.epsilon)
-        normalised = (centred * inverse_deviation).astype(dtype, copy=False)
-        return normalised * scale + shift, LayerNormKept(normalised, inverse_deviation)
+        normalised = features.astype(np.float64)
+        normalised -= normalised.mean(axis=1, keepdims=True)
+        variance = np.vecdot(normalised, normalised)[:, None] / self.inputs
+        deviation = np.sqrt(variance + self.epsilon)
+        normalised /= deviation
+        outputs = np.multiply(normalised, scale, dtype=features.dtype, casting="same_kind")
+        outputs += shift
+        return outputs, LayerNormKept(normalised, deviation)
 
     @np.errstate(all="ignore")
     def backward(
@@ -315,16 +316,16 @@ class LayerNorm:
         normalised, deviation = kept
         scale, _ = parameters
         scale_gradient, shift_gradient = gradients
-        delta = cotangent.astype(np.float64, copy=False)
+        delta = cotangent.astype(np.float64)
         scale_gradient[...] = np.einsum("ij,ij->j", delta, normalised)
         shift_gradient[...] = delta.sum(axis=0)
         if not wants_features:
             return None
-        delta = cotangent * scale
-        level = delta.mean(axis=1, keepdims=True, dtype=np.float64)
-        along = (delta * normalised).mean(axis=1, keepdims=True, dtype=np.float64)
-        features_gradient: Array = inverse_deviation * (delta - level - along * normalised)
-        return features_gradient.astype(cotangent.dtype, copy=False)
+        delta *= scale
+        along = np.vecdot(delta, normalised)[:, None] / self.inputs
+        delta -= delta.mean(axis=1, keepdims=True)
+        delta -= along * normalised
+        return np.divide(delta, deviation, out=cotangent, casting="same_kind")
 
 
 def _check_count(name: str, value: object) -> None:

@@ -134,11 +134,13 @@ class Network:
         label_smoothing: float = 0.0,
     ) -> float:
         """The mean loss: `value_and_gradient` without the gradient, as fast as predicting."""
-        weights, aims, smoothing = self._problem(features, targets, sample_weight, label_smoothing)
-        return sum(
-            end(self.map, scores, aims[rows], weights[rows], smoothing)
-            for rows, scores in self._blocks(features)
-        )
+        smoothing = checked_smoothing(label_smoothing)
+        parameters = split(self.layers, self.parameters)
+        value = 0.0
+        for block, aims, weights in self._weighed(features, targets, sample_weight):
+            scores, _ = forward(self.layers, parameters, block)
+            value += end(self.map, scores, aims, weights, smoothing)
+        return value
 
     def value_and_gradient(
         self,
@@ -157,7 +159,7 @@ class Network:
         targets : array
             Labels, integers (n,) from 0 to k - 1, or distributions (n, k).
         sample_weight : array of shape (n,), optional
-            The mean is by these; 0 where they sum to 0.
+            The mean is by these; a row of weight 0 is no row. Without any weight it is 0.
         label_smoothing : float, default 0
             From 0 to 1: the share of each target that is divided equally among all classes.
 
@@ -178,7 +180,7 @@ class Network:
         >>> gradient
         array([-0.5,  0.5,  0. ,  0. ])
         """
-        weights, aims, smoothing = self._problem(features, targets, sample_weight, label_smoothing)
+        smoothing = checked_smoothing(label_smoothing)
         parameters = split(self.layers, self.parameters)
         gradient = np.empty_like(self.parameters)
         gradients = split(self.layers, gradient)
@@ -219,19 +221,20 @@ class Network:
     def _check(self, features: Features) -> None:
         check_features(features, self.layers, self.parameters.dtype)
 
-    def _problem(
-        self,
-        features: Features,
-        targets: ArrayLike,
-        sample_weight: ArrayLike | None,
-        label_smoothing: float,
-    ) -> tuple[NDArray[np.float64], Array, float]:
-        """All checked: weights of sum 1, targets, label smoothing."""
+    def _weighed(
+        self, features: Features, targets: ArrayLike, sample_weight: ArrayLike | None
+    ) -> Iterator[tuple[Features, Array, NDArray[np.float64]]]:
+        """Blocks of the rows that have a weight, with their targets and weights, of sum 1."""
         self._check(features)
-        rows = features.shape[0]
-        smoothing = checked_smoothing(label_smoothing)
-        aims = checked_targets(targets, rows, self.classes, self.parameters.dtype)
-        return checked_weights(sample_weight, rows), aims, smoothing
+        n = features.shape[0]
+        aims = checked_targets(targets, n, self.classes, self.parameters.dtype)
+        weights = checked_weights(sample_weight, n)
+        for rows in self._cut(features):
+            block, present = _block(features, rows), weights[rows] > 0
+            if present.all():
+                yield block, aims[rows], weights[rows]
+            elif present.any():
+                yield block[present], aims[rows][present], weights[rows][present]
 
     def _matrix(self, features: Features, of_scores: Callable[[Array], Array]) -> Array:
         self._check(features)

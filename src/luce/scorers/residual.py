@@ -69,6 +69,7 @@ class Residual:
         """What its layers begin with, in order."""
         return tuple(p for layer in self.layers for p in layer.initial(random, dtype))
 
+    @np.errstate(all="ignore")
     def forward(
         self,
         features: Array,
@@ -83,6 +84,7 @@ class Residual:
         )
         return features + inner, kept
 
+    @np.errstate(all="ignore")
     def backward(
         self,
         cotangent: Array,

@@ -304,9 +304,9 @@ def _(
     layer: LayerNorm, parameters: Parameters, features: Array, place: str, record: _Record
 ) -> tuple[Array, Back]:
     scale, shift = parameters
-    outputs, (normalised, inverse_deviation) = kept = layer.forward(features, parameters)
+    outputs, kept = layer.forward(features, parameters)
     mean = features.mean(axis=1, keepdims=True, dtype=np.float64).astype(features.dtype)
-    deviation = (1 / inverse_deviation).astype(features.dtype)
+    normalised, deviation = (array.astype(features.dtype) for array in kept)
     record.forth(place, "scale", PARAMETER, scale)
     record.forth(place, "shift", PARAMETER, shift)
     record.forth(place, "mean", "features.mean(axis=1, keepdims=True)", mean)
@@ -317,7 +317,7 @@ def _(
 
     def back(cotangent: Array) -> Array:
         gradients = np.empty_like(scale), np.empty_like(shift)
-        features_gradient = layer.backward(cotangent.copy(), kept[1], parameters, gradients)
+        features_gradient = layer.backward(cotangent.copy(), kept, parameters, gradients)
         assert features_gradient is not None
         delta = cotangent * scale
         level = delta.mean(axis=1, keepdims=True)
