@@ -1,17 +1,15 @@
-"""scikit-learn's callbacks, where it has them (1.9 and later): one task a pass."""
+"""scikit-learn's callbacks, where it has them (1.9 and later): one task a pass or epoch."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from luce.training import Progress
-
-__all__ = ["CallbackSupport", "PassReporter", "as_fitted", "with_callbacks"]
+__all__ = ["CallbackSupport", "Reporter", "with_callbacks"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+Attributes = Callable[[], dict[str, Any]]
 
 if TYPE_CHECKING:
 
@@ -35,27 +33,21 @@ else:
             return wraps(method)(lambda *args, **kwargs: method(*args, **kwargs))
 
 
-def as_fitted(
-    coef: NDArray[np.float64],
-    intercept: NDArray[np.float64],
-    classes: NDArray[Any],
-    dtype: "np.dtype[Any]",
-) -> dict[str, NDArray[Any]]:
-    """A fit as scikit-learn's attributes: for two classes one row, the second minus the first."""
-    if len(classes) == 2:
-        coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
-    return {"classes_": classes, "coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
-
-
-class PassReporter:
-    """Tells an estimator's callbacks of the fit and of every pass, which any of them may end.
+class Reporter:
+    """Tells an estimator's callbacks of the fit and of its parts, after each of which it may end.
 
     Parameters
     ----------
-    estimator : estimator with `CallbackSupport`, in its `fit`
+    estimator : estimator with `CallbackSupport` and `max_iter`, in its `fit`
     features, y, sample_weight
         What it is fitted to.
-    classes : array of shape (k,)
+    part : str
+        What one of at most `max_iter` parts is called: "pass".
+
+    Attributes
+    ----------
+    has_callbacks : bool
+        Whether anyone listens to `report`.
     """
 
     def __init__(
@@ -64,24 +56,24 @@ class PassReporter:
         features: Any,
         y: ArrayLike,
         sample_weight: ArrayLike | None,
-        classes: NDArray[Any],
+        part: str,
     ) -> None:
         self.context: Any = None
-        self.on_pass: Callable[[Progress], bool] | None = None
+        self.part = part
+        self.has_callbacks = hasattr(estimator, "_skl_callbacks")
         if not hasattr(estimator, "_init_callback_context"):
             return
         self.context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self.data = {"estimator": estimator, "X": features, "y": y, "metadata": metadata}
         self.context.call_on_fit_task_begin(**self.data)
-        self.classes = classes
-        if hasattr(estimator, "_skl_callbacks"):
-            self.on_pass = self.report
 
-    def report(self, progress: Progress) -> bool:
-        """One pass: begun and ended at once; True if a callback wants no more."""
-        fitted = as_fitted(*progress.fitted(), self.classes, self.data["X"].dtype)
-        task = self.context.subcontext(task_name="pass")
+    def report(self, fitted: Attributes) -> bool:
+        """One part: begun and ended at once; True if a callback wants no more.
+
+        `fitted` gives the attributes of the estimator as if this part had been the last.
+        """
+        task = self.context.subcontext(task_name=self.part)
         task.call_on_fit_task_begin(**self.data)
         return bool(task.call_on_fit_task_end(**self.data, reconstruction_attributes=fitted))
 

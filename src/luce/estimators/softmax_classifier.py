@@ -17,9 +17,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from luce.errors import DataError
 from luce.estimators import predictions
-from luce.estimators.callbacks import CallbackSupport, PassReporter, as_fitted, with_callbacks
+from luce.estimators.callbacks import CallbackSupport, Reporter, with_callbacks
 from luce.kernels.threads import num_threads, threads
-from luce.training import fit_softmax_regression
+from luce.training import Progress, fit_softmax_regression
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
@@ -176,7 +176,13 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
                 f"y has one class only, {classes[0]!r}: a classifier needs rows of at least two."
             )
         weights = self._weights(features, y, classes, labels, sample_weight)
-        reporter = PassReporter(self, features, y, sample_weight, classes)
+        reporter = Reporter(self, features, y, sample_weight, part="pass")
+
+        def report(progress: Progress) -> bool:
+            return reporter.report(
+                lambda: _as_fitted(*progress.fitted(), classes, dtype=features.dtype)
+            )
+
         with threads(self._threads()) if self.n_jobs is not None else nullcontext():
             fit = fit_softmax_regression(
                 features,
@@ -189,9 +195,9 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
                 max_iter=self.max_iter,
                 max_seconds=np.inf if self.max_seconds is None else self.max_seconds,
                 start=self._start(classes, features.shape[1]) if self.warm_start else None,
-                on_pass=reporter.on_pass,
+                on_pass=report if reporter.has_callbacks else None,
             )
-        fitted = as_fitted(fit.coef, fit.intercept, classes, features.dtype)
+        fitted = _as_fitted(fit.coef, fit.intercept, classes, features.dtype)
         for name, value in fitted.items():
             setattr(self, name, value)
         self.n_iter_ = fit.passes
@@ -306,3 +312,15 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         if self.n_jobs == -1:
             return num_threads()
         return self.n_jobs or 0
+
+
+def _as_fitted(
+    coef: NDArray[np.float64],
+    intercept: NDArray[np.float64],
+    classes: NDArray[Any],
+    dtype: "np.dtype[Any]",
+) -> dict[str, NDArray[Any]]:
+    """A fit as scikit-learn's attributes: for two classes one row, the second minus the first."""
+    if len(classes) == 2:
+        coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+    return {"classes_": classes, "coef_": coef.astype(dtype), "intercept_": intercept.astype(dtype)}
