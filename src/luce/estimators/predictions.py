@@ -84,6 +84,24 @@ LOG_PROBABILITIES = Answer(_log_softmax)
 WINNERS = Answer(kernels.argmax, labels=True)
 
 
+PLAIN = (np.dtype(np.float64), np.dtype(np.float32))  # in the byte order of the machine
+
+
+def is_plain(estimator: Any, X: Any) -> bool:
+    """Whether scikit-learn's validation of X for a fitted estimator could only ask for finiteness.
+
+    Then X is an array of float32 or float64 without names, in as many columns as it was fitted to.
+    """
+    return (
+        (type(X) is np.ndarray or type(X) is np.memmap)
+        and X.dtype in PLAIN
+        and X.ndim == 2
+        and len(X) > 0
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+        and not hasattr(estimator, "feature_names_in_")
+    )
+
+
 def are_few(features: "Features", coef: Array) -> bool:
     """Whether `answer_few` is for these rows, by their shape."""
     n, d = features.shape
@@ -136,7 +154,7 @@ def answer_by_blocks(
         block, size = features[rows], rows.stop - rows.start
         if isinstance(block, np.ndarray):
             block = _for_blas(block)
-            if check_finite and not _is_finite(block):
+            if check_finite and not is_finite(block):
                 raise FloatingPointError(NOT_FINITE)
             product = np.matmul(block, weights, out=products[:size])
         else:
@@ -201,7 +219,7 @@ def _for_blas(block: Array) -> Array:
     return block if block.strides[0] == block.itemsize else np.ascontiguousarray(block)
 
 
-def _is_finite(block: Array) -> bool:
+def is_finite(block: Array) -> bool:
     """False if a number is infinite or NaN; also if the sum that tells so overflows."""
     if block.flags.c_contiguous:
         return isfinite(np.vdot(block, block))

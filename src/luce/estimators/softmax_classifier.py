@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating]
 P = ParamSpec("P")
 
-PLAIN = (np.dtype(np.float64), np.dtype(np.float32))  # in the byte order of the machine
-
 INSTEAD = {
     "solver": "there is one solver, which runs to a certified optimum; leave `solver` out",
     "dual": "the certificate comes from the dual problem already; leave `dual` out",
@@ -243,7 +241,7 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
 
     def _answer(self, X: ArrayLike, answer: predictions.Answer) -> NDArray[Any]:
         """Answer for X: validated by scikit-learn, unless it is plainly what would come out."""
-        if self._is_plain(X):
+        if predictions.is_plain(self, X):
             with suppress(FloatingPointError):  # scikit-learn says what is wrong, or finds nothing
                 return self._answer_for(np.asarray(X), answer, check_finite=True)
         check_is_fitted(self)
@@ -251,16 +249,6 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
             self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
         )
         return self._answer_for(features, answer, check_finite=False)
-
-    def _is_plain(self, X: ArrayLike) -> bool:
-        return (
-            (type(X) is np.ndarray or type(X) is np.memmap)
-            and X.dtype in PLAIN
-            and X.ndim == 2
-            and len(X) > 0
-            and X.shape[1] == getattr(self, "n_features_in_", None)
-            and not hasattr(self, "feature_names_in_")
-        )
 
     def _answer_for(
         self, features: "Features", answer: predictions.Answer, *, check_finite: bool
