@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     __version__: str
     from luce import calibration, decisions
     from luce.errors import DataError, LuceError, ModelFileError, NotDifferentiableError
-    from luce.estimators import SoftmaxClassifier
+    from luce.estimators import NetworkClassifier, SoftmaxClassifier
     from luce.kernels.threads import num_threads, threads
     from luce.kernels.versions import show_versions
     from luce.losses.cross_entropy import cross_entropy, cross_entropy_gradient
@@ -40,6 +40,7 @@ _ROOM_OF = {
     "calibration": "calibration",
     "decisions": "decisions",
     "SoftmaxClassifier": "estimators",
+    "NetworkClassifier": "estimators",
     "train": "model",
     "load": "model",
     "Model": "model",
@@ -59,6 +60,7 @@ __all__ = [
     "LuceError",
     "Model",
     "ModelFileError",
+    "NetworkClassifier",
     "NotDifferentiableError",
     "Softmax",
     "SoftmaxClassifier",

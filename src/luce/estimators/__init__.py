@@ -1,17 +1,19 @@
 """The scikit-learn face: estimators that validate, delegate and store."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from luce.estimators.network_classifier import NetworkClassifier
     from luce.estimators.softmax_classifier import SoftmaxClassifier
 
-__all__ = ["SoftmaxClassifier"]
+__all__ = ["NetworkClassifier", "SoftmaxClassifier"]
+
+_MODULE_OF = {"NetworkClassifier": "network_classifier", "SoftmaxClassifier": "softmax_classifier"}
 
 
 def __getattr__(name: str) -> object:
-    """Load scikit-learn only with the estimator: `predictions` in this room does without."""
-    if name in __all__:
-        from luce.estimators import softmax_classifier
-
-        return getattr(softmax_classifier, name)
+    """Load scikit-learn only with an estimator: `predictions` in this room does without."""
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
