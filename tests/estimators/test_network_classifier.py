@@ -324,11 +324,14 @@ class TestGoingOn:
             classifier.set_params(hidden_layer_sizes=(9,)).fit(X, y)
         classifier.set_params(warm_start=False).fit(X[y < 2], y[y < 2])
 
-    def test_partial_fits_are_one_fit(self, iris):
+    @pytest.mark.parametrize("learning_rate", ["constant", "invscaling", "cosine", "adaptive"])
+    @pytest.mark.parametrize("parameters", [{"dropout": 0.2, "averaging": 0.9}, {"solver": "sgd"}])
+    @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+    def test_partial_fits_are_one_fit(self, parameters, learning_rate, iris):
         X, y = iris
-        with pytest.warns(ConvergenceWarning):
-            whole = brief(learning_rate="constant", dropout=0.2, averaging=0.9).fit(X, y)
-        parts = brief(learning_rate="constant", dropout=0.2, averaging=0.9)
+        settings = {**parameters, "learning_rate": learning_rate, "batch_size": 40, "tol": 0.3}
+        whole = brief(**settings, n_iter_no_change=np.inf).fit(X, y)
+        parts = brief(**settings)
         for _ in range(4):
             parts = pickle.loads(pickle.dumps(parts.partial_fit(X, y, classes=[2, 0, 1])))
         assert_same_network(parts, whole)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 import luce
@@ -94,3 +95,55 @@ def test_layers():
         )
     ]
     assert names == ["Dense", "LayerNorm", "Gelu", "Dropout", "Residual", "Dense"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "others"),
+    [
+        ("activation", "tanh", {}),
+        ("solver", "sgd", {}),
+        ("solver", "adamw", {"alpha": 0.1}),
+        ("solver", "lbfgs", {"tol": 0.1}),
+        ("alpha", 1.0, {}),
+        ("alpha", 1.0, {"solver": "adamw"}),
+        ("alpha", 1.0, {"solver": "lbfgs", "tol": 0.1}),
+        ("batch_size", 50, {}),
+        ("learning_rate", "invscaling", {}),
+        ("learning_rate", "adaptive", {"tol": 1.0}),
+        ("learning_rate", "cosine", {}),
+        ("learning_rate_init", 0.01, {}),
+        ("power_t", 0.3, {"learning_rate": "invscaling"}),
+        ("shuffle", False, {"batch_size": 50}),
+        ("random_state", 1, {}),
+        ("momentum", 0.5, {"solver": "sgd"}),
+        ("nesterovs_momentum", False, {"solver": "sgd"}),
+        ("beta_1", 0.5, {}),
+        ("beta_2", 0.5, {}),
+        ("epsilon", 0.1, {}),
+        ("max_fun", 3, {"solver": "lbfgs"}),
+        ("class_weight", {0: 2.0}, {}),
+        ("label_smoothing", 0.2, {}),
+        ("label_smoothing", 0.2, {"solver": "lbfgs", "tol": 0.1}),
+        ("dropout", 0.2, {}),
+        ("layer_norm", True, {}),
+        ("residual", True, {}),
+        ("scoring", lambda estimator, X, y: -len(vars(estimator)), {"early_stopping": True}),
+        ("warmup", 0.5, {"learning_rate": "cosine"}),
+        ("max_norm", 0.1, {}),
+        ("averaging", 0.5, {}),
+        ("map", luce.Softmax(2.0), {}),
+        ("max_seconds", 1e-9, {}),
+        ("early_stopping", True, {}),
+        ("validation_fraction", 0.3, {"early_stopping": True}),
+        ("tol", 10.0, {"n_iter_no_change": 1}),
+        ("n_iter_no_change", 1, {"tol": 10.0}),
+        ("max_iter", 3, {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_every_parameter_matters(name, value, others, iris):
+    plain = {"hidden_layer_sizes": (6, 6), "random_state": 0, "max_iter": 5, "batch_size": 60}
+    base = NetworkClassifier(**{**plain, **others})
+    other = clone(base).set_params(**{name: value}).fit(*iris)
+    assert (base.fit(*iris).coefs_[0] != other.coefs_[0]).any()

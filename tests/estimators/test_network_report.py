@@ -34,6 +34,8 @@ def test_a_line_for_each_epoch_and_the_end(iris, capsys):
     assert re.search(r"epoch \d was the best on the held-out rows, and is kept", lines[4])
     brief().fit(*iris)
     assert capsys.readouterr().out == ""
+    brief(verbose=True).partial_fit(*iris, classes=[0, 1, 2])
+    assert capsys.readouterr().out.startswith("epoch 1 of 1: loss ")
 
 
 @pytest.mark.parametrize(

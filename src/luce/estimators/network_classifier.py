@@ -85,7 +85,7 @@ class NetworkClassifier(CallbackSupport, NetworkAnswers):
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the rows (of each class), stop when the score on them has
         not improved by `tol` for `n_iter_no_change` epochs, and keep the best epoch. Otherwise the
-        training loss decides, and the last epoch is kept.
+        training loss decides, and the last epoch is kept. "lbfgs" holds out nothing.
     validation_fraction : float, default=0.1
     beta_1 : float, default=0.9
         For Adam: what the average of gradients keeps at each step.
@@ -288,8 +288,7 @@ class NetworkClassifier(CallbackSupport, NetworkAnswers):
         reporter = Reporter(self, rows.features, y, sample_weight, part="epoch")
 
         def on_epoch(progress: NetworkProgress) -> bool:
-            if self.verbose:
-                print(epoch_line(progress), flush=True)
+            self._tell(progress)
             return reporter.has_callbacks and reporter.report(
                 lambda: {"classes_": classes, "network_": progress.network}
             )
@@ -337,12 +336,16 @@ class NetworkClassifier(CallbackSupport, NetworkAnswers):
         network = start(self, rows, found, random, earlier)
         state = None if earlier is None else self._state
         with self._threads():
-            fit = one_epoch(self, network, rows, random, state)
+            fit = one_epoch(self, network, rows, random, state, self._tell)
         self._keep(fit, rows, found, goes_on=earlier is not None)
         self._state = fit.state
         if fit.stopped == "interrupted":
             raise KeyboardInterrupt
         return self
+
+    def _tell(self, progress: NetworkProgress) -> None:
+        if self.verbose:
+            print(epoch_line(progress), flush=True)
 
     def _keep(self, fit: NetworkFit, rows: Rows, classes: NDArray[Any], *, goes_on: bool) -> None:
         """The attributes of a fit, which may go on from the one that they are of."""

@@ -118,6 +118,7 @@ def one_epoch(
     rows: Rows,
     random: np.random.Generator,
     state: NetworkState | None,
+    on_epoch: Callable[[NetworkProgress], object],
 ) -> NetworkFit:
     """Train by one epoch that goes on from `state`."""
     return fit_network(
@@ -128,6 +129,7 @@ def one_epoch(
         max_epochs=1,
         patience=np.inf,
         state=state,
+        on_epoch=on_epoch,
         **_steps(estimator, rows),
     )
 
@@ -186,13 +188,12 @@ def _given(
 
 def _steps(estimator: Any, rows: Rows) -> dict[str, Any]:
     """What both `fit_network`s above are told of the rows and the steps."""
-    size = 200 if estimator.batch_size == "auto" else int(estimator.batch_size)
     return {
         "sample_weight": rows.weights,
         "optimiser": parameters.optimiser_of(estimator),
-        "schedule": parameters.schedule_of(estimator),
+        "schedule": parameters.schedule_of(estimator, len(rows.places())),
         "learning_rate": float(estimator.learning_rate_init),
-        "batch_size": size,
+        "batch_size": parameters.batch_size_of(estimator),
         "penalty": parameters.penalty_of(estimator),
         "label_smoothing": float(estimator.label_smoothing),
         "shuffle": bool(estimator.shuffle),

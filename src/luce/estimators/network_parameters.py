@@ -200,12 +200,18 @@ def penalty_of(estimator: Any) -> float:
     return 0.0 if estimator.solver == "adamw" else float(estimator.alpha)
 
 
-def schedule_of(estimator: Any) -> Schedule:
-    """How the learning rate goes on."""
+def batch_size_of(estimator: Any) -> int:
+    """Rows of a batch, more than there are for all."""
+    return 200 if estimator.batch_size == "auto" else int(estimator.batch_size)
+
+
+def schedule_of(estimator: Any, rows: int) -> Schedule:
+    """How the learning rate goes on, over so many rows an epoch."""
+    steps = int(estimator.max_iter) * -(-rows // min(batch_size_of(estimator), rows))
     schedules: dict[str, Schedule] = {
         "constant": Constant(),
         "invscaling": InverseScaling(float(estimator.power_t)),
         "adaptive": Adaptive(),
-        "cosine": Cosine(warmup=float(estimator.warmup)),
+        "cosine": Cosine(steps, float(estimator.warmup)),
     }
     return schedules[estimator.learning_rate]
