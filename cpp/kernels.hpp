@@ -143,6 +143,26 @@ struct SparseKernels {
   void (*add)(const double* from, Index count, double* sums);
 };
 
+// softmax(scores / temperature) cut down to top_k classes, of these the fewest with the share top_p, of these the ones at
+// least min_p times as likely as the first.
+struct SampleSettings {
+  double inverse_temperature;  // infinity: the first of the highest scores
+  Index top_k;                 // at least 1
+  double top_p;                // above 0
+  double log_min_p;            // at most 0
+};
+// A class for every row into `out`, whose elements are `distance` apart as the uniform numbers: the one at which the share of those up to it exceeds the row's uniform number. -1 if a
+// score is NaN or infinity, -2 if no class is possible.
+template <class Element>
+using Sample = void (*)(Matrix<const Element> scores, const double* uniforms, Index distance,
+                        const SampleSettings& settings, std::int64_t* out, Workspace);
+struct SampleKernels {
+  Sample<float> float32;
+  Sample<double> float64;
+  Sample<Half> float16;
+  Sample<Bfloat> bfloat16;
+};
+
 template <class Real>
 struct NetworkKernels;  // network.hpp
 
@@ -160,6 +180,7 @@ struct Kernels {
   const SparseKernels<double>* sparse_float64;
   const NetworkKernels<float>* network_float32;
   const NetworkKernels<double>* network_float64;
+  const SampleKernels* sample;
 };
 
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.

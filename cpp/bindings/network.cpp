@@ -140,7 +140,7 @@ T* elements_of(const char* name, const Array& array, Index count) {
   if (array.dtype() != nb::dtype<Plain>()) refuse_type(std::string(name) + " has another dtype than the others");
   Index stride = 1;
   for (std::size_t axis = array.ndim(); axis-- > 0;) {
-    if (array.shape(axis) > 1 && array.stride(axis) != stride) refuse(std::string(name) + " must be C-contiguous");
+    if (count > 0 && array.shape(axis) > 1 && array.stride(axis) != stride) refuse(std::string(name) + " must be C-contiguous");
     stride *= static_cast<Index>(array.shape(axis));
   }
   if (stride != count) refuse(std::string(name) + " has shape " + shape_of(array) + ": not as many elements as the others");

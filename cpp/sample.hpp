@@ -1,0 +1,322 @@
+// One class of every row, drawn from softmax(scores / temperature) cut down to the classes that matter: the top_k highest
+// scores, of these the fewest that hold the share top_p, of these the ones at least min_p times as likely as the first.
+// Nothing is sorted: a class at the edge is selected, and a pass keeps those that come before it.
+#pragma once
+
+#include "activations.hpp"
+#include "run.hpp"
+
+namespace luce::LUCE_ISA {
+namespace {
+
+constexpr Index sampled_together = 256;  // classes whose weights are summed up together
+
+// Classes in order of their scores; of equal ones the first goes first.
+template <class Real>
+struct Edge {
+  Real score;
+  Index number;
+};
+
+template <class Real>
+class Sampler {
+  using V = Vector<Real>;
+
+ public:
+  // `memory` has room for columns of numbers twice, of a sum for every block and of candidates.
+  Sampler(const Real* scores, Index columns, const SampleSettings& settings, void* memory)
+      : scores_(scores), columns_(columns), blocks_((columns + sampled_together - 1) / sampled_together),
+        settings_(settings) {
+    sums_ = static_cast<double*>(memory);
+    weights_ = reinterpret_cast<Real*>(sums_ + blocks_);
+    highest_ = weights_ + columns;
+    candidates_ = reinterpret_cast<std::int32_t*>(highest_ + blocks_);
+  }
+
+  // -1: a score is NaN or infinity. -2: no class is possible.
+  Index draw(double uniform) {
+    if (!find_highest()) return -1;
+    if (!(top_ > -static_cast<Real>(infinity))) return -2;
+    if (settings_.inverse_temperature == infinity) return first_of_highest();
+    Edge<Real> edge{-static_cast<Real>(infinity), columns_};
+    if (settings_.top_k < columns_) edge = edge_of_top_k();
+    weigh(edge);
+    double total = total_of_sums();
+    if (settings_.top_p < 1.0) {
+      weigh_less(edge_of_top_p(total * settings_.top_p));
+      total = total_of_sums();
+    }
+    if (settings_.log_min_p > -infinity && settings_.inverse_temperature > 0.0) {
+      weigh_less({static_cast<Real>(top_ + settings_.log_min_p / settings_.inverse_temperature), columns_});
+      total = total_of_sums();
+    }
+    return class_at(uniform * total);
+  }
+
+ private:
+  // The first `count` of a block's vectors, f(place, how many).
+  template <class F>
+  [[gnu::always_inline]] void each_of_block(Index block, const F& f) const {
+    const Index first = block * sampled_together;
+    const Index count = columns_ - first < sampled_together ? columns_ - first : sampled_together;
+    each_vector<Real>(count, [&](Index i, int some) __attribute__((always_inline)) { f(first + i, some); });
+  }
+  V scores_at(Index i, int some) const {
+    return some == lanes<Real> ? load(scores_ + i) : load_first(scores_ + i, some, -infinity);
+  }
+
+  bool find_highest() {
+    const V bound = broadcast<Real>(infinity);
+    auto is_bad = V{} != V{};
+    top_ = -static_cast<Real>(infinity);
+    for (Index block = 0; block < blocks_; ++block) {
+      V most = broadcast<Real>(-infinity);
+      each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
+        const V x = scores_at(i, some);
+        is_bad |= !(x < bound);
+        most = maximum(x, most);
+      });
+      const Real highest = folded<Real>(most, [](V a, V b) { return maximum(a, b); })[0];
+      highest_[block] = highest;
+      if (highest > top_) top_ = highest;
+    }
+    return !any(is_bad);
+  }
+
+  Index first_of_highest() const {
+    Index i = 0;
+    while (scores_[i] != top_) ++i;
+    return i;
+  }
+
+  bool goes_before(const Real* scores, std::int32_t a, std::int32_t b) const {
+    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+  }
+
+  // The candidate at which, gone through in order, the weights reach `target`; candidates change places.
+  template <class Weight>
+  std::int32_t select(const Real* scores, Index count, double target, const Weight& weight) {
+    std::int32_t* from = candidates_;
+    std::uint32_t random = 1;
+    for (;;) {
+      random = random * 1664525u + 1013904223u;
+      const Index chosen = static_cast<Index>((static_cast<std::uint64_t>(random) * static_cast<std::uint64_t>(count)) >> 32);
+      const std::int32_t pivot = from[chosen];
+      from[chosen] = from[0];
+      Index before = 1;
+      double total = 0;
+      for (Index i = 1; i < count; ++i) {
+        const std::int32_t candidate = from[i];
+        if (!goes_before(scores, candidate, pivot)) continue;
+        total += weight(candidate);
+        from[i] = from[before];
+        from[before++] = candidate;
+      }
+      if (total >= target && before > 1) {
+        ++from;
+        count = before - 1;
+        continue;
+      }
+      target -= total + weight(pivot);
+      if (target <= 0 || before == count) return pivot;
+      from += before;
+      count -= before;
+    }
+  }
+
+  // Candidates: the classes of a block with scores of at least `least`, or in the range of weights.
+  template <class Condition>
+  Index add_candidates(Index count, Index block, const Condition& is_one) {
+    each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
+      const auto mask = is_one(i, some);
+      if (!any(mask)) return;
+      for (int lane = 0; lane < some; ++lane)
+        if (mask[lane]) candidates_[count++] = static_cast<std::int32_t>(i + lane);
+    });
+    return count;
+  }
+
+  // Where there are more blocks than classes wanted, none of these is below the highest scores of so many blocks.
+  Edge<Real> edge_of_top_k() {
+    const Index k = settings_.top_k;
+    const auto one = [](std::int32_t) { return 1.0; };
+    Real least = -static_cast<Real>(infinity);
+    if (k < blocks_) {
+      for (Index block = 0; block < blocks_; ++block) candidates_[block] = static_cast<std::int32_t>(block);
+      least = highest_[select(highest_, blocks_, static_cast<double>(k), one)];
+    }
+    Index count = 0;
+    for (Index block = 0; block < blocks_; ++block)
+      if (highest_[block] >= least)
+        count = add_candidates(count, block, [&](Index i, int some) { return scores_at(i, some) >= least; });
+    const Index last = select(scores_, count, static_cast<double>(k), one);
+    return {scores_[last], last};
+  }
+
+  // exp((score - highest) / temperature), 0 behind the edge.
+  void weigh(const Edge<Real>& edge) {
+    const V top = broadcast<Real>(static_cast<double>(top_));
+    const V inverse = broadcast<Real>(settings_.inverse_temperature);
+    for (Index block = 0; block < blocks_; ++block) {
+      V sum{};
+      each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
+        const V x = scores_at(i, some);
+        const Exponential<Real> e = exponential_of_negative<Real>((x - top) * inverse);
+        const V weight = keeps(x, i, edge) ? times_plus<Real>(e.power, e.rest, e.power) : V{};
+        store_some(weights_ + i, weight, some);
+        sum += weight;
+      });
+      sums_[block] = sum_of(sum);
+    }
+  }
+  void weigh_less(const Edge<Real>& edge) {
+    for (Index block = 0; block < blocks_; ++block) {
+      if (sums_[block] == 0.0) continue;
+      V sum{};
+      each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
+        const V weight = keeps(scores_at(i, some), i, edge) ? load_some(weights_ + i, some) : V{};
+        store_some(weights_ + i, weight, some);
+        sum += weight;
+      });
+      sums_[block] = sum_of(sum);
+    }
+  }
+  [[gnu::always_inline]] auto keeps(V x, Index i, const Edge<Real>& edge) const {
+    Bits<Real> numbers{};
+    for (int lane = 0; lane < lanes<Real>; ++lane) numbers[lane] = lane;
+    using Number = std::remove_reference_t<decltype(numbers[0] + 0)>;
+    const Index left = edge.number - i;
+    const auto most = static_cast<Number>(left > lanes<Real> ? lanes<Real> : left < -1 ? -1 : left);
+    const V score = broadcast<Real>(static_cast<double>(edge.score));
+    return (x > score) | ((x == score) & (x > broadcast<Real>(-infinity)) & (numbers <= most));
+  }
+  static double sum_of(V x) {
+    Doubles sum{};
+    for (int group = 0; group < groups<Real>; ++group) sum += widened(x, group);
+    return folded<double>(sum, [](Doubles a, Doubles b) { return a + b; })[0];
+  }
+  double total_of_sums() const {
+    double total = 0;
+    for (Index block = 0; block < blocks_; ++block) total += sums_[block];
+    return total;
+  }
+
+  // The sum of the weights of at least `least`, and their number.
+  double total_from(Real least, Index& count) const {
+    const V bound = broadcast<Real>(static_cast<double>(least));
+    double total = 0;
+    count = 0;
+    for (Index block = 0; block < blocks_; ++block) {
+      V sum{};
+      each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
+        const V weight = load_some(weights_ + i, some);
+        const auto is_above = weight >= bound;
+        sum += is_above ? weight : V{};
+        count += lanes_in(is_above);
+      });
+      total += sum_of(sum);
+    }
+    return total;
+  }
+
+  // Halves the range of weights, by powers of two, until few are in it; among these the edge is selected.
+  Edge<Real> edge_of_top_p(double target) {
+    constexpr Index few = 512;
+    double low = -150.0, high = 1.0;
+    Real low_weight = smallest_weight, high_weight = static_cast<Real>(infinity);
+    double above = 0;
+    Index many = 0, above_count = 0;
+    total_from(low_weight, many);
+    for (int i = 0; i < 30 && many - above_count > few; ++i) {
+      const double middle = (low + high) / 2;
+      const Real weight = static_cast<Real>(power_of_two(middle));
+      Index count = 0;
+      const double total = total_from(weight, count);
+      if (total >= target) {
+        low = middle;
+        low_weight = weight;
+        many = count;
+      } else {
+        high = middle;
+        high_weight = weight;
+        above = total;
+        above_count = count;
+      }
+    }
+    const V low_bound = broadcast<Real>(static_cast<double>(low_weight));
+    const V high_bound = broadcast<Real>(static_cast<double>(high_weight));
+    Index count = 0;
+    for (Index block = 0; block < blocks_; ++block)
+      if (sums_[block] > 0.0)
+        count = add_candidates(count, block, [&](Index i, int some) {
+          const V weight = load_some(weights_ + i, some);
+          return (weight >= low_bound) & (weight < high_bound);
+        });
+    const Index last =
+        select(scores_, count, target - above, [&](std::int32_t i) { return static_cast<double>(weights_[i]); });
+    return {scores_[last], last};
+  }
+  static double power_of_two(double exponent) {
+    const Doubles e = broadcast<double>(exponent * 0.69314718055994530942);
+    const Exponential<double> result = exponential_of_negative<double>(e < 0 ? e : Doubles{});
+    return (result.power + result.power * result.rest)[0];
+  }
+
+  // The class at which the weights, from the first on, exceed `target`.
+  Index class_at(double target) const {
+    Index last = 0;
+    for (Index block = 0; block < blocks_; ++block) {
+      if (sums_[block] == 0.0) continue;
+      const Index first = block * sampled_together;
+      const Index end = first + sampled_together < columns_ ? first + sampled_together : columns_;
+      if (target < sums_[block] || block == last_weighted_block()) {
+        for (Index i = first; i < end; ++i) {
+          if (weights_[i] == 0) continue;
+          last = i;
+          if (target < static_cast<double>(weights_[i])) return i;
+          target -= static_cast<double>(weights_[i]);
+        }
+        return last;
+      }
+      target -= sums_[block];
+    }
+    return last;
+  }
+  Index last_weighted_block() const {
+    Index block = blocks_ - 1;
+    while (block > 0 && sums_[block] == 0.0) --block;
+    return block;
+  }
+
+  static constexpr Real smallest_weight = sizeof(Real) == sizeof(float) ? Real(1e-45) : Real(5e-324);
+
+  const Real* const scores_;
+  const Index columns_, blocks_;
+  const SampleSettings& settings_;
+  double* sums_;
+  Real* weights_;
+  Real* highest_;
+  std::int32_t* candidates_;
+  Real top_;
+};
+
+template <class Element>
+void sample(Matrix<const Element> scores, const double* uniforms, Index distance, const SampleSettings& settings,
+            std::int64_t* out, Workspace workspace) {
+  using Real = Computed<Element>;
+  auto* const row = static_cast<Real*>(workspace.memory);
+  void* const memory = row + (scores.columns + 63) / 64 * 64;
+  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); ++i) {
+    const Element* const from = row_of(scores, i);
+    const Real* given = row;
+    if constexpr (sizeof(Element) == sizeof(Real)) {
+      if (scores.column_stride == 1) given = from;
+    }
+    if (given == row) copy_row(from, scores.column_stride, scores.columns, row);
+    Sampler<Real> sampler(given, scores.columns, settings, memory);
+    out[i * distance] = sampler.draw(uniforms[i * distance]);
+  }
+}
+
+}  // namespace
+}  // namespace luce::LUCE_ISA
