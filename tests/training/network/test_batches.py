@@ -38,13 +38,12 @@ def test_shuffled_every_row_comes_once_with_what_belongs_to_it(rows, random, spa
     features, _ = rows(n=50, sparse=sparse)
     places, sums = np.arange(50), features.sum(axis=1)
     given = random.uniform(1, 2, 50) if weighted else None
-    all_features, targets, weights = joined(
-        copies(Batches(features, places, given, 8).shuffled(random))
-    )
+    batches = Batches(features, places, given, 8)
+    all_features, targets, weights = joined(copies(batches.shuffled(random)))
     np.testing.assert_array_equal(np.sort(targets), places)
     assert (targets != places).any()
     np.testing.assert_allclose(all_features.sum(axis=1), sums[targets])
-    np.testing.assert_array_equal(weights, given[targets] if weighted else 1)
+    np.testing.assert_array_equal(weights / batches.unit, given[targets] if weighted else 1)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -60,7 +59,7 @@ def test_rows_of_weight_0_are_none(rows, shuffle, sparse):
     ):
         random = np.random.default_rng(0)
         results.append(joined(copies(given.shuffled(random) if shuffle else given.in_order())))
-        assert (given.rows, given.weight) == (20, 30.0)
+        assert (given.rows, given.weight / given.unit) == (20, 30.0)
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -33,6 +33,8 @@ def changed(array, place, value):
         (lambda x, y: (x, y, WEIGHTS.astype(np.float32)), "float64"),
         (lambda x, y: (x, y, changed(WEIGHTS, 3, -1)), "negative"),
         (lambda x, y: (x, y, changed(WEIGHTS, 3, np.nan)), "not finite"),
+        (lambda x, y: (x, y, 1e308 * WEIGHTS), "nearer 1"),
+        (lambda x, y: (x, y, 1e-320 * WEIGHTS), "nearer 1"),
         (lambda x, y: (x, y, 0 * WEIGHTS), "no rows of positive weight"),
         (lambda x, y: (x[:0], y[:0], None), "no rows of positive weight"),
     ],

@@ -95,6 +95,19 @@ def test_rows_of_weight_0_are_as_if_they_were_not_there(rows, network, shuffle):
     np.testing.assert_array_equal(results[0].loss_curve, results[1].loss_curve)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weight", [2.0**-200, 2.0**200])
+def test_weights_of_any_size_learn_the_same(rows, network, dtype, weight):
+    features, labels = rows(dtype=dtype)
+    plain = fit(network(dtype=dtype), features, labels, penalty=0.5)
+    weighted = fit(
+        network(dtype=dtype), features, labels, penalty=0.5 * weight,
+        sample_weight=np.full(120, weight),
+    )  # fmt: skip
+    np.testing.assert_array_equal(weighted.network.parameters, plain.network.parameters)
+    np.testing.assert_array_equal(weighted.loss_curve, plain.loss_curve)
+
+
 def test_in_one_batch_weights_are_repetitions(rows, network):
     features, labels = rows()
     repeats = np.arange(120) % 4

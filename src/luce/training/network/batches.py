@@ -1,6 +1,7 @@
 """Rows cut into batches, copied into the same memory one batch after the other."""
 
 from collections.abc import Iterator
+from math import log2
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,14 @@ class Batches:
     weights : float64 array of shape (n,) or None
     size : int
         Of a batch; the last one of an epoch has what is left.
+
+    Attributes
+    ----------
+    rows : int
+    weight : float
+        Sum of all weights, in units in which they are about 1: what is multiplied with them stays
+        in the range of float32. What is added to weighted losses has to be multiplied with `unit`,
+        a power of two.
     """
 
     def __init__(
@@ -38,15 +47,19 @@ class Batches:
         weights: NDArray[np.float64] | None,
         size: int,
     ) -> None:
-        self.features, self.targets, self.weights = features, targets, weights
+        self.features, self.targets = features, targets
         self.places: NDArray[np.intp] | None = None
         self.rows: int = features.shape[0]
         self.weight = float(self.rows)
+        self.unit = 1.0
         if weights is not None:
-            self.weight = float(weights.sum())
             if not weights.all():
                 self.places = np.flatnonzero(weights)
                 self.rows = len(self.places)
+            self.unit = 2.0 ** -round(log2(float(weights.sum()) / self.rows))
+            weights = weights * self.unit
+            self.weight = float(weights.sum())
+        self.weights = weights
         self.size = min(size, self.rows)
 
     def __len__(self) -> int:

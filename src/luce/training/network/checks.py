@@ -50,6 +50,10 @@ def check_rows(
             )
         if not (np.isfinite(sample_weight) & (sample_weight >= 0)).all():
             raise DataError("sample_weight is negative or not finite; expected numbers from 0 up.")
+        with np.errstate(over="ignore"):
+            mean = sample_weight.mean() if rows else 0.0
+        if mean and not 1e-290 < mean < 1e290:
+            raise DataError("sample_weight is beyond all bounds: bring the weights nearer 1.")
     if not (rows if sample_weight is None else sample_weight.any()):
         raise DataError("there are no rows of positive weight to learn from.")
     if targets.ndim == 1 and not (targets.min() >= 0 and targets.max() < classes):

@@ -174,7 +174,7 @@ def fit_network(
         optimiser=optimiser,
         schedule=schedule,
         learning_rate=float(learning_rate),
-        penalty=float(penalty),
+        penalty=float(penalty) * batches.unit,
         label_smoothing=float(label_smoothing),
         max_norm=None if max_norm is None else float(max_norm),
         averaging=None if averaging is None else float(averaging),

@@ -192,7 +192,7 @@ class Objective:
         self, network: Network, blocks: Batches, penalty: float, label_smoothing: float
     ) -> None:
         self.network, self.blocks = network, blocks
-        self.penalty, self.label_smoothing = penalty, label_smoothing
+        self.penalty, self.label_smoothing = penalty * blocks.unit, label_smoothing
 
     def network_at(self, parameters: NDArray[np.float64]) -> Network:
         """The network with these parameters, in its own dtype."""
