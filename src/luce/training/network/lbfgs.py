@@ -16,6 +16,7 @@ from luce.scorers.layer import Layers
 from luce.scorers.layers import Dropout
 from luce.scorers.network import Network
 from luce.scorers.residual import Residual
+from luce.training.blas import single_threaded_blas
 from luce.training.network.batches import Batches
 from luce.training.network.checks import check_numbers, check_rows
 from luce.training.network.result import NetworkFit, NetworkProgress, Stopped
@@ -143,14 +144,16 @@ def fit_network_lbfgs(
 
     stopped: Stopped
     try:
-        solution = minimize(
-            evaluate,
-            point,
-            jac=True,
-            method="L-BFGS-B",
-            callback=iterated,
-            options={"maxiter": max_epochs, "maxfun": max_fun, "gtol": tol},
-        )
+        # Its products are of a few numbers: threads would only wait for each other.
+        with single_threaded_blas():
+            solution = minimize(
+                evaluate,
+                point,
+                jac=True,
+                method="L-BFGS-B",
+                callback=iterated,
+                options={"maxiter": max_epochs, "maxfun": max_fun, "gtol": tol},
+            )
         stopped = "tol" if solution.success else "precision"
         if not solution.success and len(curve) >= max_epochs:
             stopped = "max_epochs"
