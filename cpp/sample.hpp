@@ -43,7 +43,7 @@ class Sampler {
     weigh(edge);
     double total = total_of_sums();
     if (settings_.top_p < 1.0) {
-      weigh_less(edge_of_top_p(total * settings_.top_p));
+      weigh_less(edge_where<false>(total * settings_.top_p, -static_cast<Real>(infinity)));
       total = total_of_sums();
     }
     if (settings_.log_min_p > -infinity && settings_.inverse_temperature > 0.0) {
@@ -138,19 +138,13 @@ class Sampler {
 
   // Where there are more blocks than classes wanted, none of these is below the highest scores of so many blocks.
   Edge<Real> edge_of_top_k() {
-    const Index k = settings_.top_k;
-    const auto one = [](std::int32_t) { return 1.0; };
     Real least = -static_cast<Real>(infinity);
-    if (k < blocks_) {
+    if (settings_.top_k < blocks_) {
       for (Index block = 0; block < blocks_; ++block) candidates_[block] = static_cast<std::int32_t>(block);
-      least = highest_[select(highest_, blocks_, static_cast<double>(k), one)];
+      const auto one = [](std::int32_t) { return 1.0; };
+      least = highest_[select(highest_, blocks_, static_cast<double>(settings_.top_k), one)];
     }
-    Index count = 0;
-    for (Index block = 0; block < blocks_; ++block)
-      if (highest_[block] >= least)
-        count = add_candidates(count, block, [&](Index i, int some) { return scores_at(i, some) >= least; });
-    const Index last = select(scores_, count, static_cast<double>(k), one);
-    return {scores_[last], last};
+    return edge_where<true>(static_cast<double>(settings_.top_k), least);
   }
 
   // exp((score - highest) / temperature), 0 behind the edge.
@@ -201,65 +195,59 @@ class Sampler {
     return total;
   }
 
-  // The sum of the weights of at least `least`, and their number.
-  double total_from(Real least, Index& count) const {
+  // Of the classes with at least such a score.
+  struct Total {
+    Index count;
+    double weight;
+  };
+  template <bool counts>
+  Total total_from(Real least) const {
     const V bound = broadcast<Real>(static_cast<double>(least));
-    double total = 0;
-    count = 0;
+    Total total{0, 0.0};
     for (Index block = 0; block < blocks_; ++block) {
+      if (highest_[block] < least) continue;
       V sum{};
       each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
-        const V weight = load_some(weights_ + i, some);
-        const auto is_above = weight >= bound;
-        sum += is_above ? weight : V{};
-        count += lanes_in(is_above);
+        const auto is_above = scores_at(i, some) >= bound;
+        if constexpr (!counts) sum += is_above ? load_some(weights_ + i, some) : V{};
+        total.count += lanes_in(is_above);
       });
-      total += sum_of(sum);
+      if constexpr (!counts) total.weight += sum_of(sum);
     }
+    if constexpr (counts) total.weight = static_cast<double>(total.count);
     return total;
   }
 
-  // Halves the range of weights, by powers of two, until few are in it; among these the edge is selected.
-  Edge<Real> edge_of_top_p(double target) {
-    constexpr Index few = 512;
-    double low = -150.0, high = 1.0;
-    Real low_weight = smallest_weight, high_weight = static_cast<Real>(infinity);
-    double above = 0;
-    Index many = 0, above_count = 0;
-    total_from(low_weight, many);
-    for (int i = 0; i < 30 && many - above_count > few; ++i) {
-      const double middle = (low + high) / 2;
-      const Real weight = static_cast<Real>(power_of_two(middle));
-      Index count = 0;
-      const double total = total_from(weight, count);
-      if (total >= target) {
-        low = middle;
-        low_weight = weight;
-        many = count;
-      } else {
-        high = middle;
-        high_weight = weight;
-        above = total;
-        above_count = count;
-      }
+  // Where the weights, or the numbers, of the classes in order reach the target: between two scores that come nearer to each
+  // other until there are few between them, among which the edge is selected. None below `least` is needed.
+  template <bool counts>
+  Edge<Real> edge_where(double target, Real least) {
+    const Index few = 32 + columns_ / 512;
+    Real low = least, high = static_cast<Real>(infinity);
+    Total above{0, 0.0}, whole{columns_, infinity};
+    const Real unit = static_cast<Real>(settings_.inverse_temperature > 0.0 ? 1.0 / settings_.inverse_temperature : 1.0);
+    for (int i = 0; i < 60 && whole.count - above.count > few; ++i) {
+      const Real upper = high < top_ ? high : top_;
+      const bool is_bounded = low > -static_cast<Real>(infinity);
+      if (!is_bounded && i == 12) break;
+      const Real middle = is_bounded ? low + (upper - low) / 2 : top_ - unit * static_cast<Real>(1 << i);
+      if (!(middle > low && middle < high)) break;
+      const Total total = total_from<counts>(middle);
+      (total.weight >= target ? low : high) = middle;
+      (total.weight >= target ? whole : above) = total;
     }
-    const V low_bound = broadcast<Real>(static_cast<double>(low_weight));
-    const V high_bound = broadcast<Real>(static_cast<double>(high_weight));
+    const V low_bound = broadcast<Real>(static_cast<double>(low)), high_bound = broadcast<Real>(static_cast<double>(high));
     Index count = 0;
     for (Index block = 0; block < blocks_; ++block)
-      if (sums_[block] > 0.0)
+      if (highest_[block] >= low)
         count = add_candidates(count, block, [&](Index i, int some) {
-          const V weight = load_some(weights_ + i, some);
-          return (weight >= low_bound) & (weight < high_bound);
+          const V x = scores_at(i, some);
+          return (x >= low_bound) & (x < high_bound);
         });
-    const Index last =
-        select(scores_, count, target - above, [&](std::int32_t i) { return static_cast<double>(weights_[i]); });
+    const std::int32_t last = select(scores_, count, target - above.weight, [&](std::int32_t i) {
+      return counts ? 1.0 : static_cast<double>(weights_[i]);
+    });
     return {scores_[last], last};
-  }
-  static double power_of_two(double exponent) {
-    const Doubles e = broadcast<double>(exponent * 0.69314718055994530942);
-    const Exponential<double> result = exponential_of_negative<double>(e < 0 ? e : Doubles{});
-    return (result.power + result.power * result.rest)[0];
   }
 
   // The class at which the weights, from the first on, exceed `target`.
@@ -287,8 +275,6 @@ class Sampler {
     while (block > 0 && sums_[block] == 0.0) --block;
     return block;
   }
-
-  static constexpr Real smallest_weight = sizeof(Real) == sizeof(float) ? Real(1e-45) : Real(5e-324);
 
   const Real* const scores_;
   const Index columns_, blocks_;

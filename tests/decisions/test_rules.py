@@ -8,7 +8,10 @@ import pytest
 from luce import decisions
 from luce.errors import DataError
 
-RULES = [decisions.Argmax(), decisions.TopK(1), decisions.TopK(2), decisions.TopK(np.int64(3))]
+RULES = [
+    *[decisions.Argmax(), decisions.TopK(1), decisions.TopK(2), decisions.TopK(np.int64(3))],
+    decisions.Sample(temperature=0),
+]
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=repr)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -80,6 +80,17 @@ def linear_hessian_vector(
     centre: NDArray[_Real] | None = None,
     threads: int = 1,
 ) -> None: ...
+def sample(
+    scores: NDArray[Any],
+    uniforms: NDArray[np.float64],
+    out: NDArray[np.int64],
+    *,
+    temperature: float = 1.0,
+    top_k: int = ...,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    threads: int = 1,
+) -> None: ...
 def sparse_linear_cross_entropy(
     data: NDArray[np.float32] | NDArray[np.float64],
     indices: NDArray[np.int32] | NDArray[np.int64],

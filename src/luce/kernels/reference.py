@@ -64,6 +64,46 @@ def argmax(scores: Wide, out: NDArray[np.int64], class_ndim: int = 1, threads: i
 
 
 @np.errstate(all="ignore")
+def sample(
+    scores: Wide,
+    uniforms: NDArray[np.float64],
+    out: NDArray[np.int64],
+    *,
+    temperature: float = 1.0,
+    top_k: int = 2**31 - 1,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    threads: int = 1,
+) -> None:
+    """The first class up to which the shares of softmax(scores / temperature) exceed the uniform.
+
+    Cut down first to the top_k highest scores (of equal ones the first), of these to the fewest
+    that hold the share top_p, of these to the ones at least min_p times the first. -1 where a score
+    is NaN or infinity, -2 where no class is possible.
+    """
+    rows = scores.astype(np.longdouble)
+    for i, (row, uniform) in enumerate(zip(rows, uniforms, strict=True)):
+        order = np.argsort(-row, kind="stable")[:top_k]
+        if not row.max() < np.inf:
+            out[i] = -1
+        elif row.max() == -np.inf:
+            out[i] = -2
+        elif temperature == 0:
+            out[i] = order[0]
+        else:
+            shares = np.where(
+                row[order] == -np.inf, 0, np.exp((row[order] - row.max()) / temperature)
+            )
+            held = np.cumsum(shares)
+            shares[(held >= top_p * held[-1]).argmax() + 1 :] = 0
+            shares[shares < min_p * shares[0]] = 0
+            kept = np.zeros_like(row)
+            kept[order] = shares
+            total = np.cumsum(kept)
+            out[i] = np.searchsorted(total, uniform * total[-1], side="right")
+
+
+@np.errstate(all="ignore")
 def cross_entropy(
     scores: NDArray[Real],
     labels: NDArray[np.int64],
