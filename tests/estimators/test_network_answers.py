@@ -110,6 +110,8 @@ def test_impossible_rows(method, rows, iris):
             answer(wrong)
     with pytest.raises(ValueError, match="X has 3 features, but NetworkClassifier is expecting 4"):
         answer(X[:rows, :3])
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        answer(X[:0])
     with pytest.raises(ValueError, match="Expected 2D array"):
         answer(X[0])
     with pytest.raises(NotFittedError):

@@ -257,6 +257,7 @@ class TestWeights:
         )
         assert_same_network(weighted, rest)
         assert weighted.validation_scores_ == rest.validation_scores_
+        assert weighted.t_ == rest.t_ == 4 * (90 if early_stopping else 100)
 
     @pytest.mark.parametrize("early_stopping", [False, True])
     @pytest.mark.parametrize("class_weight", ["balanced", {0: 3.0, 2: 0.5}])
@@ -268,8 +269,10 @@ class TestWeights:
         assert_same_network(
             ours, brief(early_stopping=early_stopping).fit(X, y, weights), atol=1e-6
         )
-        both = brief(class_weight={0: 3.0}).fit(X, y, own)
-        product = own * np.where(y == 0, 3.0, 1.0)
+        both = brief(class_weight=class_weight).fit(X, y, own)
+        sums = np.bincount(y, own)
+        of_classes = {"balanced": sums.sum() / (3 * sums)}.get(str(class_weight), [3.0, 1.0, 0.5])
+        product = own * np.take(of_classes, y)
         assert_same_network(both, brief().fit(X, y, product), atol=1e-6)
 
 
@@ -309,6 +312,15 @@ class TestGoingOn:
         assert classifier.loss_curve_ == whole.loss_curve_
         assert (classifier.n_iter_, classifier.t_) == (4, 8 * len(y))
 
+    def test_warm_start_in_another_dtype(self, iris):
+        X, y = iris
+        classifier = brief(warm_start=True, tol=0.1, solver="lbfgs", max_iter=50)
+        classifier.fit(X.astype(np.float64), y).fit(X, y)
+        assert classifier.coefs_[0].dtype == np.float32
+        assert classifier.n_iter_ == 0
+        evaluations = 1 + len(classifier.loss_curve_)
+        assert classifier.t_ >= 150 * evaluations
+
     def test_warm_start_refuses_another_problem(self, iris):
         X, y = iris
         classifier = brief(warm_start=True).fit(X, y)
@@ -346,6 +358,10 @@ class TestGoingOn:
             rows = y == i % 3
             classifier.partial_fit(X[rows], names[y[rows]], names, np.full(50, 2.0))
         assert classifier.score(X, names[y]) > 0.6
+        weighted = brief().partial_fit(X, names[y], names, np.where(y == 0, 2.0, 1.0))
+        assert_same_network(
+            brief(class_weight={"a": 2.0}).partial_fit(X, names[y], names), weighted
+        )
         np.testing.assert_array_equal(classifier.classes_, names)
         soft = brief().partial_fit(X, np.eye(3)[y], names)
         np.testing.assert_array_equal(soft.classes_, names)

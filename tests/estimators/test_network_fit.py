@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.preprocessing import StandardScaler
 
+import luce
 from luce import NetworkClassifier
 from luce.errors import DataError
 
@@ -57,6 +58,8 @@ class TestEarlyStopping:
         assert classifier.best_validation_score_ is None
         assert classifier.best_loss_ == min(classifier.loss_curve_)
         assert classifier.loss_ == classifier.loss_curve_[-1]
+        jumping = eager(solver="sgd", momentum=0.99).fit(*noisy)
+        assert jumping.best_loss_ == min(jumping.loss_curve_) < jumping.loss_
 
     def test_patience(self, noisy):
         X, y = noisy
@@ -105,6 +108,23 @@ class TestEarlyStopping:
         classifier.fit(X[:80], y[:80], validation_data=rows)
         expected = accuracy_score(y[80:], classifier.predict(X[80:]), sample_weight=weights)
         assert classifier.best_validation_score_ == pytest.approx(expected)
+
+    def test_held_out_rows_of_weight_0_are_not_there(self, iris):
+        X, y = iris
+        wrong = np.arange(150) % 3 == 0
+        rows = y != 1  # the others are told apart without an error
+        classifier = brief(map=luce.Hardmax(), max_iter=100, learning_rate_init=0.02)
+        data = (X[rows], np.where(wrong, 2 - y, y)[rows], (~wrong)[rows])
+        classifier.fit(X[rows].astype(np.float64), y[rows], validation_data=data)
+        assert classifier.validation_loss_curve_[-1] == 0.0
+
+    def test_lbfgs_holds_out_nothing(self, iris):
+        plain = {"solver": "lbfgs", "tol": 0.1, "max_iter": 50}
+        early = brief(early_stopping=True, **plain).fit(*iris)
+        np.testing.assert_array_equal(early.coefs_[0], brief(**plain).fit(*iris).coefs_[0])
+        assert early.validation_scores_ is None
+        with pytest.raises(DataError, match="validation_data is for stopping early"):
+            brief(**plain).fit(*iris, validation_data=iris)
 
     def test_scoring(self, noisy):
         X, y = noisy

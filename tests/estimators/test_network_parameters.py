@@ -6,7 +6,7 @@ from sklearn.datasets import load_iris
 import luce
 from luce import NetworkClassifier
 from luce.errors import DataError
-from luce.estimators.network_parameters import EXPECTED, layers_of
+from luce.estimators.network_parameters import EXPECTED, layers_of, optimiser_of, penalty_of
 
 WRONG = {
     "hidden_layer_sizes": [0, (3, 0), (2.5,), "10", None, -1, [True]],
@@ -83,6 +83,14 @@ def test_numbers_of_numpy_are_numbers(iris):
         hidden_layer_sizes=np.array([4, 5]), alpha=np.float32(0.1), batch_size=np.int64(20),
         max_iter=np.int32(2), shuffle=np.bool_(True), learning_rate="cosine", dropout=np.float32(0),
     ).fit(*iris)  # fmt: skip
+
+
+def test_alpha_is_a_penalty_or_a_decay():
+    for solver in ("adam", "sgd", "lbfgs"):
+        assert penalty_of(NetworkClassifier(solver=solver, alpha=0.3)) == 0.3
+    assert penalty_of(NetworkClassifier(solver="adamw", alpha=0.3)) == 0.0
+    assert optimiser_of(NetworkClassifier(solver="adamw", alpha=0.3)).weight_decay == 0.3
+    assert optimiser_of(NetworkClassifier(solver="adam", alpha=0.3)).weight_decay == 0.0
 
 
 def test_layers():

@@ -47,6 +47,8 @@ def test_impossible_weights(iris):
         DataError, match=r"class_weight of .*1.* is -1.0; expected a number above 0"
     ):
         fit(X, y, class_weight={1: -1.0})
+    with pytest.raises(DataError, match=r"class_weight of 2 is 0.0; expected a number above 0"):
+        fit(X, y, class_weight={2: 0.0})
     with pytest.raises(ValueError, match="zero"):
         fit(X, y, np.zeros(150))
     with pytest.raises(ValueError, match=r"[Nn]egative"):

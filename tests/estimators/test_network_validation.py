@@ -57,6 +57,16 @@ def test_mean_losses(temperature, soft, weighted, sparse):
     assert own == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_rows_that_a_map_gives_probability_0(soft):
+    features = np.array([[1.0], [-1.0]])
+    layers = multilayer_perceptron(1, (), 2)
+    network = Network(layers, np.array([1.0, -1.0, 0.0, 0.0]), luce.Hardmax())
+    for labels, own, log in (([0, 1], 0.0, 0.0), ([0, 0], 1.0, np.inf)):
+        targets = np.eye(2)[labels] if soft else np.array(labels)
+        assert mean_losses(network, Rows(features, targets, None)) == (own, log)
+
+
 def test_softmax_at_another_temperature(noisy):
     X, y = noisy
     classifier = brief(map=luce.Softmax(2.0), early_stopping=True, max_iter=30).fit(X, y)

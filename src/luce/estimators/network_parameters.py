@@ -207,7 +207,7 @@ def batch_size_of(estimator: Any) -> int:
 
 def schedule_of(estimator: Any, rows: int) -> Schedule:
     """How the learning rate goes on, over so many rows an epoch."""
-    steps = int(estimator.max_iter) * -(-rows // min(batch_size_of(estimator), rows))
+    steps = int(estimator.max_iter) * -(-rows // batch_size_of(estimator))
     schedules: dict[str, Schedule] = {
         "constant": Constant(),
         "invscaling": InverseScaling(float(estimator.power_t)),
