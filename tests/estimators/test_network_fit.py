@@ -1,5 +1,6 @@
 """Early stopping, limits, and callbacks."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -172,6 +173,17 @@ class TestEarlyStopping:
     def test_impossible_validation_data(self, data, message, iris):
         with pytest.raises(DataError, match=message):
             brief().fit(*iris, validation_data=data(*iris))
+
+    def test_training_rows_are_not_copied(self):
+        X, y = np.zeros((50_000, 512), np.float32), np.arange(50_000) % 2
+        classifier = brief(early_stopping=True, batch_size=2000, max_iter=1)
+        tracemalloc.start()
+        try:
+            classifier.fit(X, y, np.ones(len(y)))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 0.6 * X.nbytes
 
     def test_too_few_rows_to_hold_some_out(self, iris):
         X, y = iris[0][::15], iris[1][::15]
