@@ -21,6 +21,7 @@ HOSTILE = [
     "penguin 🐧",
     "[link=file:///]x[/link]",
 ]
+LABELS = {text.strip(" ") for text in HOSTILE}
 SHOWN = ["[red]x[/red]", "\\x1b[31mred", "two\\nlines", "quote\"'", "[/]", "a\\u202eb", "🐧"]
 
 
@@ -61,7 +62,7 @@ class TestHostileText:
         said = run("inspect", "h.luce", "--json").stdout
         assert_harmless(said.replace("\x7f", "").replace("\x9b", "").replace("\u202e", ""))
         found = json.loads(said)
-        assert set(found["target"]["classes"]) == set(HOSTILE)
+        assert set(found["target"]["classes"]) == LABELS
         names = [column["name"] for column in found["encoder"]["columns"]]
         assert names == [*HOSTILE, "[bold]level"]
 
@@ -78,8 +79,8 @@ class TestHostileText:
             ),
         }[ending]()
         assert predicted.num_rows == 110
-        assert set(predicted["[bold]label"].to_pylist()) <= set(HOSTILE)
-        assert {f"probability_{label}" for label in HOSTILE} <= set(predicted.column_names)
+        assert set(predicted["[bold]label"].to_pylist()) <= LABELS
+        assert {f"probability_{label}" for label in LABELS} <= set(predicted.column_names)
 
     def test_levels_never_seen_are_reported_harmlessly(self, workplace, run):
         rows = [f"{HOSTILE[1]}{'xy'[i % 2]},{'ab'[i % 2]}" for i in range(60)]

@@ -14,7 +14,6 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 import pytest
 
-import luce
 from luce.apps import writers
 from luce.apps.writers import WRITERS, open_writer
 from luce.errors import DataError
@@ -198,17 +197,3 @@ def test_labels_of_every_type(ending, type, tmp_path):
     write_in_parts(tmp_path / f"out{ending}", pa.table({"y": labels}), 1)
     found = READ[ending](tmp_path / f"out{ending}")["y"]
     assert found.to_pylist() == labels.to_pylist()
-
-
-@pytest.mark.parametrize("label", ["NA", ""])
-def test_a_label_that_csv_cannot_keep_is_said(label, run, workplace):
-    labels = [label, "b"] * 30
-    pa_parquet.write_table(pa.table({"x": np.arange(60) % 7, "y": labels}), "t.parquet")
-    run("train", "t.parquet", "--target", "y", "--quiet")
-    for arguments in ([], ["--out", "out.csv"]):
-        said = run("predict", "t.luce", "t.parquet", *arguments).stderr
-        assert f"the label {label!r} means a missing value" in said
-    said = run("predict", "t.luce", "t.parquet", "--out", "out.parquet").stderr
-    assert "missing" not in said
-    found = pa_parquet.read_table("out.parquet")["y"].to_pylist()
-    assert found == list(luce.load("t.luce").predict("t.parquet"))

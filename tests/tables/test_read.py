@@ -1,5 +1,6 @@
 import gzip
 import io
+import json
 import os
 from pathlib import Path
 
@@ -36,6 +37,22 @@ def test_missing_markers_are_missing_in_columns_of_every_type(
 ):
     table = read_table(write(f"a,b\n{value},1\n{quote}{marker}{quote},2\n"))
     assert table["a"].is_null().to_pylist() == [False, True]
+
+
+def test_missing_markers_are_missing_wherever_text_comes_from(read_table, write, tmp_path):
+    values = ["x", *MISSING_MARKERS, " NA ", None, "NAM", "x "]
+    expected = ["x", *[None] * (len(MISSING_MARKERS) + 2), "NAM", "x"]
+    table = pa.table({"a": values, "n": range(len(values))})
+    table = table.append_column("b", table["a"].dictionary_encode())
+    pa_parquet.write_table(table, tmp_path / "data.parquet")
+    pa_feather.write_feather(table, tmp_path / "data.feather")
+    lines = "".join(json.dumps(row) + "\n" for row in table.to_pylist())
+    files = (tmp_path / "data.parquet", tmp_path / "data.feather", write(lines, "data.jsonl"))
+    for source in (*files, table, table.to_pandas()):
+        for told in ({}, {"types": {"a": pa.string(), "b": pa.string()}}):
+            found = read_table(source, **told)
+            assert found["a"].to_pylist() == found["b"].to_pylist() == expected
+            assert found["b"].null_count == found["a"].null_count == expected.count(None)
 
 
 def test_other_text_is_not_missing(read_table, write):
@@ -78,7 +95,7 @@ def test_the_ending_decides_in_any_case(read_table, write):
 
 
 def test_parquet(read_table, tmp_path):
-    table = pa.table({"a": pa.array([1, None], pa.int16()), "b": ["NA", ""]})
+    table = pa.table({"a": pa.array([1, None], pa.int16()), "b": ["na", "x"]})
     pa_parquet.write_table(table, tmp_path / "data.parquet")
     assert read_table(tmp_path / "data.parquet", types={"a": pa.string()}).equals(table)
 
@@ -99,10 +116,14 @@ def test_dataframes(read_table):
     assert read_table(table.to_reader()).equals(table)
 
 
-def test_polars(read_table):
+def test_polars(read_table, tmp_path):
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame({"a": [1.5, None], "b": ["x", "NA"]})
-    assert read_table(frame).to_pydict() == {"a": [1.5, None], "b": ["x", "NA"]}
+    frame = frame.with_columns(c=frame["b"].cast(polars.Categorical))
+    expected = {"a": [1.5, None], "b": ["x", None], "c": ["x", None]}
+    assert read_table(frame).to_pydict() == expected
+    frame.write_parquet(tmp_path / "data.parquet")
+    assert read_table(tmp_path / "data.parquet").to_pydict() == expected
 
 
 def test_the_index_of_a_pandas_frame_is_not_a_column(read_table, tmp_path):

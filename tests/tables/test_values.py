@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from luce.errors import DataError
 from luce.tables.values import (
     BLANKS,
-    LINE_BREAKS,
+    MISSING_MARKERS,
     ColumnBlock,
     casts,
     column_block,
@@ -150,16 +150,15 @@ def test_a_column_is_found_by_its_name_alone():
 
 def test_white_space_is_that_of_unicode():
     white = {character for character in map(chr, range(sys.maxunicode)) if character.isspace()}
-    assert {*BLANKS, *LINE_BREAKS} == white
+    assert {*BLANKS} == white - {*"\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"}
 
 
 def test_blanks_around_markers_and_text_are_nothing():
-    values = ["a b", " c", "NA\t", "\u3000d\u00a0", "\r\n", None, "e"]
+    values = ["a b", " c", "NA\t", "\u3000d\u00a0", "NA\n", None, "e"]
     for type in (pa.string(), pa.large_string()):
         text = pa.chunked_array([pa.array(values, type)])
-        expected = ["a b", "c", None, "d", None, None, "e"]
+        expected = ["a b", "c", None, "d", "NA\n", None, "e"]
         assert without_markers(text).equals(pa.chunked_array([pa.array(expected, type)]))
-        assert without_markers(text, " ").to_pylist()[:3] == ["a b", "c", "NA\t"]
         whole = pa.array(["x", "", None, "y z"] * 2 + values, type)
         assert may_have_blanks(whole)
         assert not may_have_blanks(whole[:8])
@@ -169,6 +168,37 @@ def test_blanks_around_markers_and_text_are_nothing():
         ]
         assert not may_have_blanks(whole[:0])
         assert not may_have_blanks(pa.array([None, ""], type))
+
+
+@pytest.mark.parametrize("marker", MISSING_MARKERS)
+@pytest.mark.parametrize("type", [pa.string(), pa.large_string()], ids=str)
+def test_markers_are_missing_in_text_and_dictionaries_of_it(marker, type):
+    values = ["much too long", "b", marker, None, f" {marker}\t", "b ", "a", f"{marker}."]
+    expected = ["much too long", "b", None, None, None, "b", "a", f"{marker}."]
+    text = pa.chunked_array([["x", *values[:2]], [], values[2:]], type)[1:]
+    known = pa.DictionaryArray.from_arrays(
+        pa.array([1, 2, None, 3, 3], pa.int8()),
+        pa.array(["not in any row", marker, "a ", None], type),
+        ordered=True,
+    )
+    for found, wanted in (
+        (text, expected),
+        (text.dictionary_encode(), expected),
+        (pa.chunked_array([known, known[1:]]), [None, "a", *[None] * 3, "a", *[None] * 3]),
+    ):
+        clean = without_markers(found)
+        clean.validate(full=True)
+        assert clean.type == found.type
+        assert clean.null_count == wanted.count(None)
+        assert clean.to_pylist() == wanted
+
+
+def test_what_has_no_marker_is_not_copied():
+    text = pa.array(["long enough", None, "short"])
+    for values in (text, text.dictionary_encode(), pa.array([1.5, None]), pa.array([["NA"]])):
+        (clean,) = without_markers(pa.chunked_array([values])).chunks
+        for own, found in zip(values.buffers(), clean.buffers(), strict=True):
+            assert (own and own.address) == (found and found.address)
 
 
 @given(st.lists(st.booleans(), max_size=40))

@@ -314,7 +314,7 @@ def predict(
             unseen.update(unseen_of_block)
             rows += table.num_rows
             progress(RowsDone(rows))
-    report.print_predicted(loaded, rows, out, unseen)
+    report.print_predicted(rows, out, unseen)
 
 
 @app.command(epilog="Example: `luce evaluate penguins.luce labelled.csv`")

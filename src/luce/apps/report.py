@@ -29,7 +29,6 @@ from luce.model.record import Figure, Figures, confusion_to_keep
 from luce.model.train import FOLDS, GRID
 from luce.model.understand import TrainingTable
 from luce.tables import (
-    MISSING_MARKERS,
     BooleanColumn,
     CategoryColumn,
     Column,
@@ -215,19 +214,10 @@ def print_model(model: Model, path: Path) -> None:
     _print_rest(out, k, "class", MOST_CLASSES)
 
 
-def print_predicted(model: Model, rows: int, path: Path | None, unseen: Mapping[str, int]) -> None:
+def print_predicted(rows: int, path: Path | None, unseen: Mapping[str, int]) -> None:
     """What became of the predictions, and which values no training row had: on standard error."""
     out = Console(stderr=True, highlight=False, emoji=False)
     _print_unseen(out, unseen)
-    target = model.document.target
-    if path is None or path.suffix.lower() == ".csv":
-        for label in MISSING_MARKERS:
-            if label in target.classes:
-                out.print(
-                    f"{plain(target.column)}: the label {label!r} means a missing value where "
-                    "luce reads CSV; write .parquet, .arrow or .jsonl to keep it",
-                    soft_wrap=True,
-                )
     if path is not None:
         out.print(f"Wrote {counted(rows, 'prediction')} to {plain(path)}")
 

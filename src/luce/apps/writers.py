@@ -31,8 +31,7 @@ def open_writer(path: Path | None) -> Iterator[Write]:
 
     A file gets the format of its name's ending, and its name when the block has ended well: it is
     written whole or not at all. Standard output (None) gets each block at once, as CSV. Text in CSV
-    is in quotation marks, so that commas, quotes and line breaks survive; blanks around it, and the
-    texts that luce reads as missing (`luce.tables.MISSING_MARKERS`), do not.
+    is in quotation marks, so that commas, quotes and line breaks survive.
 
     Raises
     ------

@@ -32,6 +32,7 @@ from luce.model.scorer import Scorer
 from luce.tables import (
     AS_FOUND,
     Reading,
+    StreamedTable,
     encode,
     encoder_columns,
     feature_names,
@@ -164,6 +165,10 @@ class Model:
         table = open_table(data, columns=columns, types=types, reading=reading)
         report(Guessed(table.name, table.notes))
         require_columns(table, columns)
+        yield from self._predicted(table)
+
+    def _predicted(self, table: StreamedTable) -> Iterator[Predicted]:
+        encoder = self.document.encoder
         first = 0
         for block in blocks_to_encode(table, encoder, len(self.intercept)):
             with about(table):
@@ -255,9 +260,11 @@ class Model:
         return Scorer(self.coef, self.intercept)
 
     def _replayed(self, values: Sequence[Sequence[Value]]) -> NDArray[np.float32]:
+        # Not read by `open_table`: a model may have levels that it now takes for missing.
         table = table_of(self.document.encoder, values)
+        rows = StreamedTable("the table", table.schema, (), (), lambda: iter([table]), True)
         with np.errstate(all="ignore"):
-            return self.predict_proba(table)
+            return np.concatenate([each.probabilities for each in self._predicted(rows)])
 
     def labels(self, indices: NDArray[np.integer]) -> NDArray[Any]:
         """Labels of class indices, in the type that they came in."""

@@ -21,7 +21,7 @@ from luce.tables.formats.svmlight import open_svmlight
 from luce.tables.formats.text import CODECS
 from luce.tables.sources import STANDARD_INPUT, File, find_files
 from luce.tables.type_guess import agree
-from luce.tables.values import listing
+from luce.tables.values import listing, without_markers
 
 ROWS = 65536
 """How many rows a block has at most if nothing else is said."""
@@ -166,12 +166,14 @@ def open_table(
     -----
     A CSV file has its columns' names in its first line. What stands between values (comma,
     semicolon, tab, vertical bar), a decimal comma and an encoding that is not UTF-8 are found out,
-    and told in `notes`. Blanks around a value are no part of it, in text as in numbers, within
-    quotes or without; line breaks are. What `MISSING_MARKERS` lists is missing in every column,
-    also in text and also in quotes: a country code NA (Namibia) has to be spelt otherwise, or come
-    from a Parquet file or a dataframe. Blank lines are skipped, except in a file of a single
-    column, where they are missing values below the name. Types that are guessed: whole numbers,
-    numbers, true and false, ISO 8601 dates and times, and text; `00123` is text.
+    and told in `notes`. Blank lines are skipped, except in a file of a single column, where they
+    are missing values below the name. Types that are guessed: whole numbers, numbers, true and
+    false, ISO 8601 dates and times, and text; `00123` is text.
+
+    Blanks around a text are no part of it, within quotes or without; line breaks are. What
+    `MISSING_MARKERS` lists is missing in every column of every source, also in quotes, in
+    dictionaries, and where the source has missing values of its own. So the country code NA
+    (Namibia), and people whose name is None or NULL, are lost: spell them otherwise before.
 
     An .npz file has an array `X` of shape (n, d), which becomes one column of lists of float32, and
     may have `y` of shape (n,); an `X` in Fortran's order is put into a temporary file first. An
@@ -203,11 +205,13 @@ def open_table(
     table = _from_memory(source)
     names = without_index(table.schema)
     _check_names("the table", names)
-    table = _without_views(table.select(names))
-    if columns is not None:
-        wanted = set(columns)
-        table = table.select([name for name in table.column_names if name in wanted])
-    return StreamedTable("the table", table.schema, tuple(names), (), lambda: iter([table]), True)
+    wanted = set(names if columns is None else columns)
+    table = _without_views(table.select([name for name in names if name in wanted]))
+
+    def tables() -> Iterator[pa.Table]:
+        yield pa.table([without_markers(column) for column in table.columns], schema=table.schema)
+
+    return StreamedTable("the table", table.schema, tuple(names), (), tables, True)
 
 
 def _open_files(
@@ -304,7 +308,9 @@ def _check_names(origin: str, names: Sequence[str]) -> None:
 
 
 def _as_kept(type: pa.DataType) -> pa.DataType:
-    """Text views as text: Arrow has no selection of rows for views."""
+    """Text views as text, also in dictionaries: Arrow has no selection of rows for views."""
+    if pa.types.is_dictionary(type):
+        return pa.dictionary(type.index_type, _as_kept(type.value_type), type.ordered)
     return pa.large_string() if pa.types.is_string_view(type) else type
 
 

@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from luce.errors import DataError
 
 MISSING_MARKERS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
-"""Text that means "missing" in a CSV file, quoted or not, and where text is read as numbers.
+"""Text that means "missing" in a column of any kind, wherever the column comes from.
 
-Exactly these spellings. The text columns of a Parquet file or a dataframe have a missing value of
-their own, so there the text "NA" stays the text "NA".
+Exactly these spellings, blanks around them aside. `open_table` gives missing values in their
+place: from CSV, quoted or not, and JSON lines, and also from Parquet, Arrow and dataframes, which
+have missing values of their own. So the country code NA (Namibia), and people whose name is None or
+NULL, are lost: spell them otherwise (NAM, none) where they are values.
 """
 
 BLANKS = " \t\xa0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029"
-"""White space of Unicode, within a line and at its end."""
+"""White space of Unicode that does not end a line; around a value it is no part of it."""
 
 LARGEST_EXACT = 2.0**53
 """Up to here float64 has every integer."""
@@ -38,6 +39,7 @@ PIECE_ROWS = 65_536
 
 _MAY_BE_BLANK = np.isin(np.arange(256), (*range(ord(" ") + 1), *range(0x80, 0x100)))
 _NOUNS = {pa.float64(): "a number", pa.bool_(): "true or false"}
+_LONGEST_MARKER = max(map(len, MISSING_MARKERS))
 _SHOWN = 60  # characters of a value in a message
 
 
@@ -224,11 +226,17 @@ def texts(block: ColumnBlock) -> pa.ChunkedArray:
     return plain.cast(pa.large_string())
 
 
-def without_markers(text: pa.ChunkedArray, around: str = BLANKS + LINE_BREAKS) -> pa.ChunkedArray:
-    """Return text without these characters around it, and null for `MISSING_MARKERS`."""
-    text = pc.utf8_trim(text, around)
-    markers = pa.array(MISSING_MARKERS, text.type)
-    return pc.if_else(pc.is_in(text, value_set=markers), pa.scalar(None, text.type), text)
+def without_markers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text without blanks around it, and null for `MISSING_MARKERS`; all else as it is.
+
+    Text may be string, large_string, or a dictionary of these; what is clean is not copied.
+    """
+    type = values.type
+    if pa.types.is_dictionary(type) and is_text(type.value_type):
+        return pa.chunked_array([_recoded(chunk) for chunk in values.chunks], type)
+    if not is_text(type):
+        return values
+    return pa.chunked_array([_with_nulls(_trimmed(chunk)) for chunk in values.chunks], type)
 
 
 def may_have_blanks(text: pa.Array) -> bool:
@@ -245,6 +253,33 @@ def may_have_blanks(text: pa.Array) -> bool:
     first = np.take(characters, offsets[:-1], mode="clip")
     last = np.take(characters, offsets[1:] - 1, mode="clip")
     return any(_MAY_BE_BLANK.take(edge).any() for edge in (first, last))
+
+
+def _trimmed(text: pa.Array) -> pa.Array:
+    return pc.utf8_trim(text, BLANKS) if may_have_blanks(text) else text
+
+
+def _with_nulls(text: pa.Array) -> pa.Array:
+    shortest = pc.min(pc.binary_length(text)).as_py()
+    if shortest is None or shortest > _LONGEST_MARKER:
+        return text
+    missing = _are_markers(text)
+    return pc.if_else(missing, pa.scalar(None, text.type), text) if missing.true_count else text
+
+
+def _recoded(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
+    known = _trimmed(chunk.dictionary)
+    missing = pc.or_(_are_markers(known), known.is_null())
+    if known is chunk.dictionary and not missing.true_count:
+        return chunk
+    codes = np.arange(len(known)).astype(chunk.indices.type.to_pandas_dtype())
+    kept = pa.array(codes, mask=missing.to_numpy(zero_copy_only=False))
+    indices = kept.take(chunk.indices)
+    return pa.DictionaryArray.from_arrays(indices, known, ordered=chunk.type.ordered)
+
+
+def _are_markers(text: pa.Array) -> pa.BooleanArray:
+    return pc.is_in(text, value_set=pa.array(MISSING_MARKERS, text.type))
 
 
 def first_bad(count: int, fit: Callable[[int, int], bool]) -> int:

@@ -1,11 +1,18 @@
 import gzip
+import json
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from luce.errors import DataError
-from luce.tables import open_table
+from luce.tables import MISSING_MARKERS, open_table
 from luce.tables.formats import json_lines, lines
+from luce.tables.values import BLANKS
 
 
 def test_rows_may_lack_names_and_nest(read_table, write):
@@ -80,6 +87,50 @@ def test_a_column_of_numbers_and_text_is_read_as_what_is_told(
     }
     with pytest.raises(DataError, match=r"'n', row 3 .*cannot be read as double"):
         read_table(path, types={"n": pa.float64(), "m": pa.float64()})
+
+
+BLANK = st.text(BLANKS, max_size=2)
+
+
+@given(
+    st.sampled_from([1, 2.5, True, [1.5], "2024-01-01 00:00:00"]),
+    st.sampled_from(MISSING_MARKERS),
+    BLANK,
+    BLANK,
+    st.sampled_from(["/", "\\/"]),
+    st.sampled_from([":", " :\t"]),
+    st.booleans(),
+)
+def test_markers_are_missing_among_values_of_every_type(
+    read_table, value, marker, before, after, slash, colon, ascii_only
+):
+    missing = json.dumps(f"{before}{marker}{after}", ensure_ascii=ascii_only).replace("/", slash)
+    rows = '{"c": 1, "a"%s%s , "b":%s}\n{"a": %s}\n'
+    with TemporaryDirectory() as folder:
+        path, plain = Path(folder, "d.jsonl"), Path(folder, "plain.jsonl")
+        path.write_text(rows % (colon, missing, missing, json.dumps(value)), encoding="utf-8")
+        plain.write_text(rows % (colon, "null", "null", json.dumps(value)))
+        table = read_table(path)
+        assert table.equals(read_table(plain))
+        types = dict(zip(table.column_names, table.schema.types, strict=True))
+        assert read_table(path, types=types).equals(table)
+
+
+@pytest.mark.parametrize("value", ["a:", ':"NA",', ':"NA"}', '"', "\\", "NA,", "NA\n", "None?"])
+@pytest.mark.parametrize("name", ["a", "NA", ":", '":"NA",', "\\"])
+def test_markers_in_names_and_parts_of_values_are_kept(read_table, write, name, value):
+    rows = [{name: value, "z": [value, "NA"]}, {name: f"x{value}", "z": [f"{value}x"]}]
+    table = read_table(write("".join(json.dumps(row) + "\n" for row in rows), "d.jsonl"))
+    assert table.to_pylist() == rows
+
+
+@pytest.mark.parametrize("start", ['{"a": "', '{"a":', '{"a": "NA"', '{"a": "NA'])
+def test_blanks_without_end_take_no_time(write, start):
+    path = write(start + " " * (8 << 20), "d.jsonl")
+    begun = time.perf_counter()
+    with pytest.raises(DataError):
+        open_table(path)
+    assert time.perf_counter() - begun < 5
 
 
 @pytest.mark.parametrize("block", [1 << 20, 16])

@@ -79,7 +79,7 @@ def test_no_room_for_a_temporary_file(save, monkeypatch):
 def test_labels_of_text_other_arrays_and_no_labels(read_table, save):
     table = open_table(save(X=FEATURES, y=np.array(["a", "bü", "", "a"]), Z=[1], a=[2]))
     assert table.notes == ("arrays other than X and y left out: Z, a",)
-    assert pa.concat_tables(table.blocks())["y"].to_pylist() == ["a", "bü", "", "a"]
+    assert pa.concat_tables(table.blocks())["y"].to_pylist() == ["a", "bü", None, "a"]
     assert read_table(save(X=FEATURES)).column_names == ["X"]
     only = open_table(save(X=FEATURES, y=[1, 2, 3, 4]), columns=["y"])
     assert pa.concat_tables(only.blocks()).to_pydict() == {"y": [1, 2, 3, 4]}

@@ -123,7 +123,7 @@ def _is_binary(type: pa.DataType) -> bool:
 
 
 def fit_table(table: pa.Table, schema: pa.Schema, name: str, first_row: int) -> pa.Table:
-    """Return the schema's columns of a block, each in the schema's type.
+    """Return the schema's columns of a block, each in the schema's type, text `without_markers`.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def fit_table(table: pa.Table, schema: pa.Schema, name: str, first_row: int) -> 
         values = found[field.name]
         if values.type != field.type:
             values = _cast(ColumnBlock(field.name, values, first_row), field.type, name)
-        columns.append(values)
+        columns.append(without_markers(values))
     return pa.table(columns, schema=schema)
 
 

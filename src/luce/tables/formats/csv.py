@@ -23,7 +23,6 @@ from luce.tables.formats.text import (
 from luce.tables.sources import File, file_errors
 from luce.tables.type_guess import TEXT, TypeGuess, parse
 from luce.tables.values import (
-    BLANKS,
     MISSING_MARKERS,
     ColumnBlock,
     casts,
@@ -262,7 +261,7 @@ def _parse_options(dialect: Dialect, columns: int, **more: object) -> pa_csv.Par
 def _trimmed(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if not is_text(values.type) or not any(map(may_have_blanks, values.chunks)):
         return values
-    return without_markers(values, BLANKS)
+    return without_markers(values)
 
 
 def _without_first(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:

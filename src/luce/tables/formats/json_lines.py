@@ -16,7 +16,7 @@ from luce.tables.formats.reading import Request, Types
 from luce.tables.formats.text import check_encoding
 from luce.tables.sources import File, file_errors
 from luce.tables.type_guess import agree
-from luce.tables.values import LARGEST_EXACT, is_text
+from luce.tables.values import BLANKS, LARGEST_EXACT, MISSING_MARKERS, is_text
 
 _DEEPEST = 32
 _MOST_NAMES = 30_000
@@ -26,6 +26,13 @@ _MOST_CELLS = 16_000_000
 _FORM = 'each line is to be one JSON object, such as {"a": 1}'
 _ADVICE = "make them the same, or tell what kind the column is, such as a category"
 _NAME = re.compile(rb'"([^"\\\n]*(?:\\.[^"\\\n]*)*)"\s*:')
+_BLANK = "|".join([*BLANKS, *(rf"\\u(?i:{ord(blank):04x})" for blank in BLANKS), r"\\t"])
+_MARKERS = "|".join(MISSING_MARKERS).replace("/", r"\\?/")
+_MARKER = re.compile(
+    rf':[ \t]*+"(?:{_BLANK})*+(?:{_MARKERS})(?:{_BLANK})*+"(?=[ \t\r]*+[,}}])'.encode()
+)
+"""A value that is a missing marker, in all ways to spell its blanks and its slash."""
+
 _CHANGED = re.compile(r"Column\(/(.+)\) changed from (\w+) to (\w+)")
 _WIDEN = {pa.int64(): (pa.int64(), pa.float64())}
 
@@ -195,7 +202,7 @@ def _tables(file: File, encoding: str, parse: Parse) -> Iterator[tuple[pa.Table,
                     f"{_DEEPEST}"
                 )
             try:
-                table = parse(text)
+                table = parse(_MARKER.sub(b": null", text))
             except pa.ArrowInvalid as error:
                 raise DataError(f"{file.name}: {_complaint(str(error), done)}") from error
             yield table, done
