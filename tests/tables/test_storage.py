@@ -45,6 +45,13 @@ class TestTables:
         assert kept.in_file == (memory < ROOMY)
         assert not list(temporary_files.iterdir())
 
+    def test_blocks_may_have_dictionaries_of_their_own(self):
+        texts = (pa.array(["a", "b"]), pa.array(["c", "a"]))
+        blocks = [pa.table({"c": text.dictionary_encode()}) for text in texts]
+        kept = stored(blocks[0].schema, iter(blocks), NONE)
+        assert kept.in_file
+        assert kept.table["c"].to_pylist() == ["a", "b", "c", "a"]
+
     def test_no_rows(self):
         kept = stored(self.table.schema, iter(()), NONE)
         assert kept.table.equals(self.table.slice(0, 0))

@@ -183,11 +183,11 @@ def _stored_csr(blocks: Iterable[Any], width: int, memory: int) -> "Features":
 
 def _from_file(schema: pa.Schema, blocks: Iterable[pa.Table]) -> pa.Table:
     with _room_wanted(), _unnamed_file() as file:
-        with pa.ipc.new_file(file, schema) as writer:
+        with pa.ipc.new_stream(file, schema) as writer:  # A file has one dictionary for all.
             for block in blocks:
                 writer.write_table(block)
         file.flush()
-        return pa.ipc.open_file(pa.py_buffer(np.memmap(file, np.uint8, "r"))).read_all()
+        return pa.ipc.open_stream(pa.py_buffer(np.memmap(file, np.uint8, "r"))).read_all()
 
 
 def _handed_over(held: list[pa.Table]) -> Iterator[pa.Table]:
