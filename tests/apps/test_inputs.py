@@ -18,6 +18,13 @@ TEXTS = ["good and cheap", "bad and dear"] * 30
 NUMBERS = {f"e{j}": LABELS * j + np.arange(60) % 5.0 for j in range(8)}
 
 
+def test_the_query_of_a_uri_is_no_part_of_a_name(run, workplace):
+    expected = (workplace / "penguins.luce").read_bytes()
+    (workplace / "penguins.luce").unlink()
+    run("train", f"file://{workplace}/penguins.csv?a=b/c.d&e=*", "--target", "species", "--quiet")
+    assert (workplace / "penguins.luce").read_bytes() == expected
+
+
 class TestStandardInput:
     def test_predict(self, run, workplace):
         expected = run("predict", "penguins.luce", "penguins.csv", "--probabilities")

@@ -1,10 +1,13 @@
 import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
 import pytest
 
 from luce.errors import DataError
-from luce.tables.sources import File, file_errors, find_files
+from luce.tables.sources import File, file_errors, find_files, split_query
 
 
 def names(source):
@@ -26,6 +29,97 @@ def test_a_path_and_a_uri_mean_one_file(folder):
     assert names(f"file://{folder}/a.csv") == [f"file://{folder}/a.csv"]
     (file,) = find_files(f"file://{folder}/a.csv")
     assert (file.size, file.open().read()) == (1, b"x")
+
+
+OBJECTS = {"a.csv": b"x\n1\n", "b.csv": b"x\n2\n", "deep/c.csv": b"x\n3\n"}
+
+
+class Bucket(BaseHTTPRequestHandler):
+    """As much of S3 as it takes to list and read the objects of one bucket."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self):
+        self.do_GET()
+
+    def do_GET(self):
+        asked = urlsplit(self.path)
+        key = asked.path.removeprefix("/bucket").lstrip("/")
+        if "list-type" in asked.query:
+            prefix = parse_qs(asked.query).get("prefix", [""])[0]
+            found = [
+                f"<Contents><Key>{name}</Key><Size>{len(content)}</Size></Contents>"
+                for name, content in OBJECTS.items()
+                if name.startswith(prefix)
+            ]
+            listed = f"<KeyCount>{len(found)}</KeyCount>{''.join(found)}"
+            self.answer(200, f"<ListBucketResult>{listed}</ListBucketResult>".encode())
+        elif key not in OBJECTS:
+            self.answer(404)
+        elif asked_for := self.headers["Range"]:
+            first, last = map(int, asked_for.removeprefix("bytes=").split("-"))
+            self.answer(206, OBJECTS[key][first : last + 1])
+        else:
+            self.answer(200, OBJECTS[key])
+
+    def answer(self, code, content=b""):
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def query(monkeypatch):
+    """The query of a URI that means a bucket of this machine's."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bucket) as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"endpoint_override=127.0.0.1:{server.server_port}&scheme=http&region=eu-west-1"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("bucket/a.csv", ["a.csv"]),
+        ("bucket/?.csv", ["a.csv", "b.csv"]),
+        ("bucket/**/*.csv", ["a.csv", "b.csv", "deep/c.csv"]),
+        ("bucket/deep", ["deep/c.csv"]),
+    ],
+)
+def test_a_uri_may_have_a_query(path, found, query):
+    uri = f"s3://name:secret@{path}?{query}"
+    assert names(uri) == [f"s3://name:secret@bucket/{name}" for name in found]
+    contents = [file.open().read() for file in find_files(uri)]
+    assert contents == [OBJECTS[name] for name in found]
+
+
+@pytest.mark.parametrize("path", ["bucket/no.csv", "bucket/no*.csv"])
+def test_a_uri_with_a_query_that_means_nothing(path, query):
+    with pytest.raises(
+        DataError, match=r"@bucket/no\*?\.csv: (there is no such file|no file match)"
+    ):
+        find_files(f"s3://name:secret@{path}?{query}")
+    with pytest.raises(DataError, match="it cannot be found: Unexpected query parameter"):
+        find_files(f"s3://name:secret@{path}?nope=1&{query}")
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ("s3://b/?.csv?region=*", ("s3://b/?.csv", "?region=*")),
+        ("s3://b/a.csv?scheme=http&x=?y=z", ("s3://b/a.csv", "?scheme=http&x=?y=z")),
+        ("s3://b/?a*.csv", ("s3://b/?a*.csv", "")),
+        ("a?b=c.csv", ("a?b=c.csv", "")),
+    ],
+)
+def test_a_query_is_a_part_of_a_uri_alone(source, parts):
+    assert split_query(source) == parts
 
 
 def test_a_uri_of_another_file_system():

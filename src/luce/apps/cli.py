@@ -392,7 +392,9 @@ def _reading(
 
 def _model_named_after(data: str) -> Path:
     """The model's file, here, for data that a file or folder of some name holds."""
-    name = Path(data).stem.split(".")[0]
+    from luce.tables.sources import split_query
+
+    name = Path(split_query(data)[0]).stem.split(".")[0]
     if not (Path(data).exists() or re.fullmatch(r"[\w][\w .-]*", name)):
         raise DataError(f"{data}: name the model file with --out")
     return Path(f"{name}.luce")

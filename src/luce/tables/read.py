@@ -131,9 +131,9 @@ def open_table(
         One of
 
         - the path of a file, or a URI of any file system that pyarrow knows (s3://, gs://,
-          hdfs://, file://): CSV (.csv, .tsv, .txt), JSON lines (.jsonl, .ndjson), svmlight
-          (.svmlight, .libsvm, .svm), each also packed (.gz, .bz2, .zst); Parquet (.parquet);
-          Arrow's own (.feather, .arrow, .ipc); NumPy's (.npz)
+          hdfs://, file://), whose options may be the URI's query: CSV (.csv, .tsv, .txt), JSON
+          lines (.jsonl, .ndjson), svmlight (.svmlight, .libsvm, .svm), each also packed (.gz, .bz2,
+          .zst); Parquet (.parquet); Arrow's own (.feather, .arrow, .ipc); NumPy's (.npz)
         - a folder, or a glob such as `sales/*.csv.gz` or `sales/**/*.csv`: its files, of one format
           and with the same columns among those to be read, sorted by name, are one table; in files
           of JSON lines a column that one of them lacks is missing there

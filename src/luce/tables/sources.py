@@ -107,6 +107,7 @@ def spooled(content: IO[bytes], name: str, advice: str) -> Iterator[IO[bytes]]:
 def find_files(source: str) -> tuple[File, ...]:
     """Return the files that a path, a URI, a glob or "-" means, at least one.
 
+    A URI may have a query, whose options are pyarrow's: `s3://bucket/*.csv?region=eu-west-1`.
     A folder means the files in it. Files in folders and globs come sorted by name; hidden files and
     those whose name starts with an underscore (`_SUCCESS`) are passed over.
 
@@ -119,7 +120,7 @@ def find_files(source: str) -> tuple[File, ...]:
     if source == STANDARD_INPUT:
         return (_spool(sys.stdin.buffer),)
     try:
-        return _find(source)
+        return _find(*split_query(source))
     except DataError:
         raise
     except PermissionError as error:
@@ -128,12 +129,24 @@ def find_files(source: str) -> tuple[File, ...]:
         raise DataError(f"{source}: it cannot be found: {error}") from error
 
 
-def _find(source: str) -> tuple[File, ...]:
+def split_query(source: str) -> tuple[str, str]:
+    """Return a URI without its query, and the query, from its question mark on.
+
+    Examples
+    --------
+    >>> split_query("s3://bucket/a?.csv?region=eu-west-1&scheme=http")
+    ('s3://bucket/a?.csv', '?region=eu-west-1&scheme=http')
+    """
+    found = re.search(r"\?\w+=", source) if "://" in source else None
+    return (source[: found.start()], source[found.start() :]) if found else (source, "")
+
+
+def _find(source: str, query: str) -> tuple[File, ...]:
     if not source:
         raise DataError("the path of the table is empty")
     if re.search(r"[*?[]", source) and not ("://" not in source and os.path.lexists(source)):
-        return _find_glob(source)
-    system, path = _file_system(source)
+        return _find_glob(source, query)
+    system, path = _file_system(source, query)
     info = system.get_file_info(path)
     if info.type == fs.FileType.NotFound:
         raise DataError(f"{source}: there is no such file")
@@ -157,14 +170,14 @@ def _find_in_folder(system: fs.FileSystem, path: str, source: str) -> tuple[File
     return _several(system, found, path, source.rstrip("/"))
 
 
-def _find_glob(source: str) -> tuple[File, ...]:
+def _find_glob(source: str, query: str) -> tuple[File, ...]:
     parts = source.split("/")
     first = next(place for place, part in enumerate(parts) if re.search(r"[*?[]", part))
     base, pattern = "/".join(parts[:first]), parts[first:]
     shown = base
     if source.startswith("/") and not base:
         base = "/"
-    system, path = _file_system(base or ".")
+    system, path = _file_system(base or ".", query)
     selector = fs.FileSelector(path, recursive=len(pattern) > 1, allow_not_found=True)
     found = [
         info
@@ -205,9 +218,9 @@ def _counts(info: fs.FileInfo) -> bool:
     return not info.base_name.startswith((".", "_"))
 
 
-def _file_system(source: str) -> tuple[fs.FileSystem, str]:
+def _file_system(source: str, query: str) -> tuple[fs.FileSystem, str]:
     if "://" in source:
-        system, path = fs.FileSystem.from_uri(source)
+        system, path = fs.FileSystem.from_uri(source + query)
         return system, path
     return fs.LocalFileSystem(), source
 
