@@ -2,10 +2,12 @@
 
 import errno
 import os
+import subprocess
 import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather as pa_feather
 import pytest
 
 from luce.apps.progress import ProgressLine
@@ -25,6 +27,19 @@ def _nothing_is_left_behind(workplace, names_before):
     yield
     assert not [path for path in workplace.iterdir() if path.name.startswith(".luce-")]
 
+
+LITTLE_MEMORY = """
+import re, resource, sys
+from pathlib import Path
+import luce
+from luce.apps.cli import main
+
+luce.load(sys.argv[1]).predict(sys.argv[2])  # threads and libraries take memory too
+taken = re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())
+resource.setrlimit(resource.RLIMIT_DATA, (1024 * int(taken[1]) + 2**25, -1))
+sys.argv[1:] = ["predict", sys.argv[1], sys.argv[3]]
+main()
+"""
 
 TRAIN = ("train", "penguins.csv", "--target", "species")
 PREDICT = ("predict", "penguins.luce", "penguins.csv")
@@ -192,6 +207,24 @@ class TestFailures:
         message = refuse(*TRAIN, "--quiet", code=1)
         assert f"There is not enough memory: {error}" in message
         assert "defect" not in message
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+    def test_too_little_memory_for_a_file(self, workplace, model):
+        columns = {column.name: np.zeros(2_000_000) for column in model.document.encoder.columns}
+        pa_feather.write_feather(pa.table(columns), "large.arrow", chunksize=2_000_000)
+        pa_feather.write_feather(pa.table(columns).slice(0, 1), "small.arrow")
+        environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}
+        command = [
+            sys.executable,
+            "-c",
+            LITTLE_MEMORY,
+            "penguins.luce",
+            "small.arrow",
+            "large.arrow",
+        ]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.stderr.startswith("Error: There is not enough memory: large.arrow: reading it")
+        assert (done.returncode, done.stdout) == (1, "")
 
     def test_a_defect_says_that_it_is_one(self, refuse, run, monkeypatch):
         def fail(*_, **__):

@@ -199,13 +199,23 @@ def test_sources_that_mean_nothing(folder, source, words, monkeypatch):
         (PermissionError(13, "no"), "x.csv: there is no permission to read it"),
         (FileNotFoundError(2, "no"), "x.csv: there is no such file"),
         (OSError(5, "Input/output error"), r"x\.csv: the file is damaged .*Input/output error"),
-        (MemoryError(), r"x\.csv: reading it takes more memory than there is"),
         (pa.ArrowInvalid("odd"), r"x\.csv: the file is damaged .*odd"),
         (DataError("as it is"), "^as it is$"),
     ],
 )
 def test_what_goes_wrong_while_a_file_is_read(error, words):
     with pytest.raises(DataError, match=words), file_errors(File("x.csv", 1, open, tuple, ())):
+        raise error
+
+
+@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc failed")])
+def test_too_little_memory_is_no_damage(error):
+    with (
+        pytest.raises(
+            MemoryError, match=r"^x\.csv: .*smaller row groups .*fewer columns.*--memory"
+        ),
+        file_errors(File("x.csv", 1, open, tuple, ())),
+    ):
         raise error
 
 

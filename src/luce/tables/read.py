@@ -99,6 +99,8 @@ class StreamedTable:
         DataError
             A file is damaged, was changed since it was opened, or holds a value that has not the
             column's type; there are no rows. File, row and column are named where they are known.
+        MemoryError
+            A piece of a file, such as a batch of an Arrow file, takes more than there is.
         """
         if not self.schema.names:
             raise DataError(

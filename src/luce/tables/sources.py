@@ -63,7 +63,7 @@ class File:
 
 @contextmanager
 def file_errors(file: File) -> Iterator[None]:
-    """Turn what goes wrong while the file is read into a DataError that says so."""
+    """Turn what goes wrong while the file is read into a DataError or MemoryError that says so."""
     file.check_unchanged()
     try:
         yield
@@ -77,8 +77,9 @@ def file_errors(file: File) -> Iterator[None]:
     except PermissionError as error:
         raise DataError(f"{file.name}: there is no permission to read it") from error
     except MemoryError as error:
-        raise DataError(
-            f"{file.name}: reading it takes more memory than there is; is it damaged?"
+        raise MemoryError(
+            f"{file.name}: reading it takes more than there is; write it in smaller row groups or "
+            "batches, or with fewer columns, or train with less in memory (--memory, memory=)"
         ) from error
     except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
         file.check_unchanged()
