@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pa_parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -263,6 +264,23 @@ def test_read_types_read_the_same_column_from_another_file(read_table, tmp_path)
     encoded = encode(encoder, table)
     np.testing.assert_array_equal(encoded.features, [[0, 0, 1, 1], [0, 0, 0, 0]])
     assert encoded.unseen == {"id": 1}
+
+
+def test_a_level_is_spelt_as_in_csv_and_as_short_as_possible_elsewhere(read_table, tmp_path):
+    (tmp_path / "whole.csv").write_text("v,id\n" + "1,a\n2,b\n" * 5)
+    encoder = fit(read_table(tmp_path / "whole.csv", types={"v": pa.string()}), v="category")
+    (tmp_path / "spelt.csv").write_text("v,id\n1.0,a\n01,b\n")
+    (tmp_path / "numbers.jsonl").write_text('{"v": 1.0, "id": "a"}\n{"v": 1, "id": "b"}\n')
+    pa_parquet.write_table(pa.table({"v": [1, 1], "id": ["a", "b"]}), tmp_path / "whole.parquet")
+    pa_parquet.write_table(pa.table({"v": [1.0, 1], "id": ["a", "b"]}), tmp_path / "float.parquet")
+    for name, unseen in {
+        "spelt.csv": {"v": 2},
+        "numbers.jsonl": {},
+        "whole.parquet": {},
+        "float.parquet": {},
+    }.items():
+        table = read_table(tmp_path / name, types=read_types(encoder))
+        assert encode(encoder, table).unseen == unseen
 
 
 def test_only_some_rows_are_learnt_from(mixed):

@@ -171,8 +171,8 @@ def types_of_kinds(kinds: Mapping[str, str]) -> dict[str, pa.DataType]:
     """Return the Arrow types that `open_table` is to read columns of these kinds as.
 
     Numbers are read as float64, whether a file spells them 2007 or 2007.5; categories as they are
-    spelt, so that 007 stays "007", and so are text and dates. Columns of vectors have the type that
-    they have; those of a run are numbers.
+    spelt, so that 007 stays "007" and the "1.0" of a CSV file is no "1"; so are text and dates.
+    Columns of vectors have the type that they have; those of a run are numbers.
 
     Parameters
     ----------
