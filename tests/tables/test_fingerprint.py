@@ -116,6 +116,17 @@ def test_a_large_table_is_gone_through_piece_by_piece(monkeypatch):
     assert fingerprint(table) == expected
 
 
+@pytest.mark.parametrize("size", [100, 1 << 24])
+def test_rows_may_be_chosen(size, monkeypatch):
+    monkeypatch.setattr("luce.tables.fingerprint._PIECE", size)
+    table = pa.concat_tables([TABLE] * 20)
+    rows = np.random.default_rng(0).random(80) < 0.5
+    rows[:20] = False
+    whole = Fingerprint()
+    whole.add(table, rows)
+    assert whole.hexdigest() == fingerprint(table.filter(pa.array(rows)))
+
+
 def test_the_fingerprint_grows():
     whole = Fingerprint()
     whole.add(TABLE)

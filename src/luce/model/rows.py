@@ -95,17 +95,9 @@ class LabelledRows:
         """Total weight of each class, shape (k,)."""
         return np.bincount(self.labels, self.weights, minlength=classes).astype(np.float64)
 
-    def blocks(self, size: int) -> "Iterator[LabelledRows]":
-        """These rows in blocks of the table, each of no more than `size` rows."""
-        starts = range(0, self.table.num_rows, size)
-        return self._parts(slice(first, first + size) for first in starts)
-
     def blocks_to_encode(self, encoder: Encoder, classes: int = 0) -> "Iterator[LabelledRows]":
         """These rows in blocks to encode, and to find the scores of so many classes for."""
-        return self._parts(parts_to_encode(encoder, self.table, rows_to_encode(encoder, classes)))
-
-    def _parts(self, parts: Iterable[slice]) -> "Iterator[LabelledRows]":
-        for part in parts:
+        for part in parts_to_encode(encoder, self.table, rows_to_encode(encoder, classes)):
             start, stop = np.searchsorted(self.places, [part.start, part.stop])
             if start == stop:
                 continue
@@ -253,11 +245,7 @@ class RowsHash:
 
     def add(self, rows: LabelledRows) -> None:
         """Take up the next rows."""
-        for block in rows.blocks(rows_in_a_block(len(self.columns))):
-            table = block.table.select(self.columns)
-            if block.chosen is not None:
-                table = table.filter(pa.array(block.chosen))
-            self.fingerprint.add(table)
+        self.fingerprint.add(rows.table.select(self.columns), rows.chosen)
 
     def hexdigest(self) -> str:
         """The hash of all rows so far."""

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
+from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.tables.datetimes import moments
 from luce.tables.embedding import is_sparse_vector, is_vector
-from luce.tables.values import ColumnBlock, column_block, listing, texts
+from luce.tables.values import PIECE_ROWS, ColumnBlock, column_block, listing, texts
 
 _PIECE = 2**24  # bytes of a table whose text is made at a time
 
@@ -45,8 +46,8 @@ class Fingerprint:
         self._schema = pa.schema([])
         self._writer: pa_csv.CSVWriter | None = None
 
-    def add(self, table: pa.Table) -> None:
-        """Go on with the rows of a block."""
+    def add(self, table: pa.Table, rows: NDArray[np.bool_] | None = None) -> None:
+        """Go on with the rows of a block, or those where `rows`, (table.num_rows,), is true."""
         schema = pa.schema([(name, pa.large_string()) for name in table.column_names])
         if self._writer is None:
             self._schema = schema
@@ -56,13 +57,14 @@ class Fingerprint:
                 f"a part of the table has the columns {listing(schema.names)}, the first part "
                 f"{listing(self._schema.names)}"
             )
-        columns = [column_block(table, name) for name in schema.names]
-        step = max(1, _PIECE * table.num_rows // max(table.nbytes, 1))
+        step = min(max(1, _PIECE * table.num_rows // max(table.nbytes, 1)), PIECE_ROWS)
         for first in range(0, table.num_rows, step):
-            pieces = (column.slice(first, step) for column in columns)
+            piece = table.slice(first, step)
+            some = None if rows is None else rows[first : first + step]
+            blocks = (column_block(piece, name, first, rows=some) for name in schema.names)
             arrays = [
-                _text(_as_timestamps(piece) if piece.name in self._datetimes else piece)
-                for piece in pieces
+                _text(_as_timestamps(block) if block.name in self._datetimes else block)
+                for block in blocks
             ]
             self._writer.write_table(pa.table(arrays, schema))
 
