@@ -199,7 +199,7 @@ class TestTarget:
     )
     def test_a_type_that_does_not_hold_its_classes(self, type, classes):
         with pytest.raises(DataError, match=f"are no {type}".replace("[", r"\[")):
-            Target("y", type, classes).labels  # noqa: B018
+            _ = Target("y", type, classes).labels
 
 
 class TestLabelsOfAnotherFile:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, ParamSpec
 
 import typer
-from rich.console import Console
 
 from luce.apps.text import printable
 from luce.errors import DataError, LuceError
@@ -103,7 +102,9 @@ def readable_errors(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    console = Console(stderr=True, highlight=False, emoji=False)
+    from luce.apps.layout import error_console
+
+    console = error_console()
     console.print("Error:", style="bold red", end=" ")
     console.print(printable(message), markup=False, soft_wrap=not console.is_terminal)
     raise typer.Exit(code)

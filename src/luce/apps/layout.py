@@ -40,6 +40,11 @@ def console() -> Console:
     return Output(highlight=False, emoji=False, width=WIDTH, soft_wrap=True)
 
 
+def error_console(*, quiet: bool = False) -> Console:
+    """Standard error: what is no result."""
+    return Console(stderr=True, highlight=False, emoji=False, quiet=quiet)
+
+
 def listing(names: Iterable[str]) -> str:
     """Names in one line, the first `MOST_CLASSES` of them."""
     listed = list(names)

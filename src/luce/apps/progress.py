@@ -5,9 +5,9 @@ from threading import Timer
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.status import Status
 
+from luce.apps.layout import error_console
 from luce.apps.text import printable
 from luce.model.events import Event, Guessed, RowsDone, Stage
 from luce.training import Progress
@@ -25,10 +25,8 @@ class ProgressLine:
     """
 
     def __init__(self, *, shown: bool, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, emoji=False, quiet=not shown)
-        self.guesses = self.console
-        if not (shown or quiet):
-            self.guesses = Console(stderr=True, highlight=False, emoji=False)
+        self.console = error_console(quiet=not shown)
+        self.guesses = self.console if shown or quiet else error_console()
         self.live = Status("", console=self.console) if self.console.is_terminal else None
         if self.live is not None:
             self.timer = Timer(SECONDS_WORTH_A_LINE, self.live.start)

@@ -19,6 +19,7 @@ from luce.apps.layout import (
     bytes_in_words,
     console,
     counted,
+    error_console,
     listing,
     new_table,
     number,
@@ -32,6 +33,7 @@ from luce.tables import (
     BooleanColumn,
     CategoryColumn,
     Column,
+    ColumnKind,
     ColumnSummary,
     DatetimeColumn,
     EmbeddingColumn,
@@ -216,7 +218,7 @@ def print_model(model: Model, path: Path) -> None:
 
 def print_predicted(rows: int, path: Path | None, unseen: Mapping[str, int]) -> None:
     """What became of the predictions, and which values no training row had: on standard error."""
-    out = Console(stderr=True, highlight=False, emoji=False)
+    out = error_console()
     _print_unseen(out, unseen)
     if path is not None:
         out.print(f"Wrote {counted(rows, 'prediction')} to {plain(path)}")
@@ -318,25 +320,21 @@ def _refit(model: Model) -> str:
     return f"The saved model is the one measured, fitted on all {counted(training.rows, 'row')}."
 
 
+_USES: Mapping[ColumnKind | None, tuple[str, str]] = {
+    "numeric": ("standardised", "missing: median, flagged"),
+    "boolean": ("0 or 1", "missing: usual value, flagged"),
+    "category": ("levels", "missing is one more"),
+    "datetime": ("time elapsed, standardised; parts", "missing: median, flagged"),
+    "text": ("hashed words and characters, tf-idf", "missing: as if empty"),
+    "embedding": ("numbers, unchanged", "missing: 0, flagged"),
+}
+"""What a column of each kind is used as, and what stands in for a missing value."""
+
+
 def _use(column: ColumnSummary) -> str:
-    if column.kind == "category":
-        missing = "missing is one more"
-        use = counted(column.levels or 0, "level")
-    elif column.kind == "boolean":
-        missing = "missing: usual value, flagged"
-        use = "0 or 1"
-    elif column.kind == "text":
-        missing = "missing: as if empty"
-        use = "hashed words and characters, tf-idf"
-    elif column.kind == "embedding":
-        missing = "missing: 0, flagged"
-        use = "numbers, unchanged"
-    elif column.kind == "datetime":
-        missing = "missing: median, flagged"
-        use = "time elapsed, standardised; parts"
-    else:
-        missing = "missing: median, flagged"
-        use = "standardised"
+    use, missing = _USES[column.kind]
+    if column.levels is not None:
+        use = counted(column.levels, "level")
     return f"{use}; {missing}" if column.missing else use
 
 
@@ -356,13 +354,13 @@ def _becomes(column: Column) -> str:
             missing = "missing" if column.missing else ""
         case DatetimeColumn():
             use = ", ".join(["time elapsed, standardised", *column.parts])
-            missing = "missing: median, flagged" if column.missing_indicator else ""
+            missing = _USES[column.kind][1] if column.missing_indicator else ""
         case TextColumn():
             use = f"words and characters in {2**column.bits:,} buckets, tf-idf"
             missing = ""
         case EmbeddingColumn():
             use = f"{counted(column.length, 'number')}, unchanged"
-            missing = "missing: 0, flagged" if column.missing_indicator else ""
+            missing = _USES[column.kind][1] if column.missing_indicator else ""
     return "; ".join(filter(None, [use, missing]))
 
 
