@@ -208,7 +208,17 @@ def test_what_goes_wrong_while_a_file_is_read(error, words):
         raise error
 
 
-@pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc failed")])
+def test_a_file_that_asks_for_all_memory_there_is_is_damaged():
+    with (
+        pytest.raises(DataError, match=r"x\.csv: the file is damaged .*malloc of size 97953291895"),
+        file_errors(File("x.csv", 1 << 30, open, tuple, ())),
+    ):
+        raise pa.ArrowMemoryError("malloc of size 97953291895309120 failed")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), pa.ArrowMemoryError("realloc of size 400000000 failed")]
+)
 def test_too_little_memory_is_no_damage(error):
     with (
         pytest.raises(

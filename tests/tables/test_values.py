@@ -181,9 +181,13 @@ def test_markers_are_missing_in_text_and_dictionaries_of_it(marker, type):
         pa.array(["not in any row", marker, "a ", None], type),
         ordered=True,
     )
+    many = pa.DictionaryArray.from_arrays(
+        pa.array([2, None, 0]), pa.array(["x", "y", marker], type)
+    )
     for found, wanted in (
         (text, expected),
         (text.dictionary_encode(), expected),
+        (pa.chunked_array([many[:2], many[:0], many[2:]]), [None, None, "x"]),
         (pa.chunked_array([known, known[1:]]), [None, "a", *[None] * 3, "a", *[None] * 3]),
     ):
         clean = without_markers(found)

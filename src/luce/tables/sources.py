@@ -21,6 +21,9 @@ from luce.tables.values import listing
 
 STANDARD_INPUT = "-"
 
+_CREDIBLE_RATIO, _CREDIBLE_ALLOWANCE = 1000, 1 << 30
+"""A file that asks for more than so many times its size, and so many bytes, is damaged."""
+
 Signature = tuple[object, ...]
 
 
@@ -77,16 +80,21 @@ def file_errors(file: File) -> Iterator[None]:
     except PermissionError as error:
         raise DataError(f"{file.name}: there is no permission to read it") from error
     except MemoryError as error:
+        asked = re.search(r"alloc of size (\d+)", str(error))
+        if asked and int(asked[1]) > _CREDIBLE_RATIO * file.size + _CREDIBLE_ALLOWANCE:
+            raise _damaged(file, error) from error
         raise MemoryError(
             f"{file.name}: reading it takes more than there is; write it in smaller row groups or "
             "batches, or with fewer columns, or train with less in memory (--memory, memory=)"
         ) from error
     except (OSError, EOFError, UnicodeError, pa.ArrowException) as error:
         file.check_unchanged()
-        raise DataError(
-            f"{file.name}: the file is damaged or of another format: {error}"
-        ) from error
+        raise _damaged(file, error) from error
     file.check_unchanged()
+
+
+def _damaged(file: File, error: Exception) -> DataError:
+    return DataError(f"{file.name}: the file is damaged or of another format: {error}")
 
 
 @contextmanager

@@ -268,14 +268,17 @@ def _with_nulls(text: pa.Array) -> pa.Array:
 
 
 def _recoded(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
-    known = _trimmed(chunk.dictionary)
-    missing = pc.or_(_are_markers(known), known.is_null())
-    if known is chunk.dictionary and not missing.true_count:
+    known, indices = chunk.dictionary, chunk.indices
+    if len(known) > len(chunk):
+        used = indices.unique().drop_null()
+        known, indices = known.take(used), pc.index_in(indices, used)
+    text = _trimmed(known)
+    missing = pc.or_(_are_markers(text), text.is_null())
+    if text is known and not missing.true_count:
         return chunk
-    codes = np.arange(len(known)).astype(chunk.indices.type.to_pandas_dtype())
+    codes = np.arange(len(text)).astype(chunk.indices.type.to_pandas_dtype())
     kept = pa.array(codes, mask=missing.to_numpy(zero_copy_only=False))
-    indices = kept.take(chunk.indices)
-    return pa.DictionaryArray.from_arrays(indices, known, ordered=chunk.type.ordered)
+    return pa.DictionaryArray.from_arrays(kept.take(indices), text, ordered=chunk.type.ordered)
 
 
 def _are_markers(text: pa.Array) -> pa.BooleanArray:

@@ -84,3 +84,30 @@ def test_a_batch_that_unpacks_to_too_much(read_table, tmp_path, monkeypatch, cod
     monkeypatch.setattr(arrow, "_UNPACKED_ALLOWANCE", 1 << 10)
     with pytest.raises(DataError, match=r"a batch of its rows unpacks to .* batches of fewer rows"):
         open_table(path)
+
+
+CODES = pa.DictionaryArray.from_arrays(
+    pa.array([7] * 100, pa.int32()), [f"level {level}" for level in range(10_000)]
+)
+ONE_EACH = pa.array(range(101), pa.int32())
+CODED = {
+    "plain": CODES,
+    "list": pa.ListArray.from_arrays(ONE_EACH, CODES),
+    "struct": pa.StructArray.from_arrays([CODES], ["x"]),
+    "map": pa.MapArray.from_arrays(ONE_EACH, pa.array(range(100)), CODES),
+}
+
+
+@pytest.mark.parametrize("nesting", CODED)
+def test_a_large_dictionary_is_not_gone_through_for_ever(
+    read_table, tmp_path, monkeypatch, nesting
+):
+    path = tmp_path / "data.arrow"
+    table = pa.table({"a": CODED[nesting]})
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table, max_chunksize=1)
+    assert read_table(path)["a"].to_pylist() == table["a"].to_pylist()
+    monkeypatch.setattr(columnar, "REPEATED_ALLOWANCE", 51 * CODES.dictionary.nbytes)
+    monkeypatch.setattr(columnar, "REPEATED_RATIO", 0)
+    with pytest.raises(DataError, match=r"up to row 50 its dictionaries .*larger batches"):
+        read_table(path)

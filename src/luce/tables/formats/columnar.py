@@ -19,6 +19,11 @@ BLOCK_BYTES = 32 << 20
 LONGEST_ROW = 256 << 20
 """How many bytes of text one row may have, in dictionaries."""
 
+REPEATED_RATIO = 1000
+REPEATED_ALLOWANCE = 16 << 30
+"""Dictionaries may take `REPEATED_RATIO` times the file's size, and so many bytes, no more: the
+same is gone through again with each piece of the rows, of which there may be millions."""
+
 
 @dataclass(frozen=True)
 class ColumnarFile:
@@ -42,10 +47,18 @@ class ColumnarFile:
     def blocks(self, schema: pa.Schema) -> Iterator[pa.Table]:
         """Return the rows, each batch checked before it is used."""
         with file_errors(self.file):
-            done = 0
+            done = repeated = 0
             for batch in self.batches(schema.names):
                 batch.validate(full=True)
-                for table in in_pieces(batch, self.file.name):
+                for piece in in_pieces(batch, self.file.name):
+                    repeated += sum(map(_dictionary_bytes, piece.columns))
+                    if repeated > REPEATED_RATIO * self.file.size + REPEATED_ALLOWANCE:
+                        raise DataError(
+                            f"{self.file.name}: up to row {done} its dictionaries had to be gone "
+                            f"through for {repeated >> 30} GiB, as in a file that was made to take "
+                            "for ever; write it in larger batches, or without dictionaries"
+                        )
+                    table = pa.Table.from_batches([piece])
                     yield fit_table(table, schema, self.file.name, done)
                     done += table.num_rows
 
@@ -62,7 +75,7 @@ def without_index(schema: pa.Schema) -> list[str]:
         return list(schema.names)  # What is there is not of pandas' making.
 
 
-def in_pieces(batch: pa.RecordBatch, name: str) -> Iterator[pa.Table]:
+def in_pieces(batch: pa.RecordBatch, name: str) -> Iterator[pa.RecordBatch]:
     """Return a batch in order, in pieces whose dictionaries' text takes `BLOCK_BYTES` once decoded.
 
     A dictionary may have one long text, and many rows that name it.
@@ -74,7 +87,7 @@ def in_pieces(batch: pa.RecordBatch, name: str) -> Iterator[pa.Table]:
     """
     size = sum(map(_decoded_bytes, batch.columns))
     if size <= BLOCK_BYTES or (batch.num_rows == 1 and size <= LONGEST_ROW):
-        yield pa.Table.from_batches([batch])
+        yield batch
     elif batch.num_rows == 1:
         raise DataError(
             f"{name}: a row has {size >> 20} MiB of text, as in a file that was made to fill memory"
@@ -103,6 +116,20 @@ def text_dictionaries(values: pa.Array) -> Iterator[pa.DictionaryArray]:
         pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type)
     ):
         yield from text_dictionaries(values.flatten())
+
+
+def _dictionary_bytes(values: pa.Array) -> int:
+    """How much memory the dictionaries of an array take, however few of their values it has."""
+    type = values.type
+    if pa.types.is_dictionary(type):
+        return int(values.dictionary.get_total_buffer_size())
+    if pa.types.is_map(type):
+        return _dictionary_bytes(values.keys) + _dictionary_bytes(values.items)
+    if pa.types.is_struct(type):
+        return sum(_dictionary_bytes(values.field(place)) for place in range(type.num_fields))
+    if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type):
+        return _dictionary_bytes(values.values)
+    return 0
 
 
 def longest_text(values: pa.DictionaryArray) -> int:
