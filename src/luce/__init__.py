@@ -4,6 +4,8 @@ The names below follow the chain features -> scores -> softmax -> probabilities 
 is loaded when it is first used, so that ``import luce`` costs next to nothing.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -98,3 +100,20 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
+
+
+def _spare_limited_memory() -> None:
+    """Have Arrow, not loaded yet, take memory as it needs it where the process has a limit.
+
+    Its own pool takes a gigabyte at once, and leaves nothing for others within the limit.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    kinds = (resource.RLIMIT_DATA, resource.RLIMIT_AS)
+    if any(resource.getrlimit(kind)[0] != resource.RLIM_INFINITY for kind in kinds):
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
+_spare_limited_memory()

@@ -1,5 +1,8 @@
 """`luce.train`: what it takes, what it records, and that equal inputs give equal files."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -267,3 +270,14 @@ def test_20_000_columns():
     model = luce.train(table, "y", validation=table[:4])
     assert model.coef.shape == (2, 20_000)
     assert list(model.predict(table)) == list(labels)
+
+
+def test_blas_takes_its_memory_before_a_table_does():
+    script = (
+        "import sys, pyarrow as pa; from luce.model.understand import understand;"
+        "print('scipy.linalg' in sys.modules);"
+        "table = pa.table({'x': [1, 2] * 9, 'y': ['a', 'b'] * 9});"
+        "understand(table, 'y', report=lambda event: print('scipy.linalg' in sys.modules))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.stdout.split()[:2] == ["False", "True"]

@@ -145,6 +145,22 @@ class TestMemory:
         run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert 0 < int(run.stdout) < 900_000_000
 
+    @pytest.mark.parametrize("kind", ["RLIMIT_DATA", "RLIMIT_AS"])
+    def test_within_limits_arrow_reserves_nothing(self, kind):
+        script = (
+            f"import resource; resource.setrlimit(resource.{kind}, (3 * 2**30, -1));"
+            "import luce, pyarrow as pa; pool = pa.default_memory_pool();"
+            "numbers = pa.nulls(1 << 20, pa.float64()); print(pool.backend_name);"
+            "print(*[x for x in open('/proc/self/status') if x.startswith('VmData')])"
+        )
+        own = {k: v for k, v in os.environ.items() if k != "ARROW_DEFAULT_MEMORY_POOL"}
+        for told, name in ({}, "system"), ({"ARROW_DEFAULT_MEMORY_POOL": "jemalloc"}, "jemalloc"):
+            command = [sys.executable, "-c", script]
+            run = subprocess.run(command, capture_output=True, text=True, env=own | told)
+            found, _, taken, _ = run.stdout.split()
+            assert found == name
+            assert told or int(taken) < 500_000  # kB
+
     def test_with_little_memory_everything_goes_to_files(self, monkeypatch):
         monkeypatch.setattr("luce.tables.storage.available_memory", lambda: RESERVED // 2)
         assert memory_to_use(None) == 0

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import msgspec
 import numpy as np
@@ -98,6 +99,7 @@ def understand(
                 f"a kind is given for {quoted(name)}, which is no feature: weights, groups and "
                 "what is left out have none"
             )
+    import_module("scipy.linalg")  # Its BLAS waits for ever for memory that a table has taken.
     memory = memory_to_use(memory)
     report(Stage(f"reading {opened_name(data)}"))
     types = types_of_kinds(kinds) | ({} if group is None else {group: pa.string()})
