@@ -46,7 +46,7 @@ def _faster(large: Sequence[Case]) -> Goal:
     text = f"geometric mean of best scikit-learn / luce, n d > 1e5, at least {TIMES:g}"
     ratios = [ratio for case in large if (ratio := case.ratio(TARGET)) is not None]
     if not ratios:
-        return _not_run(text)
+        return not_run(text)
     mean = geometric_mean([figure for figure, _ in ratios])
     late = sum(not arrived for _, arrived in ratios)
     behind = f"{len(ratios)} problems; on {late} of them no solver arrived, counted at the limit"
@@ -57,7 +57,7 @@ def _never_slower(large: Sequence[Case]) -> Goal:
     text = "never slower than the best scikit-learn solver, n d > 1e5"
     ratios = [(ratio[0], case.name) for case in large if (ratio := case.ratio(TARGET)) is not None]
     if not ratios:
-        return _not_run(text)
+        return not_run(text)
     least, where = min(ratios)
     slower = sum(figure < 1 for figure, _ in ratios)
     return Goal(text, f"{least:.2f}", f"{where}; slower on {slower} of {len(ratios)}", not slower)
@@ -71,7 +71,7 @@ def _small(name: str, cases: Sequence[Case]) -> Goal:
         if case.facts.problem == name and (time := case.time("luce", TARGET)) is not None
     ]
     if not times:
-        return _not_run(text)
+        return not_run(text)
     longest, where = max(times)
     return Goal(text, duration(longest) or "", where, longest < SMALL_SECONDS)
 
@@ -108,13 +108,13 @@ def _memory(cases: Sequence[Case], results: Results) -> Goal:
         if key in run
     ]
     if not shares:
-        return _not_run(text)
+        return not_run(text)
     worst, where = max(shares)
     above = sum(share > 1 for share, _ in shares)
     return Goal(text, f"{worst:.0%}", f"{where}; above on {above} of {len(shares)}", above == 0)
 
 
-def _not_run(text: str) -> Goal:
+def not_run(text: str) -> Goal:
     return Goal(text, "", "not run", None)
 
 

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.goals import goals, verdict
+from benchmarks.goals import Goal, goals, verdict
 from benchmarks.report import duration, times
 from benchmarks.results import TARGETS, Case, Memory, Results, Time
 from benchmarks.trainers import SKLEARN
@@ -37,6 +37,7 @@ PICTURES = """
 
 ![Distance from the optimum against time, on four problems](training-curves.png)
 """
+GOAL_HEADERS = ("goal", "reached", "figure", "worst, or behind it")
 HEADERS = ("problem", "n", "d", "k", "dtype")
 
 
@@ -170,14 +171,22 @@ def print_memory(out: Console, cases: Sequence[Case], results: Results) -> None:
         out.print(table)
 
 
-def print_goals(out: Console, cases: Sequence[Case], results: Results) -> None:
+def print_goals(out: Console, found: Sequence[Goal]) -> None:
     table = Table(title="Goals", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("goal", "figure", "reached", "worst, or behind it"):
+    for name in GOAL_HEADERS:
         table.add_column(name, justify="right" if name == "figure" else "left")
-    for goal in goals(cases, results):
+    for goal in found:
         mark = verdict(goal, lambda yes: "[green]yes[/]" if yes else "[red]no[/]")
-        table.add_row(goal.text, goal.figure, mark, goal.behind)
+        table.add_row(goal.text, mark, goal.figure, goal.behind)
     out.print(table)
+
+
+def markdown_goals(found: Sequence[Goal]) -> str:
+    rows = [
+        [goal.text, verdict(goal, lambda yes: "yes" if yes else "no"), goal.figure, goal.behind]
+        for goal in found
+    ]
+    return markdown_table(GOAL_HEADERS, rows, 4)
 
 
 def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -201,12 +210,8 @@ def page(results: Results) -> str:
     """All of docs/training.md."""
     cases, peers = results.chosen(), list(results.contestants())
     facts = "\n".join(f"- {name}: {fact}" for name, fact in results.machine.items())
-    found = [
-        [goal.text, verdict(goal, lambda yes: "yes" if yes else "no"), goal.figure, goal.behind]
-        for goal in goals(cases, results)
-    ]
     parts = [HEADING, facts, "\n\n## Goals\n\n"]
-    parts.append(markdown_table(["goal", "reached", "figure", "worst, or behind it"], found, 4))
+    parts.append(markdown_goals(goals(cases, results)))
     parts.append(PICTURES)
     for target in TARGETS:
         parts.append(f"\n## Time to {target:g}\n\n")

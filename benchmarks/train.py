@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import report
+from benchmarks.goals import goals
 from benchmarks.problems import PROBLEMS, Problem
 from benchmarks.results import Case, Curve, Memory, Results, allowed_memory, case_name
 from benchmarks.search import Limits, arrive, watch
 from benchmarks.tables import print_cases, print_goals, print_memory, write_pages
 from benchmarks.trainers import PEERS, Point, Request, applies
-from benchmarks.workers import Worker, peak_memory
+from benchmarks.workers import Worker, fitter, peak_memory
 
 CS = (0.01, 1.0, 100.0)
 TOLS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # 1e-6 is the default, and the last
@@ -186,7 +187,7 @@ def run(options: argparse.Namespace, results: Results, console: Console) -> None
                 _add_memory(results, problem, variant, options.threads)
             if not missing:
                 continue
-            worker = Worker(problem.name, variant)
+            worker = fitter(problem.name, variant)
             try:
                 worker.start()
                 for C in missing:
@@ -240,7 +241,7 @@ def main() -> int:
         return 1
     print_cases(out, cases, list(results.contestants()))
     print_memory(out, cases, results)
-    print_goals(out, cases, results)
+    print_goals(out, goals(cases, results))
     if options.docs:
         write_pages(options.docs, results)
     return 0

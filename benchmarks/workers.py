@@ -1,4 +1,4 @@
-"""Fits in a process of their own, which can be ended when its time is up; their peak memory."""
+"""Processes that fit on request, ended when their time is up; the peak memory of a fit."""
 
 import ctypes
 import gc
@@ -6,6 +6,7 @@ import multiprocessing
 import resource
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,33 @@ from benchmarks.trainers import Answer, Request, answer, partial_fit, warm_up
 
 STATUS = Path("/proc/self/status")
 CLEAR = Path("/proc/self/clear_refs")
+FITTED = "fitted"
 SPAWN = multiprocessing.get_context("spawn")
 
 
 class Worker:
-    """A process that holds one problem's data and fits on request."""
+    """A process that answers requests, such as `fitter` or a benchmark of its own makes them.
 
-    def __init__(self, problem: str, variant: str) -> None:
-        self._arguments = (problem, variant)
+    `serve` gets a connection and the arguments. It sends the facts of its data, and for each
+    request `FITTED` when the clock has stopped, then an answer; or an answer alone. `failed` makes
+    an answer of the news that the process died.
+    """
+
+    def __init__(self, serve: Callable[..., None], *arguments: Any, failed: Callable[[str], Any]):
+        self._serve, self._arguments, self._failed = serve, arguments, failed
         self._process: Any = None
         self._connection: Connection | None = None
-        self.facts: Facts
+        self.facts: Any
 
     def start(self) -> None:
         """Start the process and let it load the data."""
         self._connection, far = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=_serve, args=(far, *self._arguments), daemon=True)
+        self._process = SPAWN.Process(target=self._serve, args=(far, *self._arguments), daemon=True)
         self._process.start()
         far.close()
         self.facts = self._connection.recv()
 
-    def ask(self, request: Request, limit: float) -> Answer | None:
+    def ask(self, request: Any, limit: float) -> Any:
         """The answer, or None if fitting took longer than `limit` seconds."""
         if self._process is None:
             self.start()
@@ -45,11 +52,11 @@ class Worker:
             self.close()
             return None
         try:
-            first = self._connection.recv()  # that it is fitted, or what went wrong
-            return first if isinstance(first, Answer) else self._connection.recv()
+            first = self._connection.recv()
+            return self._connection.recv() if first == FITTED else first
         except EOFError:
             self.close()
-            return Answer([], failure="the process died, perhaps of too little memory")
+            return self._failed("the process died, perhaps of too little memory")
 
     def close(self) -> None:
         """End the process."""
@@ -58,6 +65,11 @@ class Worker:
             self._process.kill()
             self._process.join()
             self._process = None
+
+
+def fitter(problem: str, variant: str) -> Worker:
+    """A process that holds one problem's data; requests and answers are those of `trainers`."""
+    return Worker(_serve, problem, variant, failed=lambda what: Answer([], failure=what))
 
 
 def _serve(connection: Connection, problem: str, variant: str) -> None:
@@ -69,7 +81,7 @@ def _serve(connection: Connection, problem: str, variant: str) -> None:
         except EOFError:
             return
         try:
-            reply = answer(request, data, lambda: connection.send("fitted"))
+            reply = answer(request, data, lambda: connection.send(FITTED))
         except Exception as error:  # a peer may fail as it likes: that is its result
             reply = Answer([], failure=f"{type(error).__name__}: {error}")
         connection.send(reply)
