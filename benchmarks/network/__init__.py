@@ -1,0 +1,1 @@
+"""The network benchmark: `python -m benchmarks.network`."""
