@@ -45,6 +45,7 @@ BEFORE_CHECKSUM = b'{"__metadata__":{"sha256":"'
 DTYPES = {"U8": np.uint8, "F16": np.float16, "F32": np.float32, "F64": np.float64}
 DTYPES |= {"I32": np.int32, "I64": np.int64}
 NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
+NAMES_OF_TENSORS = ["x", "columns.0.idf", "confusion", "scale", "coef", "layers.1.bias"]
 TYPES = {list: pa.list_(pa.float64()), tuple: pa.map_(pa.int64(), pa.float64())}
 HOSTILE = [
     *(0, -1, 1, 2, 3, 7, 100, 2**31, 2**53, 2**62, 2**63 - 1, 2**63, -(2**63), 2**64, 10**400),
@@ -167,7 +168,7 @@ def change_tensor(tensors, random):
     if kind == 0:
         del tensors[name]
     elif kind == 1:
-        tensors[random.choice(["x", name + "x", "columns.0.idf", "confusion"])] = tensor
+        tensors[random.choice([*NAMES_OF_TENSORS, name + "x"])] = tensor
     elif kind == 2:
         tensors[name] = tensor.reshape(-1)[: random.randrange(tensor.size + 1)]
     elif kind == 3:
@@ -199,9 +200,13 @@ def suit(document, tensors, random):
     for name, (dtype, shape) in shapes.items():
         if name not in tensors or tensors[name].shape != shape:
             tensors[name] = np.zeros(shape, dtype)
-    tensors["coef"][:] = tensors["intercept"][:] = 0
+    for name, tensor in tensors.items():
+        if re.fullmatch(r"coef|intercept|layers\.\d+\.(weights|bias)", name):
+            tensor[:] = 0
+    if "scale" in tensors:
+        tensors["scale"][:] = 1
     if "replay" in tensors and tensors["replay"].size:
-        tensors["replay"][:] = 1 / len(tensors["intercept"])
+        tensors["replay"][:] = 1 / tensors["replay"].shape[-1]
 
 
 def change_bytes(raw, random):
@@ -274,7 +279,7 @@ def mutant(raw, random):
 
 
 def small_table(model):
-    """Two rows of every column: something, and nothing."""
+    """Two rows of every column: something, and nothing; and of two classes."""
     something = {
         "numeric": 1.5,
         "boolean": True,
@@ -288,7 +293,10 @@ def small_table(model):
         if column.kind == "embedding" and len(names) == 1:
             value = ((0, 0.5),) if column.sparse else [0.5] * column.length
         columns |= dict.fromkeys(names, pa.array([value, None], TYPES.get(type(value))))
-    return pa.table(columns)
+    target, training = model.document.target, model.document.training
+    roles = {training.weight: pa.array([1.0, 2.0]), training.group: pa.array(["a", "b"])}
+    roles |= {target.column: target.labels[:2]}
+    return pa.table(columns | {name: values for name, values in roles.items() if name is not None})
 
 
 def use(path):
@@ -305,9 +313,13 @@ def use(path):
             raise AssertionError(message) from error
         found = (stage for stage, words in STAGES.items() if re.search(words, message))
         return f"refused: {next(found, 'document')}"
+    table = small_table(model)
     with contextlib.suppress(DataError):
-        probabilities = model.predict_proba(small_table(model))
+        probabilities = model.predict_proba(table)
         assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-4, "no probabilities"
+    if zlib.crc32(path.read_bytes()) % 5 == 0:  # It takes longer than all the rest.
+        with contextlib.suppress(DataError):
+            model.evaluate(table)
     json.dumps(report.model_as_json(model), allow_nan=False)
     if zlib.crc32(path.read_bytes()) % 20 == 0:  # It takes longer than all the rest.
         with contextlib.redirect_stdout(io.StringIO()):

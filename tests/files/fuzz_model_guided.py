@@ -13,7 +13,9 @@ from random import Random
 
 import atheris
 
-with atheris.instrument_imports(include=["luce.files", "luce.model", "luce.tables"]):
+with atheris.instrument_imports(
+    include=["luce.scorers", "luce.tables", "luce.files", "luce.model"],
+):
     import luce.files
     import luce.model.model  # noqa: F401
 
