@@ -28,6 +28,7 @@ import luce.apps.progress
 import luce.apps.report
 import luce.model.train  # Imported here, not in each fork.
 from luce.apps.cli import app
+from luce.model.linear import LinearScorer
 
 PENGUINS = Path(__file__).parents[2] / "examples" / "penguins.csv"
 TEMPORARY = ".luce-*.tmp"
@@ -63,7 +64,7 @@ class Predict:
     name = "predicted.csv"
 
     def __init__(self):
-        luce.load(Path(__file__).parents[1] / "model/formats/2/penguins.luce").save("model.luce")
+        luce.load(Path(__file__).parents[1] / "model/formats/3/penguins.luce").save("model.luce")
         head, *rows = PENGUINS.read_text().splitlines(keepends=True)
         for seed in range(2):
             Path(f"{seed}.csv").write_text(head + "".join(rows * 40 + rows[seed:]))
@@ -79,10 +80,11 @@ class Save:
     name = "saved.luce"
 
     def __init__(self):
-        model = luce.load(Path(__file__).parents[1] / "model/formats/2/penguins.luce")
-        wide = np.random.default_rng(0).normal(size=(2, *model.coef.shape))
+        model = luce.load(Path(__file__).parents[1] / "model/formats/3/penguins.luce")
+        wide = np.random.default_rng(0).normal(size=(2, *model.scorer.shape))
         self.models = [
-            luce.Model(model.document, coef, model.intercept, model.confusion) for coef in wide
+            luce.Model(model.document, LinearScorer(coef, model.scorer.intercept), model.confusion)
+            for coef in wide
         ]
 
     def write(self, seed):

@@ -78,7 +78,7 @@ class TestInspect:
             training.fingerprint,
             "Torgersen",
             "44.45",  # the median of bill_length_mm, where it is missing
-            f"{training.optimality_gap:.1e}",
+            f"{training.fit.optimality_gap:.1e}",
             f"{model.document.validation.model.log_loss.value:.3f}",
             luce.__version__,
         ):
@@ -102,7 +102,7 @@ class TestInspect:
         assert found["pushes"]["Adelie"][0]["push"] == first.coefficient
 
     def test_json_says_the_kind_of_every_column_and_all_of_its_fields(self, run):
-        path = Path(__file__).parents[1] / "model" / "formats" / "2" / "every-kind.luce"
+        path = Path(__file__).parents[1] / "model" / "formats" / "3" / "every-kind.luce"
         model = luce.load(path)
         found = json.loads(run("inspect", str(path), "--json").stdout)["encoder"]["columns"]
         assert {column["kind"] for column in found} == set(get_args(ColumnKind))

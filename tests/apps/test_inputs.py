@@ -146,7 +146,7 @@ class TestKinds:
 
 def test_columns_without_a_type_are_missing(run, workplace):
     """Of every kind, as a file has them whose rows hold nothing but nulls."""
-    path = Path(__file__).parents[1] / "model" / "formats" / "2" / "every-kind.luce"
+    path = Path(__file__).parents[1] / "model" / "formats" / "3" / "every-kind.luce"
     names = [
         name
         for column in luce.load(path).document.encoder.columns

@@ -2,8 +2,6 @@
 
 import errno
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +9,8 @@ import pyarrow.feather as pa_feather
 import pytest
 
 from luce.apps.progress import ProgressLine
+from luce.model import fitting
 from luce.model.events import RowsDone
-from luce.model.train import train_on
-
-TRAINING = sys.modules[train_on.__module__]  # `luce.model.train` is a function too
 
 
 @pytest.fixture
@@ -176,7 +172,7 @@ class TestFailures:
         def interrupt(*_, **__):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(TRAINING, "fit_softmax_regression", interrupt)
+        monkeypatch.setattr(fitting, "fit_softmax_regression", interrupt)
         message = refuse(*TRAIN, "--out", "new.luce", code=1)
         assert "Interrupted" in message
         assert sorted(path.name for path in workplace.iterdir()) == names_before
@@ -203,7 +199,7 @@ class TestFailures:
         def fail(*_, **__):
             raise error
 
-        monkeypatch.setattr(TRAINING, "fit_softmax_regression", fail)
+        monkeypatch.setattr(fitting, "fit_softmax_regression", fail)
         message = refuse(*TRAIN, "--quiet", code=1)
         assert f"There is not enough memory: {error}" in message
         assert "defect" not in message
@@ -230,7 +226,7 @@ class TestFailures:
         def fail(*_, **__):
             raise RuntimeError("the sky fell")
 
-        monkeypatch.setattr(TRAINING, "fit_softmax_regression", fail)
+        monkeypatch.setattr(fitting, "fit_softmax_regression", fail)
         message = refuse(*TRAIN, "--json", code=1)
         for part in ("RuntimeError", "the sky fell", "--debug", "report"):
             assert part in message

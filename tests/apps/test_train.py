@@ -57,8 +57,8 @@ class TestText:
 
     def test_prints_certificate_refit_file_and_next_command(self, result, model):
         said = words(result.stdout)
-        assert f"{model.document.training.optimality_gap:.1e}" in said
-        assert f"{model.document.training.passes} passes" in said
+        assert f"{model.document.training.fit.optimality_gap:.1e}" in said
+        assert f"{model.document.training.fit.passes} passes" in said
         assert re.search("refitted on all 344", said)
         assert "new.luce" in said
         assert "luce predict new.luce" in said
@@ -177,7 +177,7 @@ class TestOptions:
 
     def test_the_penalty_chosen_is_said(self, run):
         said = run("train", "penguins.csv", "--target", "species", "--C", "auto").stdout
-        chosen = luce.load("penguins.luce").document.training.C
+        chosen = luce.load("penguins.luce").document.training.fit.C
         assert re.search(rf"C = {chosen:g}.*cross-validation", said)
 
 

@@ -10,8 +10,10 @@ import pytest
 
 import luce
 from luce.model.model import FORMATS
+from luce.model.record import ActivationName
 from luce.tables import Column
 
+NEWEST = str(max(FORMATS))
 FILES = sorted((Path(__file__).parent / "formats").glob("*/*.luce"))
 
 
@@ -30,9 +32,16 @@ def test_every_format_has_its_files():
 
 
 def test_the_newest_format_has_a_file_of_every_kind_of_column():
-    (path,) = (path for path in FILES if path.stem == "every-kind")
+    (path,) = (path for path in FILES if path.stem == "every-kind" and path.parent.name == NEWEST)
     columns = luce.load(path).document.encoder.columns
     assert {type(column) for column in columns} == set(get_args(Column))
+
+
+def test_the_newest_format_has_a_file_of_every_layer():
+    fits = [luce.load(path).document.training.fit for path in FILES if path.parent.name == NEWEST]
+    layers = [layer for fit in fits if fit.kind == "network" for layer in fit.layers]
+    assert {layer.activation for layer in layers} == set(get_args(ActivationName))
+    assert {fit.standardised for fit in fits if fit.kind == "network"} == {True, False}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -46,4 +55,6 @@ def test_saving_writes_the_newest_format(path, tmp_path):
     model.save(tmp_path / "again.luce")
     again = luce.load(tmp_path / "again.luce")
     assert again.document == model.document
-    assert again.coef.tobytes() == model.coef.tobytes()
+    assert again.scorer.tensors.keys() == model.scorer.tensors.keys()
+    for name, tensor in model.scorer.tensors.items():
+        assert again.scorer.tensors[name].tobytes() == tensor.tobytes()

@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 
 import luce
 from luce.model.events import Stage
+from luce.model.fitting import FOLDS, GRID
 from luce.model.split import fold_of_rows, hold_out
-from luce.model.train import FOLDS, GRID
 from luce.tables import describe_columns, encode, fit_encoder
 from luce.tables.roles import class_indices, fit_target, row_groups
 from luce.training import Progress, fit_softmax_regression
@@ -98,7 +98,7 @@ def test_a_validation_table_is_measured_and_not_trained_on(patients):
     assert_figures(model, labels[60:], probabilities_of(encoder, fit, others))
     assert not model.document.training.refitted
     assert model.document.training.rows == 60
-    np.testing.assert_array_equal(model.coef, fit.coef)
+    np.testing.assert_array_equal(model.scorer.coef, fit.coef)
 
 
 def test_the_saved_model_is_fitted_on_all_rows(table, model):
@@ -106,8 +106,8 @@ def test_the_saved_model_is_fitted_on_all_rows(table, model):
     encoder, fit = fitted(table, table.column_names[1:], labels)
     assert model.document.encoder.columns[1:] == encoder.columns[1:]
     assert model.document.training.refitted
-    np.testing.assert_array_equal(model.coef, fit.coef)
-    np.testing.assert_array_equal(model.intercept, fit.intercept)
+    np.testing.assert_array_equal(model.scorer.coef, fit.coef)
+    np.testing.assert_array_equal(model.scorer.intercept, fit.intercept)
     reference = LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000)
     reference.fit(encode(encoder, table).features.astype(float), labels)
     np.testing.assert_allclose(
@@ -173,17 +173,20 @@ class TestPenalty:
                 predicted = fit.predict_proba(features[~kept])
                 losses[place] += log_loss(labels[~kept], predicted, normalize=False)
         model = luce.train(noisy, "y", C="auto")
-        assert GRID[int(losses.argmin())] == model.document.training.C
-        assert model.document.training.C not in (GRID[0], GRID[-1], 1.0)
-        assert model.document.training.C_chosen_by == "cross-validation"
+        assert GRID[int(losses.argmin())] == model.document.training.fit.C
+        assert model.document.training.fit.C not in (GRID[0], GRID[-1], 1.0)
+        assert model.document.training.fit.C_chosen_by == "cross-validation"
 
     def test_a_number_is_kept(self, noisy):
         model = luce.train(noisy, "y", C=0.25)
-        assert (model.document.training.C, model.document.training.C_chosen_by) == (0.25, "user")
+        assert (model.document.training.fit.C, model.document.training.fit.C_chosen_by) == (
+            0.25,
+            "user",
+        )
         labels = noisy["y"].to_numpy()
         _, fit = fitted(noisy, noisy.column_names[:-1], labels, C=0.25)
-        np.testing.assert_array_equal(model.coef, fit.coef)
+        np.testing.assert_array_equal(model.scorer.coef, fit.coef)
 
     def test_groups_stay_together(self, patients):
         model = luce.train(patients, "outcome", C="auto", group="patient", weight="area")
-        assert model.document.training.C in GRID
+        assert model.document.training.fit.C in GRID

@@ -44,7 +44,7 @@ class TestPredict:
 
     def test_probabilities_are_the_softmax_of_the_scores(self, model, table):
         features = encode(model.document.encoder, table).features.astype(float)
-        scores = features @ model.coef.T + model.intercept
+        scores = features @ model.scorer.coef.T + model.scorer.intercept
         expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
         found = model.predict_proba(table)
         assert (found.shape, found.dtype) == ((344, 3), np.float32)
@@ -203,7 +203,7 @@ class TestEvaluate:
 
 class TestPushes:
     def test_strongest_first_less_the_mean(self, model):
-        centred = model.coef - model.coef.mean(axis=0)
+        centred = model.scorer.coef - model.scorer.coef.mean(axis=0)
         for row, pushes in zip(centred, model.pushes(4), strict=True):
             strongest = sorted(row, key=abs, reverse=True)[:4]
             assert [push.coefficient for push in pushes] == pytest.approx(strongest)
@@ -213,4 +213,4 @@ class TestPushes:
         assert len(of_adelie) == 5
         assert of_adelie[0].feature.column == "bill_length_mm"
         assert of_adelie[0].coefficient < 0  # Adelie penguins have the shortest bills
-        assert len(model.pushes(1000)[0]) == model.coef.shape[1]
+        assert len(model.pushes(1000)[0]) == model.scorer.coef.shape[1]

@@ -10,6 +10,7 @@ import pytest
 
 import luce
 from luce.errors import ModelFileError
+from luce.model.linear import LinearScorer
 from luce.model.replay import ROWS, synthetic_values, table_of
 from luce.tables import (
     BooleanColumn,
@@ -99,9 +100,9 @@ def test_a_luce_that_encodes_otherwise_is_found(model, tmp_path, monkeypatch):
     path = tmp_path / "model.luce"
     model.save(path)
     luce.load(path)
-    probabilities = luce.Model.probabilities
+    probabilities = LinearScorer.probabilities
     monkeypatch.setattr(
-        luce.Model, "probabilities", lambda self, features: probabilities(self, features * 1.01)
+        LinearScorer, "probabilities", lambda self, features: probabilities(self, features * 1.01)
     )
     with pytest.raises(ModelFileError, match=r"this luce \(.*\) does not compute from it"):
         luce.load(path)
@@ -136,7 +137,7 @@ def test_20_000_columns_and_10_000_classes(model, tmp_path):
         coef = random.normal(size=(classes, 2 * len(columns)))
         confusion = np.zeros((classes, classes)) if classes <= 100 else None
         start = time.process_time()
-        wide = luce.Model(document, coef, np.zeros(classes), confusion)
+        wide = luce.Model(document, LinearScorer(coef, np.zeros(classes)), confusion)
         wide.save(tmp_path / "wide.luce")
         assert luce.load(tmp_path / "wide.luce").document == document
         assert time.process_time() - start < 20

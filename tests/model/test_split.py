@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luce.errors import DataError
-from luce.model.split import TRAINED_ON, fold_of_rows, hold_out
+from luce.model.split import TRAINED_ON, fold_of_rows, hold_out, set_aside
 
 labels_of_rows = st.lists(st.integers(0, 4), min_size=8, max_size=60).map(
     lambda labels: np.unique(labels, return_inverse=True)[1]
@@ -75,6 +75,46 @@ class TestHoldOut:
         except DataError:
             return
         assert 0 < held.sum() < 6
+
+
+class TestSetAside:
+    @given(labels_of_rows, st.floats(0.15, 0.85), seeds)
+    def test_all_rows_are_as_if_held_out(self, labels, share, seed):
+        try:
+            expected = hold_out(labels, None, share, seed)
+        except DataError:
+            with pytest.raises(DataError, match=r"a network needs rows .* train a linear model"):
+                set_aside(labels, None, np.ones(len(labels)), share, seed)
+            return
+        found = set_aside(labels, None, np.full(len(labels), 0.1), share, seed)
+        np.testing.assert_array_equal(found, expected)
+
+    @given(labels_of_rows, seeds)
+    def test_rows_of_weight_0_are_as_if_they_were_not_there(self, labels, seed):
+        random = np.random.default_rng(seed)
+        places = np.sort(random.permutation(2 * len(labels))[: len(labels)])
+        all_labels = random.integers(labels.max() + 1, size=2 * len(labels))
+        all_labels[places], weights = labels, np.zeros(2 * len(labels))
+        weights[places] = random.uniform(0.1, 2, size=len(labels))
+        try:
+            expected = set_aside(labels, None, np.ones(len(labels)), 0.4, seed)
+        except DataError:
+            return
+        found = set_aside(all_labels, None, weights, 0.4, seed)
+        np.testing.assert_array_equal(np.flatnonzero(found), places[expected])
+
+    @given(st.integers(60, 200), st.integers(20, 50), seeds)
+    def test_groups_are_not_split_and_classes_not_lost(self, rows, groups, seed):
+        labels, names = grouped(rows, groups, seed)
+        labels[names == names[0]] = 3  # a class of one group
+        aside = set_aside(labels, names, np.ones(rows), 0.3, seed)
+        assert not set(names[aside]) & set(names[~aside])
+        assert set(labels[~aside]) == set(labels)
+        assert 0 < aside.mean() < 0.45
+
+    def test_groups_of_one_class_each(self):
+        with pytest.raises(DataError, match="all that some class has"):
+            set_aside(np.array([0, 0, 1, 1]), np.array([5, 5, 6, 6]), np.ones(4), 0.5, 0)
 
 
 class TestFolds:

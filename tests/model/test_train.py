@@ -50,14 +50,14 @@ class TestTables:
     @pytest.mark.parametrize("made", [pa.Table.to_pandas, lambda t: t, pa.Table.to_reader])
     def test_dataframes_give_the_model_of_the_file(self, made, table, model):
         other = luce.train(made(table), "species")
-        np.testing.assert_allclose(other.coef, model.coef, atol=1e-12)
+        np.testing.assert_allclose(other.scorer.coef, model.scorer.coef, atol=1e-12)
         assert other.document.training.fingerprint == model.document.training.fingerprint
 
     def test_a_parquet_file(self, table, model, tmp_path):
         pa_parquet.write_table(table, tmp_path / "penguins.parquet")
         other = luce.train(tmp_path / "penguins.parquet", "species")
         assert other.document.training.fingerprint == model.document.training.fingerprint
-        np.testing.assert_allclose(other.coef, model.coef, atol=1e-12)
+        np.testing.assert_allclose(other.scorer.coef, model.scorer.coef, atol=1e-12)
 
     def test_polars(self, penguins, model):
         polars = pytest.importorskip("polars")
@@ -75,7 +75,7 @@ class TestTables:
         unlabelled = table.set_column(0, "species", pa.nulls(344, pa.string())).slice(0, 40)
         other = luce.train(pa.concat_tables([unlabelled, table]), "species")
         assert (other.document.training.rows, other.document.training.unlabelled) == (344, 40)
-        np.testing.assert_array_equal(other.coef, model.coef)
+        np.testing.assert_array_equal(other.scorer.coef, model.scorer.coef)
 
 
 class TestColumns:
@@ -224,7 +224,7 @@ class TestEqualFiles:
         zero, one = (luce.train(patients, "outcome", seed=seed) for seed in (0, 1))
         assert zero.document.validation != one.document.validation
         assert zero.document.training.fingerprint == one.document.training.fingerprint
-        np.testing.assert_array_equal(zero.coef, one.coef)
+        np.testing.assert_array_equal(zero.scorer.coef, one.scorer.coef)
 
 
 def test_stages_and_passes_are_reported(penguins):
@@ -237,7 +237,7 @@ def test_stages_and_passes_are_reported(penguins):
     ]
     assert [event.rows for event in events if isinstance(event, RowsDone)] == [344, 275, 344]
     assert isinstance(events[-1], Progress)
-    assert events[-1].passes == model.document.training.passes
+    assert events[-1].passes == model.document.training.fit.passes
 
 
 @pytest.mark.parametrize("target", ["sex", "species"])
@@ -248,7 +248,7 @@ def test_c_means_what_it_means_to_the_classifier(table, target):
     features = encode(model.document.encoder, rows).features
     classifier = luce.SoftmaxClassifier(C=0.3, tol=1e-10).fit(features, rows[target].to_numpy())
     np.testing.assert_allclose(
-        model.probabilities(features), classifier.predict_proba(features), atol=1e-3
+        model.scorer.probabilities(features), classifier.predict_proba(features), atol=1e-3
     )
 
 
@@ -268,7 +268,7 @@ def test_20_000_columns():
     table = pa.table({f"c{i}x": random.normal(size=24) + (labels == "b") for i in range(20_000)})
     table = table.append_column("y", pa.array(labels))
     model = luce.train(table, "y", validation=table[:4])
-    assert model.coef.shape == (2, 20_000)
+    assert model.scorer.coef.shape == (2, 20_000)
     assert list(model.predict(table)) == list(labels)
 
 

@@ -190,15 +190,27 @@ def train(
             show_default=False,
         ),
     ] = None,
+    kind_of_model: Annotated[
+        Literal["linear", "network", "auto"],
+        typer.Option(
+            "--model",
+            metavar="linear|network|auto",
+            help="A linear classifier, a network of 100 hidden units, or the better one on rows "
+            "that neither has seen (nor those held out).",
+        ),
+    ] = "linear",
     penalty: Annotated[
         str,
         typer.Option(
             "--C",
             metavar="VALUE|auto",
-            help="Inverse strength of the L2 penalty; auto chooses by cross-validation.",
+            help="Inverse strength of a linear model's L2 penalty; auto chooses by "
+            "cross-validation.",
         ),
     ] = "1.0",
-    seed: Annotated[int, typer.Option(min=0, help="For the choice of rows, and intervals.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="For the choice of rows, intervals, and a network's start.")
+    ] = 0,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
     encoding: Encoding = None,
@@ -221,6 +233,8 @@ def train(
     if validation is not None and validation_data is not None:
         raise DataError("--validation and --validation-data exclude each other: give one of them")
     C = _penalty(penalty)
+    if kind_of_model == "network" and C != 1.0:
+        raise DataError("--C is of linear models, and --model network has none: leave it out")
     kinds = _kinds(kind or ())
 
     from luce.apps import report
@@ -245,6 +259,7 @@ def train(
         model = train_on(
             table,
             validation=validation_data or (0.2 if validation is None else validation),
+            model=kind_of_model,
             C=C,
             seed=seed,
             reading=reading,

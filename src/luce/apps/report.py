@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from luce.apps import classifier
 from luce.apps.layout import (
     MOST_CLASSES,
     Right,
@@ -27,7 +28,6 @@ from luce.apps.layout import (
 )
 from luce.model import Comparison, Model
 from luce.model.record import Figure, Figures, confusion_to_keep
-from luce.model.train import FOLDS, GRID
 from luce.model.understand import TrainingTable
 from luce.tables import (
     BooleanColumn,
@@ -58,13 +58,6 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def model_as_json(model: Model) -> dict[str, Any]:
     """Everything that `print_model` prints."""
-    pushes = {
-        str(label): [
-            {"column": push.feature.column, "unit": push.feature.unit, "push": push.coefficient}
-            for push in of_class
-        ]
-        for label, of_class in zip(model.document.target.classes, model.pushes(), strict=True)
-    }
     confusion = None if model.confusion is None else model.confusion.tolist()
     document = _plain_data(model.document)
     columns = [
@@ -74,7 +67,7 @@ def model_as_json(model: Model) -> dict[str, Any]:
         **document,
         "encoder": {"columns": columns},
         "confusion": confusion,
-        "pushes": pushes,
+        **classifier.inside_as_json(model),
     }
 
 
@@ -82,6 +75,7 @@ def comparison_as_json(model: Model, comparison: Comparison) -> dict[str, Any]:
     """Everything that `print_evaluation` prints."""
     confusion = comparison.model.confusion
     return {
+        "kind": model.document.training.fit.kind,
         "rows": comparison.model.rows,
         "unlabelled": comparison.unlabelled,
         "unseen": dict(comparison.unseen),
@@ -124,15 +118,10 @@ def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[
 def print_training(model: Model, path: Path) -> None:
     """The result of a training."""
     out = console()
-    document = model.document
     out.print()
-    if document.training.C_chosen_by == "cross-validation":
-        out.print(
-            f"C = {document.training.C:g}, the best of {GRID[0]:g} to {GRID[-1]:g} in a "
-            f"{FOLDS}-fold cross-validation of the rows fitted on"
-        )
+    classifier.print_choices(out, model)
     _print_validation(out, model)
-    out.print(_certificate(model))
+    out.print(classifier.fitted(model))
     out.print(_refit(model))
     size = bytes_in_words(path.stat().st_size)
     out.print(f"Wrote [bold]{plain(path)}[/] ({size}).\n")
@@ -145,7 +134,7 @@ def print_evaluation(model: Model, source: str, comparison: Comparison) -> None:
     passed_over = f", {comparison.unlabelled} without a label passed over"
     out.print(
         f"[bold]{plain(source)}[/]: {counted(comparison.model.rows, 'row')} evaluated"
-        f"{passed_over if comparison.unlabelled else ''}\n"
+        f"{passed_over if comparison.unlabelled else ''}, by a {classifier.named(model)}\n"
     )
     _print_unseen(out, comparison.unseen)
     if comparison.trained_on:
@@ -172,16 +161,18 @@ def print_model(model: Model, path: Path) -> None:
     """What is in a model file."""
     out = console()
     document, training = model.document, model.document.training
-    k, d = model.coef.shape
+    k, d = model.scorer.shape
     out.print(
-        f"[bold]{plain(path)}[/]: linear softmax classifier, {counted(k, 'class')}, "
-        f"{counted(d, 'feature')}, {k * (d + 1)} parameters, {bytes_in_words(path.stat().st_size)}"
+        f"[bold]{plain(path)}[/]: {classifier.named(model)}, {counted(k, 'class')}, "
+        f"{counted(d, 'feature')}, {counted(classifier.parameters(model), 'parameter')}, "
+        f"{bytes_in_words(path.stat().st_size)}"
     )
     out.print(
         f"trained by luce {plain(training.luce)} on {counted(training.rows, 'row')}"
         f"{f' ({training.unlabelled} without a label not used)' if training.unlabelled else ''}, "
-        f"C = {training.C:g}, seed {training.seed}"
+        f"{classifier.penalty(model)}, seed {training.seed}"
     )
+    classifier.print_choices(out, model)
     for name, role in ((training.weight, "weighted"), (training.group, "grouped")):
         if name is not None:
             out.print(f"rows {role} by column {plain(name)}")
@@ -202,18 +193,9 @@ def print_model(model: Model, path: Path) -> None:
     _print_rest(out, len(document.encoder.columns), "column")
     out.print()
     _print_validation(out, model)
-    out.print(_certificate(model))
+    out.print(classifier.fitted(model))
     out.print(_refit(model) + "\n")
-    out.print("What pushes each class most (change of its score, less the mean over the classes)")
-    for label, pushes in list(zip(document.target.classes, model.pushes(), strict=True))[
-        :MOST_CLASSES
-    ]:
-        listed = new_table(f"{label}", Right("push"), "unit")
-        for push in pushes:
-            add(listed, push.feature.column, f"{push.coefficient:+.2f}", push.feature.unit)
-        out.print()
-        out.print(listed)
-    _print_rest(out, k, "class", MOST_CLASSES)
+    classifier.print_inside(out, model)
 
 
 def print_predicted(rows: int, path: Path | None, unseen: Mapping[str, int]) -> None:
@@ -300,16 +282,6 @@ def _mistakes(classes: Sequence[Any], confusion: Any, *, weighted: bool) -> Tabl
     return listed
 
 
-def _certificate(model: Model) -> str:
-    training = model.document.training
-    certified = training.optimality_gap <= training.tol
-    return (
-        f"{'Certificate' if certified else '[bold yellow]Not certified[/]'}: within "
-        f"{training.optimality_gap:.1e} of the minimum, relatively (asked: {training.tol:.0e}); "
-        f"{training.passes} passes."
-    )
-
-
 def _refit(model: Model) -> str:
     training = model.document.training
     if training.refitted:
@@ -369,9 +341,9 @@ def _classes(classes: Mapping[str, Any]) -> str:
     return f"{counted(len(classes), 'class')}: {listing(counts)}"
 
 
-def _print_rest(out: Console, count: int, noun: str, most: int = MOST_ROWS) -> None:
-    if count > most:
-        out.print(f"and {counted(count - most, noun)} more: see --json")
+def _print_rest(out: Console, count: int, noun: str) -> None:
+    if count > MOST_ROWS:
+        out.print(f"and {counted(count - MOST_ROWS, noun)} more: see --json")
 
 
 def _at_worst(figure: Figure) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from luce.training import Progress
+from luce.training.network import NetworkProgress
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Guessed:
     notes: tuple[str, ...]
 
 
-Event = Stage | RowsDone | Progress | Guessed
+Event = Stage | RowsDone | Progress | NetworkProgress | Guessed
 Report = Callable[[Event], None]
 
 

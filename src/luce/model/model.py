@@ -4,17 +4,17 @@ import os
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luce import decisions, files
-from luce.errors import ModelFileError
-from luce.model import record_v1, record_v2
+from luce.errors import DataError, ModelFileError
+from luce.model import record_v1, record_v2, record_v3
 from luce.model.events import Guessed, Report, RowsDone, tell_nobody
+from luce.model.linear import LinearScorer
 from luce.model.measuring import Comparison, RunningComparison
 from luce.model.record import Document, Parts, Replay, Value
 from luce.model.replay import TOLERANCE, synthetic_values, table_of
@@ -42,10 +42,11 @@ from luce.tables import (
 from luce.tables.features import FeatureName
 from luce.tables.read import Source
 
-if TYPE_CHECKING:
-    from luce.scorers.linear import Features
-
-FORMATS: Mapping[int, files.Format[Any, Parts]] = {1: record_v1.FORMAT, 2: record_v2.FORMAT}
+FORMATS: Mapping[int, files.Format[Any, Parts]] = {
+    1: record_v1.FORMAT,
+    2: record_v2.FORMAT,
+    3: record_v3.FORMAT,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +101,9 @@ class Model:
     document : Document
         Everything but the arrays: target and classes, columns and how they are encoded, the
         training and the validation.
-    coef : float64 array of shape (k, d)
-        Sums to 0 over the classes.
-    intercept : float64 array of shape (k,)
+    scorer : LinearScorer or NetworkScorer
+        The parameters: of a linear classifier `coef` (k, d) and `intercept` (k,), of a network its
+        `network`. `document.training.fit` says which it is, and how it was fitted.
     confusion : float64 array of shape (k, k), or None
         Of the validation: true class by row, predicted class by column; None above 100 classes.
 
@@ -123,8 +124,7 @@ class Model:
     """
 
     document: Document
-    coef: NDArray[np.float64]
-    intercept: NDArray[np.float64]
+    scorer: Scorer
     confusion: NDArray[np.float64] | None
 
     @property
@@ -170,12 +170,12 @@ class Model:
     def _predicted(self, table: StreamedTable) -> Iterator[Predicted]:
         encoder = self.document.encoder
         first = 0
-        for block in blocks_to_encode(table, encoder, len(self.intercept)):
+        for block in blocks_to_encode(table, encoder, self.scorer.numbers_a_row):
             with about(table):
                 encoded = encode(encoder, block, first_row=first)
                 places = range(first, first + block.num_rows)
-                self._scorer.require_scores(encoder, encoded.features, places)
-            yield Predicted(self.probabilities(encoded.features), encoded.unseen)
+                self.scorer.require_scores(encoder, encoded.features, places)
+            yield Predicted(self.scorer.probabilities(encoded.features), encoded.unseen)
             first += block.num_rows
 
     def evaluate(
@@ -200,13 +200,13 @@ class Model:
         )
         hashed = RowsHash(encoder, roles)
         first = 0
-        for block in blocks_to_encode(table, encoder, len(self.intercept)):
+        for block in blocks_to_encode(table, encoder, self.scorer.numbers_a_row):
             with about(table):
                 rows = labelled_rows(block, roles, first)
                 encoded = rows.encoded(encoder)
                 places = first + rows.places
-                self._scorer.require_scores(encoder, encoded.features, places)
-            log_probabilities = self._scorer.log_probabilities(encoded.features)
+                self.scorer.require_scores(encoder, encoded.features, places)
+            log_probabilities = self.scorer.log_probabilities(encoded.features)
             running.add(log_probabilities, rows, encoded.unseen)
             hashed.add(rows)
             first += block.num_rows
@@ -222,9 +222,19 @@ class Model:
         """Features that push each class most, up or down, strongest first: k lists.
 
         Coefficients are comparable where their units are: see `FeatureName.unit`.
+
+        Raises
+        ------
+        DataError
+            The model is a network: what a feature does there depends on all the others.
         """
+        if not isinstance(self.scorer, LinearScorer):
+            raise DataError(
+                "a network has no coefficients: what a feature does in it depends on all the "
+                'others; train with model="linear" to see pushes'
+            )
         names = feature_names(self.document.encoder)
-        centred = self.coef - self.coef.mean(axis=0)
+        centred = self.scorer.coef - self.scorer.coef.mean(axis=0)
         return [
             [Push(names[j], float(row[j])) for j in np.argsort(-np.abs(row), kind="stable")[:most]]
             for row in centred
@@ -245,19 +255,11 @@ class Model:
         values = synthetic_values(self.document.encoder)
         try:
             replay = Replay(values, self._replayed(values))
-            parts = Parts(self.document, self.coef, self.intercept, self.confusion, replay)
-            record, tensors = record_v2.to_record(parts)
+            parts = Parts(self.document, self.scorer, self.confusion, replay)
+            record, tensors = record_v3.to_record(parts)
         except ValueError as error:
             raise ModelFileError(f"{path}: not written: {error}") from error
         files.save(path, record, tensors)
-
-    def probabilities(self, features: "Features") -> NDArray[np.float32]:
-        """Probabilities of encoded rows, shape (n, k)."""
-        return self._scorer.probabilities(features)
-
-    @cached_property
-    def _scorer(self) -> Scorer:
-        return Scorer(self.coef, self.intercept)
 
     def _replayed(self, values: Sequence[Sequence[Value]]) -> NDArray[np.float32]:
         # Not read by `open_table`: a model may have levels that it now takes for missing.
@@ -305,7 +307,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     array(['Adelie', 'Chinstrap', 'Gentoo'], dtype=object)
     """
     parts = files.load(path, FORMATS)
-    model = Model(parts.document, parts.coef, parts.intercept, parts.confusion)
+    model = Model(parts.document, parts.scorer, parts.confusion)
     if parts.replay is not None:
         _check_replay(path, model, parts.replay)
     return model

@@ -1,8 +1,8 @@
 """What a model says of itself, and which of it a file may hold.
 
-A model file holds the same in the form of its format: `record_v2` is the newest, and takes several
+A model file holds the same in the form of its format: `record_v3` is the newest, and takes several
 of these records as they are. So a change of a field here is a new format: the records as they were
-go to the module of the format that had them, as in `record_v1`.
+go to the module of the format that had them, as in `record_v2`.
 """
 
 import math
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from luce.calibration import Evaluation
 from luce.calibration import Figure as MeasuredFigure
+from luce.model.scorer import Scorer, largest
 from luce.tables import (
     CategoryColumn,
     DatetimeColumn,
@@ -26,11 +27,16 @@ from luce.tables.roles import Target
 
 MOST_CONFUSED = 100  # classes: above, the confusion matrix is not kept
 
+MOST_LAYERS = 64
+
 LARGEST_PARAMETER = 1e30
 LARGEST_WEIGHT = 1e100
 
 Value: TypeAlias = bool | int | float | str | None
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+ActivationName: TypeAlias = Literal["identity", "relu", "gelu", "tanh", "logistic"]
+Width = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+NotNegative = Annotated[float, Meta(ge=0)]
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,12 +88,99 @@ class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
+class LinearTraining(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="linear",
+):
+    """How a linear classifier was fitted, and how well that succeeded.
+
+    `optimality_gap` is certified: (objective - minimum) / minimum is at most this.
+    """
+
+    C: Annotated[float, Meta(gt=0)]
+    C_chosen_by: Literal["user", "cross-validation"]
+    objective: NotNegative
+    optimality_gap: NotNegative
+    tol: Annotated[float, Meta(gt=0)]
+    passes: Count
+
+    @property
+    def kind(self) -> Literal["linear"]:
+        """What kind of classifier it is."""
+        return "linear"
+
+
+class DenseLayer(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="dense",
+):
+    """A layer of a network: activation(features @ weights + bias)."""
+
+    inputs: Width
+    outputs: Width
+    activation: ActivationName
+
+
+class NetworkTraining(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="network",
+):
+    """The layers of a network, how they were fitted, and how well that succeeded.
+
+    `standardised` says whether features are centred and scaled on the way into the first layer. The
+    parameters are those after `best_epoch` of `epochs`: there `validation_loss`, the log loss on
+    `validation_rows` that were set aside of those fitted on, was least.
+    """
+
+    layers: Annotated[tuple[DenseLayer, ...], Meta(min_length=1, max_length=MOST_LAYERS)]
+    standardised: bool
+    learning_rate: Annotated[float, Meta(gt=0)]
+    batch_size: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    penalty: NotNegative
+    epochs: Count
+    best_epoch: Count
+    validation_rows: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    validation_loss: NotNegative
+
+    @property
+    def kind(self) -> Literal["network"]:
+        """What kind of classifier it is."""
+        return "network"
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why the linear classifier, or the network: their log losses on the same rows.
+
+    The `rows` were set aside of those fitted on, and neither had seen them. `standard_error` is
+    that of the difference of the losses, row by row or group by group; of one alone it is the
+    difference.
+    """
+
+    chosen: Literal["linear", "network"]
+    rows: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    linear: NotNegative
+    network: NotNegative
+    standard_error: NotNegative
+
+
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the model was trained on, how, and how well the fit succeeded.
 
     `rows` were used and `unlabelled` were not, lacking a label; `refitted` says whether the rows
     of the validation are among them. `class_weights` are the rows of each class, or their weights.
-    `optimality_gap` is certified: (objective - minimum) / minimum is at most this.
+    `choice` is None where the kind of classifier was told.
     """
 
     luce: str
@@ -99,12 +192,8 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: str | None
     group: str | None
     seed: Annotated[int, Meta(ge=0)]
-    C: Annotated[float, Meta(gt=0)]
-    C_chosen_by: Literal["user", "cross-validation"]
-    objective: Annotated[float, Meta(ge=0)]
-    optimality_gap: Annotated[float, Meta(ge=0)]
-    tol: Annotated[float, Meta(gt=0)]
-    passes: Count
+    choice: Choice | None
+    fit: LinearTraining | NetworkTraining
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +224,7 @@ class Parts:
     """What a model file holds, whatever its format; `replay` is None where the format has none."""
 
     document: Document
-    coef: NDArray[np.float64]
-    intercept: NDArray[np.float64]
+    scorer: Scorer
     confusion: NDArray[np.float64] | None
     replay: Replay | None
 
@@ -169,9 +257,9 @@ def check(parts: Parts) -> None:
             raise ValueError(f"column {column.name!r} has a part twice")
     if training.seed >= 2**128:
         raise ValueError("the seed has more than 128 bits")
-    for array in (parts.coef, parts.intercept):
-        if max(array.max(initial=0), -array.min(initial=0)) > LARGEST_PARAMETER:
-            raise ValueError(f"a coefficient or intercept is above {LARGEST_PARAMETER:g}")
+    for name, array in parts.scorer.tensors.items():
+        if array.dtype == np.float64 and largest(array) > LARGEST_PARAMETER:
+            raise ValueError(f"a parameter in {name!r} is above {LARGEST_PARAMETER:g}")
     confusion = parts.confusion
     if confusion is not None and not 0 <= confusion.min() <= confusion.max() <= LARGEST_WEIGHT:
         raise ValueError(f"an entry of the confusion is not from 0 to {LARGEST_WEIGHT:g}")

@@ -11,7 +11,16 @@ from msgspec import Meta
 
 from luce.files import Format, Shapes, Tensors
 from luce.model.columns import count_features, pack
-from luce.model.record import Document, LeftOut, Parts, Training, Validation, check
+from luce.model.linear import LinearScorer
+from luce.model.record import (
+    Document,
+    LeftOut,
+    LinearTraining,
+    Parts,
+    Training,
+    Validation,
+    check,
+)
 from luce.tables import BooleanColumn, CategoryColumn, Column, Encoder, NumericColumn
 from luce.tables.roles import Target
 
@@ -146,6 +155,8 @@ def from_record(record: DocumentV1, tensors: Tensors) -> Parts:
     training, validation, left_out = map(
         msgspec.to_builtins, (record.training, record.validation, record.left_out)
     )
+    fit = {name: training.pop(name) for name in LinearTraining.__struct_fields__}
+    training |= {"choice": None, "fit": {"kind": "linear", **fit}}
     parts = Parts(
         Document(
             target=Target(**_fields(record.target)),
@@ -154,8 +165,7 @@ def from_record(record: DocumentV1, tensors: Tensors) -> Parts:
             training=msgspec.convert(training, Training),
             validation=msgspec.convert(validation, Validation),
         ),
-        tensors["coef"],
-        tensors["intercept"],
+        LinearScorer(tensors["coef"], tensors["intercept"]),
         tensors.get("confusion"),
         replay=None,
     )

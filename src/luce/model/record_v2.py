@@ -1,59 +1,55 @@
-"""Format 2 of the model file, the one that is written.
+"""Format 2 of the model file, as luce wrote it before there were networks: read, never written.
 
-What is large is in tensors: levels and classes that are texts are in `texts` (their UTF-8 bytes)
-and `text_ends`, column after column and then the classes; a column's arrays are in tensors named
-by its place and their name. Every field is required, unknown ones are refused, and equal models
-have equal documents.
+It differs from format 3 in what it says of the training, and all its models are linear.
 """
 
-from itertools import islice
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from luce.files import Format, Shapes, Tensors
-from luce.model.columns import (
-    ColumnRecord,
-    Packed,
-    array_shapes,
-    count_features,
-    count_texts,
-    pack,
-    unpack,
-)
+from luce.model import record_v3
+from luce.model.columns import ColumnRecord
 from luce.model.record import (
-    MOST_CONFUSED,
+    LARGEST_WEIGHT,
     Count,
-    Document,
     LeftOut,
+    LinearTraining,
     Parts,
-    Replay,
     Training,
     Validation,
-    Value,
-    check,
 )
-from luce.model.replay import ROWS
-from luce.model.texts import join_texts, split_texts
-from luce.tables import Encoder
-from luce.tables.roles import Target
-
-FewValues: TypeAlias = Annotated[tuple[Value, ...], Meta(min_length=ROWS, max_length=ROWS)]
+from luce.model.record_v3 import FewValues, TargetRecord
 
 
-class TargetRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The target without the labels of its classes where they are texts: `labels` is None then."""
+class TrainingV2(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model was trained on, how, and how well the fit succeeded."""
 
-    column: str
-    type: str
-    classes: Count
-    labels: tuple[bool | int | float, ...] | None
+    luce: str
+    rows: Count
+    unlabelled: Count
+    refitted: bool
+    class_weights: tuple[Annotated[float, Meta(ge=1 / LARGEST_WEIGHT, le=LARGEST_WEIGHT)], ...]
+    fingerprint: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    weight: str | None
+    group: str | None
+    seed: Annotated[int, Meta(ge=0)]
+    C: Annotated[float, Meta(gt=0)]
+    C_chosen_by: Literal["user", "cross-validation"]
+    objective: Annotated[float, Meta(ge=0)]
+    optimality_gap: Annotated[float, Meta(ge=0)]
+    tol: Annotated[float, Meta(gt=0)]
+    passes: Count
+
+    def renewed(self) -> Training:
+        """The same as the newest format says it."""
+        said = msgspec.structs.asdict(self)
+        fit = LinearTraining(**{name: said.pop(name) for name in LinearTraining.__struct_fields__})
+        return Training(**said, choice=None, fit=fit)
 
 
-class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DocumentV2(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of a model but its tensors."""
 
     format: Literal[2] = 2
@@ -62,57 +58,12 @@ class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     columns: tuple[ColumnRecord, ...]
     text_bytes: Count
     left_out: tuple[LeftOut, ...]
-    training: Training
+    training: TrainingV2
     validation: Validation
     replayed: tuple[FewValues, ...]
 
 
-def to_record(parts: Parts) -> tuple[DocumentRecord, dict[str, NDArray[Any]]]:
-    """Document and tensors of a model with its replay.
-
-    Raises
-    ------
-    ValueError
-        No file can hold this model: loading it would be refused.
-    """
-    check(parts)
-    document, replay = parts.document, parts.replay
-    assert replay is not None
-    packed = [pack(column) for column in document.encoder.columns]
-    texts = [text for column in packed for text in column.texts]
-    classes = document.target.classes
-    texts += [label for label in classes if isinstance(label, str)]
-    numbers = tuple(label for label in classes if not isinstance(label, str))
-    content, ends = join_texts(texts)
-    record = DocumentRecord(
-        target=TargetRecord(
-            document.target.column,
-            document.target.type,
-            len(classes),
-            numbers or None,
-        ),
-        columns=tuple(column.record for column in packed),
-        text_bytes=len(content),
-        left_out=document.left_out,
-        training=document.training,
-        validation=document.validation,
-        replayed=replay.values,
-    )
-    tensors: dict[str, NDArray[Any]] = {
-        "coef": parts.coef,
-        "intercept": parts.intercept,
-        "replay": replay.probabilities,
-        "texts": content,
-        "text_ends": ends,
-    }
-    if parts.confusion is not None:
-        tensors["confusion"] = parts.confusion
-    for place, column in enumerate(packed):
-        tensors |= {_tensor_name(place, name): array for name, array in column.arrays.items()}
-    return record, tensors
-
-
-def from_record(record: DocumentRecord, tensors: Tensors) -> Parts:
+def from_record(record: DocumentV2, tensors: Tensors) -> Parts:
     """Model of a document and its tensors, which have the shapes of `tensor_shapes`.
 
     Raises
@@ -120,58 +71,24 @@ def from_record(record: DocumentRecord, tensors: Tensors) -> Parts:
     ValueError
         No model can be like this.
     """
-    texts = iter(split_texts(tensors["texts"], tensors["text_ends"]))
-    columns = tuple(
-        unpack(
-            Packed(
-                column,
-                tuple(islice(texts, count_texts(column))),
-                {name: tensors[_tensor_name(place, name)] for name in array_shapes(column)},
-            )
-        )
-        for place, column in enumerate(record.columns)
-    )
-    labels = tuple(texts) if record.target.labels is None else record.target.labels
-    if len(labels) != record.target.classes or len(record.replayed) != len(columns):
-        raise ValueError("its counts contradict each other")
-    parts = Parts(
-        Document(
-            target=Target(record.target.column, record.target.type, labels),
-            encoder=Encoder(columns),
-            left_out=record.left_out,
-            training=record.training,
-            validation=record.validation,
-        ),
-        tensors["coef"],
-        tensors["intercept"],
-        tensors.get("confusion"),
-        Replay(record.replayed, tensors["replay"]),
-    )
-    check(parts)
-    return parts
+    return record_v3.from_record(_renewed(record), tensors)
 
 
-def tensor_shapes(record: DocumentRecord) -> Shapes:
+def tensor_shapes(record: DocumentV2) -> Shapes:
     """Names, dtypes and shapes of the tensors that belong to a document."""
-    k = record.target.classes
-    d = sum(map(count_features, record.columns))
-    texts = sum(map(count_texts, record.columns)) + (k if record.target.labels is None else 0)
-    shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
-        "coef": (np.float64, (k, d)),
-        "intercept": (np.float64, (k,)),
-        "replay": (np.float32, (ROWS, k)),
-        "texts": (np.uint8, (record.text_bytes,)),
-        "text_ends": (np.int64, (texts,)),
-    }
-    if k <= MOST_CONFUSED:
-        shapes["confusion"] = (np.float64, (k, k))
-    for place, column in enumerate(record.columns):
-        shapes |= {_tensor_name(place, name): of for name, of in array_shapes(column).items()}
-    return shapes
+    return record_v3.tensor_shapes(_renewed(record))
 
 
-def _tensor_name(place: int, name: str) -> str:
-    return f"columns.{place}.{name}"
+def _renewed(record: DocumentV2) -> record_v3.DocumentRecord:
+    return record_v3.DocumentRecord(
+        target=record.target,
+        columns=record.columns,
+        text_bytes=record.text_bytes,
+        left_out=record.left_out,
+        training=record.training.renewed(),
+        validation=record.validation,
+        replayed=record.replayed,
+    )
 
 
-FORMAT: Format[DocumentRecord, Parts] = Format(DocumentRecord, tensor_shapes, from_record)
+FORMAT: Format[DocumentV2, Parts] = Format(DocumentV2, tensor_shapes, from_record)

@@ -47,6 +47,46 @@ def hold_out(labels: Indices, groups: Indices | None, share: float, seed: int) -
     return held
 
 
+def set_aside(
+    labels: Indices, groups: Indices | None, weights: NDArray[np.float64], share: float, seed: int
+) -> NDArray[np.bool_]:
+    """Choose rows to learn nothing from but when to stop or what to prefer, shape (n,).
+
+    As `hold_out` of the rows of positive weight; groups that hold all rows of a class that is there
+    are not set aside.
+
+    Raises
+    ------
+    DataError
+        No row would be set aside.
+
+    Examples
+    --------
+    >>> set_aside(np.array([0, 0, 0, 0, 1, 1]), None, np.array([1, 1, 1, 0, 1, 0]), 0.5, seed=0)
+    array([False, False,  True, False, False, False])
+    """
+    there = np.flatnonzero(weights)
+    labels = labels[there]
+    try:
+        if groups is None:
+            chosen = hold_out(labels, None, share, seed)
+        else:
+            groups = groups[there]
+            chosen = hold_out(labels, groups, share, seed)
+            lost = np.setdiff1d(labels, labels[~chosen])
+            chosen &= ~np.isin(groups, groups[np.isin(labels, lost)])
+            if not chosen.any():
+                raise DataError("the groups that could be are all that some class has")
+    except DataError as error:
+        raise DataError(
+            f"a network needs rows to be set aside while it is trained: {error}; or train a "
+            "linear model"
+        ) from error
+    aside = np.zeros(len(weights), np.bool_)
+    aside[there[chosen]] = True
+    return aside
+
+
 def fold_of_rows(labels: Indices, groups: Indices | None, folds: int, seed: int) -> Indices:
     """Deal rows into folds 0 to folds - 1 for cross-validation, evenly for every class, shape (n,).
 

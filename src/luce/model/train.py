@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
+from luce.model.choosing import Kind, choose
 from luce.model.events import Guessed, Report, RowsDone, Stage, tell_nobody
+from luce.model.fitting import EncodedRows
 from luce.model.measuring import Comparison, RunningComparison
 from luce.model.model import Model
 from luce.model.record import (
@@ -33,7 +35,7 @@ from luce.model.rows import (
     row_keys,
 )
 from luce.model.scorer import Scorer
-from luce.model.split import fold_of_rows, hold_out
+from luce.model.split import hold_out
 from luce.model.understand import TrainingTable, counted, opened_name, understand
 from luce.tables import (
     AS_FOUND,
@@ -48,15 +50,10 @@ from luce.tables import (
     width,
 )
 from luce.tables.read import Source
-from luce.tables.storage import is_in_file, stored, stored_features
-from luce.training import LinearFit, fit_softmax_regression
+from luce.tables.storage import stored, stored_features
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
-
-TOL = 1e-6
-GRID = tuple(10.0**exponent for exponent in range(-3, 5))
-FOLDS = 5
 
 
 def train(
@@ -68,6 +65,7 @@ def train(
     group: str | None = None,
     drop: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
+    model: Kind = "linear",
     C: float | Literal["auto"] = 1.0,
     seed: int = 0,
     reading: Reading = AS_FOUND,
@@ -77,7 +75,8 @@ def train(
     """Train a classifier on a table, and measure it on rows that it has not seen.
 
     Columns become features (see `luce.tables.fit_encoder`), a linear softmax classifier is fitted
-    to a certified optimum, measured on held-out rows, and fitted again on all rows of `data`.
+    to a certified optimum, or a network for as long as that helps; the classifier is measured on
+    held-out rows, and fitted again on all rows of `data`.
 
     Parameters
     ----------
@@ -98,12 +97,18 @@ def train(
         Columns to leave out.
     kinds : mapping of str to str, optional
         Kinds of columns, where the guess is wrong: see `luce.tables.describe_columns`.
+    model : "linear", "network" or "auto"
+        Of a network, 100 hidden units with relu, a fifth of the rows that are fitted on is set
+        aside, whole groups of them where there are groups: the fit stops when their log loss falls
+        no more, and keeps its best epoch. "auto" fits both without another fifth of those rows, and
+        takes the network where its log loss on them is lower by more than two standard errors of
+        the difference. The rows held out have no say in it.
     C : float or "auto"
-        Inverse strength of the L2 penalty on standardised features, as in `SoftmaxClassifier`;
-        "auto" takes that of 0.001, 0.01 ... 10000 with the best log loss in a 5-fold
-        cross-validation over the rows that are not held out.
+        Of a linear model: inverse strength of the L2 penalty on standardised features, as in
+        `SoftmaxClassifier`; "auto" takes that of 0.001, 0.01 ... 10000 with the best log loss in a
+        5-fold cross-validation over the rows that are not held out.
     seed : int
-        For the choice of rows and the intervals.
+        For the choice of rows, the intervals, and where a network starts.
     reading : luce.tables.Reading
         How text files are to be read, where it shall not be guessed.
     memory : int, optional
@@ -136,42 +141,45 @@ def train(
         data, target, weight=weight, group=group, drop=drop, kinds=kinds, reading=reading,
         memory=memory, report=report,
     )  # fmt: skip
-    return train_on(table, validation=validation, C=C, seed=seed, reading=reading, report=report)
+    return train_on(
+        table, validation=validation, model=model, C=C, seed=seed, reading=reading, report=report
+    )
 
 
 def train_on(
     table: TrainingTable,
     *,
     validation: float | Source = 0.2,
+    model: Kind = "linear",
     C: float | Literal["auto"] = 1.0,
     seed: int = 0,
     reading: Reading = AS_FOUND,
     report: Report = tell_nobody,
 ) -> Model:
     """Train on a table that is understood: parameters as for `train`."""
-    _check_parameters(C, seed)
+    _check_parameters(model, C, seed)
     everything = training = table.rows
-    classes = len(table.roles.target.classes)
     if isinstance(validation, int | float | np.floating):
         training, held_out, source = _held_out(table, float(validation), seed)
-        encoder, features = _encode(table, training, report)
+        data = _encode(table, training, report)
     else:
-        encoder, features = _encode(table, training, report)
-        held_out, source = _other_rows(table, encoder, validation, reading, report)
-    chosen = _choose_penalty(features, training, classes, seed, report) if C == "auto" else float(C)
-    report(_fitting("fitting on", features))
-    fit = _fit(features, training, classes, chosen, report)
+        data = _encode(table, training, report)
+        held_out, source = _other_rows(table, data.encoder, validation, reading, report)
+    recipe, choice = choose(model, data, C, seed, report)
+    report(data.stage("fitting on"))
+    fitted = recipe.fit(data, report)
     report(Stage(f"measuring on {len(held_out.labels):,} rows"))
     # Rows held out are others; those of another table may be the same once more.
-    known = _sorted_keys(features, training) if training is everything else None
-    comparison, repeated = _measure(fit, encoder, training, held_out, known, seed)
+    known = _sorted_keys(data) if training is everything else None
+    comparison, repeated = _measure(fitted.scorer, data, held_out, known, seed)
     source += f"; {repeated:,} of them equal rows trained on" if repeated else ""
     if training is not everything:
-        del features  # before there are others
-        encoder, features = _encode(table, everything, report)
-        report(_fitting("fitting again on all", features))
-        fit = _fit(features, everything, classes, chosen, report)
+        del data  # before there are other features
+        data = _encode(table, everything, report)
+        report(data.stage("fitting again on all"))
+        fitted = recipe.fit(data, report)
 
+    encoder = data.encoder
     used = {column.name for column in encoder.columns}
     left_out = [
         LeftOut(column=column.name, reason=column.left_out or "not enough values to learn from")
@@ -187,17 +195,13 @@ def train_on(
             rows=len(everything.labels),
             unlabelled=table.unlabelled,
             refitted=training is not everything,
-            class_weights=tuple(everything.class_weights(classes).tolist()),
+            class_weights=tuple(everything.class_weights(data.classes).tolist()),
             fingerprint=_fingerprint(everything, encoder, table.roles),
             weight=table.roles.weight,
             group=table.roles.group,
             seed=int(seed),
-            C=chosen,
-            C_chosen_by="cross-validation" if C == "auto" else "user",
-            objective=fit.objective,
-            optimality_gap=fit.optimality_gap,
-            tol=TOL,
-            passes=fit.passes,
+            choice=choice,
+            fit=fitted.record,
         ),
         validation=Validation(
             source=source,
@@ -206,10 +210,14 @@ def train_on(
             baseline=Figures.of(comparison.baseline),
         ),
     )
-    return Model(document, fit.coef, fit.intercept, confusion_to_keep(comparison.model))
+    return Model(document, fitted.scorer, confusion_to_keep(comparison.model))
 
 
-def _check_parameters(C: object, seed: int) -> None:
+def _check_parameters(model: object, C: object, seed: int) -> None:
+    if model not in get_args(Kind):
+        raise DataError(f"model is one of {', '.join(get_args(Kind))}, not {model!r}")
+    if model == "network" and C != 1.0:
+        raise DataError("C is of linear models; a network has none: leave it out")
     usable = (
         isinstance(C, int | float | np.integer | np.floating)
         and not isinstance(C, bool)
@@ -260,8 +268,8 @@ def _other_rows(
     return rows, source
 
 
-def _encode(table: TrainingTable, rows: LabelledRows, report: Report) -> "tuple[Encoder, Features]":
-    """Encoder of these rows alone, so that rows held out have no say in it, and their features."""
+def _encode(table: TrainingTable, rows: LabelledRows, report: Report) -> EncodedRows:
+    """Features by an encoder of these rows alone, so that rows held out have no say in it."""
     kinds = {c.name: c.kind for c in table.columns if c.kind is not None and c.left_out is None}
     report(Stage(f"encoding {len(rows.labels):,} rows"))
     columns = describe_columns(rows.table, list(kinds), kinds=kinds, rows=rows.chosen)
@@ -277,29 +285,23 @@ def _encode(table: TrainingTable, rows: LabelledRows, report: Report) -> "tuple[
     features = stored_features(
         blocks(), len(rows.labels), width(encoder), sparse=is_sparse(encoder), memory=table.memory
     )
-    return encoder, features
-
-
-def _fitting(what: str, features: "Features") -> Stage:
-    where = ", read from disk" if is_in_file(features) else ""
-    return Stage(f"{what} {features.shape[0]:,} rows{where}")
+    return EncodedRows(rows, encoder, features, len(table.roles.target.classes))
 
 
 def _measure(
-    fit: LinearFit,
-    encoder: Encoder,
-    training: LabelledRows,
+    scorer: Scorer,
+    data: EncodedRows,
     held_out: LabelledRows,
     known: NDArray[np.int64] | None,
     seed: int,
 ) -> tuple[Comparison, int]:
     """Figures on the rows held out, and how many of these are among the known, 0 if none are."""
-    classes = len(fit.coef)
+    encoder = data.encoder
     running = RunningComparison(
-        training.class_weights(classes), weighted=held_out.weights is not None, seed=seed
+        data.rows.class_weights(data.classes), weighted=held_out.weights is not None, seed=seed
     )
-    repeated, scorer = 0, Scorer(fit.coef, fit.intercept)
-    for block in held_out.blocks_to_encode(encoder, classes):
+    repeated = 0
+    for block in held_out.blocks_to_encode(encoder, scorer.numbers_a_row):
         encoded = block.encoded(encoder)
         places = block.first_row + block.places
         scorer.require_scores(encoder, encoded.features, places)
@@ -312,9 +314,9 @@ def _measure(
     return running.result(), repeated
 
 
-def _sorted_keys(features: "Features", rows: LabelledRows) -> NDArray[np.int64]:
-    blocks = blocks_of(features, 0)
-    keys = np.concatenate([row_keys(features[some], rows.labels[some]) for some in blocks])
+def _sorted_keys(data: EncodedRows) -> NDArray[np.int64]:
+    labels, blocks = data.rows.labels, blocks_of(data.features, 0)
+    keys = np.concatenate([row_keys(data.features[some], labels[some]) for some in blocks])
     keys.sort()
     return keys
 
@@ -323,58 +325,3 @@ def _fingerprint(rows: LabelledRows, encoder: Encoder, roles: Roles) -> str:
     hashed = RowsHash(encoder, roles)
     hashed.add(rows)
     return hashed.hexdigest()
-
-
-def _fit(
-    features: "Features",
-    rows: LabelledRows,
-    classes: int,
-    C: float,
-    report: Report,
-    *,
-    weights: NDArray[np.float64] | None = None,
-    tol: float = TOL,
-    start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
-) -> LinearFit:
-    """Fit at scikit-learn's C: of two classes, the binary one is twice the softmax one."""
-    fit = fit_softmax_regression(
-        features,
-        rows.labels,
-        classes=classes,
-        C=C / 2 if classes == 2 else C,
-        sample_weight=rows.weights if weights is None else weights,
-        tol=tol,
-        start=start,
-        on_pass=report,
-    )
-    if fit.stopped == "interrupted":
-        raise KeyboardInterrupt
-    return fit
-
-
-def _choose_penalty(
-    features: "Features", rows: LabelledRows, classes: int, seed: int, report: Report
-) -> float:
-    """C of the grid with the least log loss over rows that its fit has not seen."""
-    folds = fold_of_rows(rows.labels, rows.groups, FOLDS, seed)
-    weights = np.ones(len(folds)) if rows.weights is None else rows.weights
-    losses = np.zeros(len(GRID))
-    for fold in range(FOLDS):
-        held = folds == fold
-        kept = np.where(held, 0.0, weights)
-        if not np.bincount(rows.labels, kept, minlength=classes).all():
-            raise DataError(
-                "C=auto needs every class in at least two groups, or two rows of positive weight: "
-                "give C, or bring more rows"
-            )
-        report(Stage(f"choosing C, part {fold + 1} of {FOLDS}"))
-        start = None
-        for position, C in enumerate(GRID):
-            fit = _fit(features, rows, classes, C, report, weights=kept, tol=1e-3, start=start)
-            start = fit.coef, fit.intercept
-            scorer = Scorer(fit.coef, fit.intercept)
-            for block in blocks_of(features, classes):
-                some = block.start + np.flatnonzero(held[block])
-                found = scorer.log_probabilities(features[some])
-                losses[position] -= weights[some] @ found[np.arange(len(some)), rows.labels[some]]
-    return GRID[int(np.argmin(losses))]
