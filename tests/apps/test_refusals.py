@@ -11,6 +11,7 @@ import pytest
 from luce.apps.progress import ProgressLine
 from luce.model import fitting
 from luce.model.events import RowsDone
+from luce.training.network import NetworkProgress
 
 
 @pytest.fixture
@@ -67,6 +68,8 @@ class TestBadInput:
             ([*TRAIN, "--C", "-1"], ["C", "positive", "'-1'"]),
             ([*TRAIN, "--C", "nan"], ["C", "positive", "nan"]),
             ([*TRAIN, "--C", "strong"], ["C", "positive", "'strong'"]),
+            ([*TRAIN, "--model", "network", "--C", "2"], ["--C", "linear", "network"]),
+            ([*TRAIN, "--model", "network", "--C", "auto"], ["--C", "linear", "network"]),
             ([*TRAIN, "--validation", "0"], ["validation", "between 0 and 1", "0.0"]),
             ([*TRAIN, "--validation", "1"], ["validation", "between 0 and 1", "1.0"]),
             ([*TRAIN, "--validation", "1.5"], ["validation", "between 0 and 1", "1.5"]),
@@ -135,6 +138,7 @@ class TestBadUsage:
             (["train", "--target", "species"], "DATA"),
             ([*TRAIN, "--validation", "half"], "--validation"),
             ([*TRAIN, "--seed", "-1"], "--seed"),
+            ([*TRAIN, "--model", "deep"], "--model"),
             ([*PREDICT, "--top", "0"], "--top"),
             ([*PREDICT, "--bottom", "1"], "--bottom"),
             (["predict", "penguins.luce"], "DATA"),
@@ -174,6 +178,18 @@ class TestFailures:
 
         monkeypatch.setattr(fitting, "fit_softmax_regression", interrupt)
         message = refuse(*TRAIN, "--out", "new.luce", code=1)
+        assert "Interrupted" in message
+        assert sorted(path.name for path in workplace.iterdir()) == names_before
+
+    def test_an_interrupted_network_writes_nothing(
+        self, refuse, workplace, monkeypatch, names_before
+    ):
+        def interrupt(line, event):
+            if isinstance(event, NetworkProgress) and event.epoch == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(ProgressLine, "__call__", interrupt)
+        message = refuse(*TRAIN, "--model", "network", "--out", "new.luce", code=1)
         assert "Interrupted" in message
         assert sorted(path.name for path in workplace.iterdir()) == names_before
 

@@ -121,6 +121,8 @@ class TestOptions:
                 {"group": "island", "validation": 0.34},
             ),
             (["--kind", "year=category"], {"kinds": {"year": "category"}}),
+            (["--model", "network"], {"model": "network"}),
+            (["--model", "auto"], {"model": "auto"}),
             (["--C", "0.125"], {"C": 0.125}),
             (["--C", "auto"], {"C": "auto"}),
             (["--seed", "7"], {"seed": 7}),
@@ -187,6 +189,21 @@ class TestProgressLine:
         lines = run("train", "penguins.csv", "--target", "species").stderr.splitlines()
         assert any("275 rows: pass 3," in line for line in lines)
         assert any("344 rows: pass 3," in line for line in lines)
+
+    def test_so_may_every_epoch(self, monkeypatch, run):
+        arguments = ("train", "penguins.csv", "--target", "species", "--model", "network")
+        last = run(*arguments).stderr.splitlines()
+        number = r"[\d.e-]+"
+        for line, rows in zip(last, ("fitting on 275", "fitting again on all 344"), strict=True):
+            assert re.fullmatch(
+                rf"{rows} rows: epoch \d+ \(best \d+\), loss {number}, "
+                rf"validation loss {number}, {number} s",
+                line,
+            )
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_PLAIN_LINES", -1.0)
+        lines = run(*arguments).stderr.splitlines()
+        assert any("275 rows: epoch 3 (best 3)," in line for line in lines)
+        assert any("344 rows: epoch 3 (best 3)," in line for line in lines)
 
     def test_an_error_ends_it(self, capsys):
         with (

@@ -66,7 +66,7 @@ def chosen(choice: Choice) -> str:
     )
     if choice.chosen == "linear" and better > 0:
         return (
-            f"{figures}; what is within {ERRORS_TO_WIN:g} standard errors\nmay be chance, and then "
+            f"{figures};\nwithin {ERRORS_TO_WIN:g} standard errors it may be chance, and "
             "the simpler model is taken"
         )
     return figures

@@ -195,8 +195,8 @@ def train(
         typer.Option(
             "--model",
             metavar="linear|network|auto",
-            help="A linear classifier, a network of 100 hidden units, or the better one on rows "
-            "that neither has seen (nor those held out).",
+            help="A linear classifier, a network of 100 hidden units, or (auto) the better of "
+            "both on rows that neither has seen, which are not those held out.",
         ),
     ] = "linear",
     penalty: Annotated[
