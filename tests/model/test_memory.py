@@ -93,12 +93,17 @@ WRITE = {
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux counts it")
 @pytest.mark.parametrize(
-    ("use", "ending"), [*(("stream", ending) for ending in WRITE), ("evaluate", "feather")]
+    ("use", "ending", "kind"),
+    [
+        *(("stream", ending, "linear") for ending in WRITE),
+        ("evaluate", "feather", "linear"),
+        ("evaluate", "feather", "network"),
+    ],
 )
-def test_it_does_not_grow_with_the_rows(use, ending, tmp_path):
+def test_it_does_not_grow_with_the_rows(use, ending, kind, tmp_path):
     few, many, model = (tmp_path / f"{name}.{ending}" for name in ("few", "many", "model"))
     WRITE[ending](few, 1000)
-    luce.train(few, "y").save(model)
+    luce.train(few, "y", model=kind).save(model)
     WRITE[ending](few, FEW)
     WRITE[ending](many, MANY)
     command = [sys.executable, "-c", MEASURE, use, model, few, FEW, many, MANY]

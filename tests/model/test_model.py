@@ -208,6 +208,11 @@ class TestPushes:
             strongest = sorted(row, key=abs, reverse=True)[:4]
             assert [push.coefficient for push in pushes] == pytest.approx(strongest)
 
+    def test_a_network_has_none(self, patients):
+        network = luce.train(patients, "outcome", model="network")
+        with pytest.raises(DataError, match=r"a network has no coefficients.*model=\"linear\""):
+            network.pushes()
+
     def test_they_name_their_column(self, model):
         of_adelie = model.pushes()[0]
         assert len(of_adelie) == 5

@@ -140,6 +140,14 @@ class TestParameters:
     def test_a_penalty_is_positive_and_finite(self, few, C):
         refused(few, "y", "C is a positive finite number", C=C)
 
+    @pytest.mark.parametrize("kind", ["deep", None, "Linear", ["linear"]])
+    def test_models_of_no_kind(self, few, kind):
+        refused(few, "y", "model is one of linear, network, auto, not", model=kind)
+
+    @pytest.mark.parametrize("C", [0.1, "auto"])
+    def test_a_penalty_of_a_network(self, few, C):
+        refused(few, "y", "C is of linear models; a network has none", model="network", C=C)
+
     @pytest.mark.parametrize("C", ["best", "1.0", None])
     def test_a_penalty_is_a_number_or_auto(self, few, C):
         refused(few, "y", "C is a positive finite number", C=C)
