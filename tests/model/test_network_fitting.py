@@ -186,6 +186,14 @@ class TestRows:
         with pytest.raises(DataError, match=r"a network needs rows .* too few .* linear model"):
             luce.train(table, "y", model="network", validation=table)
 
+    def test_more_features_than_memory_is_for(self, monkeypatch):
+        monkeypatch.setattr(network_fitting, "available_memory", lambda: 2**30)
+        entries = [[(j % 3, 1.0), (2**24 - 1, 0.5)] for j in range(60)]
+        lists = pa.array(entries, pa.map_(pa.int64(), pa.float32()))
+        table = pa.table({"e": lists, "y": [str(j % 3) for j in range(60)]})
+        with pytest.raises(DataError, match=r"takes 60\.4 GB .* more than there is"):
+            luce.train(table, "y", model="network")
+
     @pytest.mark.usefixtures("_few_epochs")
     def test_a_class_of_one_row_is_learnt_from(self):
         labels = LABELS.astype("U4")

@@ -16,6 +16,7 @@ from luce.model.split import set_aside
 from luce.scorers import Dense, Network, Relu, split
 from luce.tables import EmbeddingColumn, Encoder
 from luce.tables.kinds import column_width
+from luce.tables.storage import RESERVED, available_memory
 from luce.training.network import fit_network
 
 HIDDEN = 100
@@ -26,6 +27,8 @@ STEPS_AN_EPOCH = 20  # at least, where the rows are few
 MOST_EPOCHS = 200
 PATIENCE = 10
 SHARE_ASIDE = 0.2
+COPIES = 9
+"""Of the parameters: their gradient, what Adam remembers, the best ones, those to be told of."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,9 @@ def _start(data: EncodedRows, weights: Weights, random: np.random.Generator) -> 
 
     A feature that is the same in all of them is not heard until there are others to learn it from.
     """
-    centre, scale, varies = _spread(data, weights)
     shape = data.features.shape[1], HIDDEN
+    _require_memory(shape[0] * HIDDEN)
+    centre, scale, varies = _spread(data, weights)
     unscaled = _unscaled(data.encoder)
     if unscaled.any():
         first: Dense = StandardisedDense(*shape, Relu(), centre=centre, scale=scale)
@@ -107,6 +111,15 @@ def _start(data: EncodedRows, weights: Weights, random: np.random.Generator) -> 
     network = Network.initial(layers, random)
     split(layers, network.parameters)[0][0][~varies] = 0
     return network
+
+
+def _require_memory(parameters: int) -> None:
+    wanted = COPIES * 4 * parameters
+    if wanted > max(available_memory(), RESERVED):
+        raise DataError(
+            f"a network of {parameters:,} parameters takes {wanted / 1e9:,.1f} GB of memory while "
+            "it is trained, more than there is: train a linear model, or drop columns"
+        )
 
 
 def _spread(
