@@ -28,8 +28,8 @@ luce's `fit_network` against torch and scikit-learn's MLPClassifier: relu, Adam 
 no penalty. Everybody has the same standardised rows in the same dtype, the same first weights, and
 the same order of rows in every epoch, drawn in the time that is measured. `apart` is the largest
 relative distance of anybody's losses of the first {FIRST} steps from those of plain NumPy in the
-same dtype; it is `WRONG` above {FLOAT32} (in float64 {FLOAT64}), or above {ROUNDING:g} times what rounding makes
-of plain NumPy's own, if that is more.
+same dtype; it is `WRONG` above {FLOAT32} (in float64 {FLOAT64}), or above {ROUNDING:g} times what
+rounding makes of plain NumPy's own, if that is more.
 
 - `torch eager`: a sequential module, autograd, `Adam(fused=True)`.
 - `torch compiled`: the whole step, Adam included, as one graph of `torch.compile` with its

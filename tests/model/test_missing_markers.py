@@ -110,7 +110,8 @@ def result(folder, source, **told):
         return str(error).removeprefix(f"{source}: ")
     again = model.predict_proba(source)
     document = re.sub(r"type='[^']*'", "", repr(model.document))
-    return document, model.coef.tobytes(), model.intercept.tobytes(), again.tobytes()
+    tensors = [tensor.tobytes() for tensor in model.scorer.tensors.values()]
+    return document, tensors, again.tobytes()
 
 
 @pytest.mark.parametrize("ending", SOURCES)

@@ -111,14 +111,15 @@ def test_a_luce_that_encodes_otherwise_is_found(model, tmp_path, monkeypatch):
 def test_levels_that_are_now_read_as_missing_are_still_encoded(model, tmp_path):
     levels = CategoryColumn(name="c", type="string", levels=(" x", "NA"), rare=("",), missing=True)
     document = dataclasses.replace(model.document, encoder=Encoder((levels,)))
-    older = luce.Model(document, np.arange(12.0).reshape(3, 4) % 5, np.zeros(3), model.confusion)
+    scorer = LinearScorer(np.arange(12.0).reshape(3, 4) % 5, np.zeros(3))
+    older = luce.Model(document, scorer, model.confusion)
     older.save(tmp_path / "model.luce")
     loaded = luce.load(tmp_path / "model.luce")
     assert loaded.document.encoder == document.encoder
     values = synthetic_values(document.encoder)
     features = encode(document.encoder, table_of(document.encoder, values)).features
     np.testing.assert_array_equal(features, np.eye(ROWS))
-    np.testing.assert_array_equal(loaded._replayed(values), loaded.probabilities(features))
+    np.testing.assert_array_equal(loaded._replayed(values), loaded.scorer.probabilities(features))
     found = loaded.predict_proba(pa.table({"c": ["NA", None]}))
     np.testing.assert_array_equal(found[0], found[1])
 
