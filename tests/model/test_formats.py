@@ -1,9 +1,11 @@
 """Files of every version of the format load for ever, and predict what they did when written."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -47,6 +49,19 @@ def test_the_newest_format_has_a_file_of_every_layer():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_kept_file_is_of_the_format_that_it_is_kept_for(path):
     assert f'{{\\"format\\":{path.parent.name},' in path.read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("name", ["penguins", "two-classes", "many-classes", "every-kind"])
+def test_a_model_of_two_formats_is_the_same(name):
+    """But for why its kind was chosen, which format 2 does not say."""
+    old, new = (
+        luce.load(path).document
+        for path in FILES
+        if path.stem == name and path.parent.name in {"2", "3"}
+    )
+    assert old.training.choice is None
+    training = msgspec.structs.replace(new.training, choice=None)
+    assert old == dataclasses.replace(new, training=training)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")

@@ -1,5 +1,7 @@
 """The network as a classifier of encoded rows: what it is given, its bounds, what it is made of."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -128,6 +130,17 @@ class TestNetworkScorer:
         assert (highest <= bounds * (1 + 1e-5)).all()
         assert bounds.max() <= scorer.bound(float(abs(features).max()))
 
+    def test_what_is_subtracted_counts(self):
+        layer = first_layer(Relu(), K, standardised=True)
+        layer = dataclasses.replace(
+            layer, activation=Identity(), centre=np.full(D, 1e6, np.float32)
+        )
+        scorer = NetworkScorer(Network.initial((layer,), np.random.default_rng(2)))
+        nothing = np.zeros((1, D), np.float32)
+        highest = abs(scorer.network.scores(nothing)).max()
+        assert highest > 1e4
+        assert highest <= scorer.bounds(nothing.astype(np.float64))[0] <= scorer.bound(0.0)
+
     def test_nothing_is_bound_that_is_no_number(self):
         scorer = scorer_of(Relu())
         assert np.isnan(scorer.bound(np.nan))
@@ -141,6 +154,14 @@ class TestNetworkScorer:
             moved = features.copy()
             moved[:, feature] += 1
             assert abs(scorer.network.scores(moved) - scores).max() <= reach
+
+    @pytest.mark.parametrize("standardised", [True, False])
+    def test_the_reach_of_one_layer(self, standardised):
+        layer = first_layer(Identity(), K, standardised=standardised)
+        scorer = NetworkScorer(Network.initial((layer,), np.random.default_rng(2)))
+        weights = abs(scorer.tensors["layers.0.weights"].astype(np.float64)).sum(axis=1)
+        scale = layer.scale if standardised else 1
+        np.testing.assert_allclose(scorer.reaches(), weights / scale)
 
     @pytest.mark.parametrize("standardised", [True, False])
     def test_what_it_is_made_of(self, standardised):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from sklearn.metrics import log_loss
 
@@ -116,7 +117,9 @@ class TestFit:
         assert len(files) == 1
 
     @pytest.mark.usefixtures("_few_epochs")
-    def test_a_seed_decides(self):
+    def test_a_seed_decides_where_it_starts(self, monkeypatch):
+        always = set_aside((LABELS == "b").astype(int), None, np.ones(N), SHARE_ASIDE, 0)
+        monkeypatch.setattr(network_fitting, "set_aside", lambda *_: always)
         first, other = (
             luce.train(numbers(), "y", model="network", validation=numbers(), seed=seed)
             for seed in (0, 1)
@@ -171,6 +174,17 @@ class TestRows:
         assert epochs_of(pa.concat_tables([weightless, table]), **options) == (
             epochs_of(table, **options)
         )
+
+    @pytest.mark.usefixtures("_few_epochs")
+    def test_their_weights_count_where_they_are_set_aside(self):
+        weights = np.where(LABELS == "a", 5.0, 1.0)
+        table = numbers().append_column("w", pa.array(weights))
+        model = luce.train(table, "y", model="network", weight="w", validation=table)
+        aside = set_aside((LABELS == "b").astype(int), None, weights, SHARE_ASIDE, 0)
+        probabilities = model.predict_proba(table)[aside]
+        found = log_loss(LABELS[aside], probabilities, sample_weight=weights[aside])
+        fit = model.document.training.fit
+        assert fit.validation_loss == pytest.approx(found, rel=1e-5)
 
     def test_a_weight_counts(self):
         weights = np.where(LABELS == "a", 5.0, 1.0)
@@ -258,10 +272,15 @@ class TestScaling:
 
     @pytest.mark.usefixtures("_few_epochs")
     def test_other_columns_are_scaled_by_their_encoder(self):
-        table = vectors(50 * POINTS).append_column("x", pa.array(POINTS[:, 0]))
+        """Nor are the flags of what is missing."""
+        missing = pa.array(np.arange(N) % 10 == 0)
+        table = vectors(50 * POINTS)
+        lists = pc.if_else(missing, None, table["e"].combine_chunks())
+        table = table.set_column(0, "e", lists).append_column("x", pa.array(POINTS[:, 0]))
         model = luce.train(table, "y", model="network")
         first = model.scorer.network.layers[0]
-        assert (first.centre[4], first.scale[4]) == (0, 1)
+        np.testing.assert_array_equal(first.centre[4:], [0, 0])
+        np.testing.assert_array_equal(first.scale[4:], [1, 1])
         assert abs(first.scale[:4] / 50 - 1).max() < 0.2
 
 

@@ -148,9 +148,9 @@ def _spread(
         for block in blocks:
             entries = features[block]
             of_entries = np.repeat(weights[block], np.diff(entries.indptr))
-            values = entries.data.astype(np.float64)
-            for sum, parts in ((squares, values**2), (hits, values != 0)):
-                sum += np.bincount(entries.indices, of_entries * parts, len(sum))
+            hits += np.bincount(entries.indices, of_entries, len(hits))
+            of_entries *= entries.data.astype(np.float64) ** 2
+            squares += np.bincount(entries.indices, of_entries, len(squares))
     varies = squares > 0
     # What is constant here may be more or less elsewhere, by some of its size.
     scale = np.where(varies, np.sqrt(squares / np.where(varies, hits, 1)), abs(centre))
