@@ -197,7 +197,7 @@ class TestRows:
 
     def test_too_few_to_set_some_aside(self):
         table = pa.table({"x": [0.3, 2.0, 1.5], "y": ["a", "b", "c"]})
-        with pytest.raises(DataError, match=r"a network needs rows .* too few .* linear model"):
+        with pytest.raises(DataError, match=r"a network needs rows .* too few: .* linear model"):
             luce.train(table, "y", model="network", validation=table)
 
     def test_more_features_than_memory_is_for(self, monkeypatch):

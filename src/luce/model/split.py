@@ -67,21 +67,21 @@ def set_aside(
     """
     there = np.flatnonzero(weights)
     labels = labels[there]
+    groups = None if groups is None else groups[there]
     try:
-        if groups is None:
-            chosen = hold_out(labels, None, share, seed)
-        else:
-            groups = groups[there]
-            chosen = hold_out(labels, groups, share, seed)
-            lost = np.setdiff1d(labels, labels[~chosen])
-            chosen &= ~np.isin(groups, groups[np.isin(labels, lost)])
-            if not chosen.any():
-                raise DataError("the groups that could be are all that some class has")
-    except DataError as error:
+        chosen = hold_out(labels, groups, share, seed)
+    except DataError:
+        chosen = np.zeros(len(labels), np.bool_)
+    if groups is not None:
+        lost = np.setdiff1d(labels, labels[~chosen])
+        chosen &= ~np.isin(groups, groups[np.isin(labels, lost)])
+    if not chosen.any():
+        grouped = "" if groups is None else f" and {len(np.unique(groups)):,} groups"
         raise DataError(
-            f"a network needs rows to be set aside while it is trained: {error}; or train a "
-            "linear model"
-        ) from error
+            "a network needs rows that can be set aside while it is trained, and these "
+            f"{len(labels):,} of {len(np.unique(labels)):,} classes{grouped} are too few: bring "
+            "more rows, or train a linear model"
+        )
     aside = np.zeros(len(weights), np.bool_)
     aside[there[chosen]] = True
     return aside
