@@ -271,6 +271,17 @@ class TestScaling:
             assert first.scale[3] == constant
 
     @pytest.mark.usefixtures("_few_epochs")
+    @pytest.mark.usefixtures("_few_epochs")
+    @pytest.mark.parametrize("made", [vectors, maps])
+    def test_what_overflows_when_it_is_scaled_is_refused(self, made):
+        """Even if it is not heard: infinity times 0 is no number."""
+        points = POINTS.copy()
+        points[:, 3] = 1e-20 * (1 if made is vectors else POINTS[:, 3])
+        model = luce.train(made(points), "y", model="network")
+        points[7, 3] = 3e38
+        with pytest.raises(DataError, match=r"column 'e', row 8 .*beyond float32"):
+            model.predict(made(points))
+
     def test_other_columns_are_scaled_by_their_encoder(self):
         """Nor are the flags of what is missing."""
         missing = pa.array(np.arange(N) % 10 == 0)

@@ -130,9 +130,9 @@ class NetworkScorer(Scorer):
         for (layer, _), (shift, divisor, weight, bias) in zip(
             self._layers, self._largest, strict=True
         ):
-            size = (size + shift) / divisor * weight * layer.inputs + bias
-            size = float(np.maximum(size, 1))  # NaN where there is one
-            highest = float(np.maximum(highest, size))
+            seen = (size + shift) / divisor
+            size = float(np.maximum(seen * weight * layer.inputs + bias, 1))
+            highest = float(np.max([highest, size + shift, seen, size]))  # NaN if there is one
         return highest
 
     def bounds(self, sizes: "Features") -> NDArray[np.float64]:
@@ -142,6 +142,7 @@ class NetworkScorer(Scorer):
         for layer, (weights, bias) in self._layers:
             if isinstance(layer, StandardisedDense):
                 flowing = layer.standardised(flowing, -abs(layer.centre))
+                highest = _largest_of_rows(flowing, np.maximum(layer.scale, 1))
             flowing = np.maximum(flowing @ abs(weights.astype(np.float64)) + abs(bias), 1)
             highest = np.maximum(highest, flowing.max(axis=1))
         return highest
@@ -170,3 +171,10 @@ class NetworkScorer(Scorer):
                 shift, divisor = largest(layer.centre), float(layer.scale.min())
             found.append((shift, divisor, largest(weights), largest(bias)))
         return found
+
+
+def _largest_of_rows(standardised: Any, scale: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The largest number of each row of features, and of what is to be divided by the scale."""
+    if isinstance(standardised, np.ndarray):
+        return np.asarray((standardised * scale).max(axis=1))
+    return np.asarray(standardised.max(axis=1).toarray().ravel())

@@ -97,7 +97,7 @@ class NetworkRecipe:
 def _start(data: EncodedRows, weights: Weights, random: np.random.Generator) -> Network:
     """A network to be trained on the rows of positive weight.
 
-    A feature that is the same in all of them is not heard until there are others to learn it from.
+    A feature that is 0 in all of them has no weight: nothing could be learnt of it.
     """
     shape = data.features.shape[1], HIDDEN
     _require_memory(shape[0] * HIDDEN)
