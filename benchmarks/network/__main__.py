@@ -136,10 +136,7 @@ def run(requests: list[Request], results: Results, limit: float, console: Consol
             what, case = request.what, request.case
             bar.update(task, description=f"{what} {case} {request.contestant}")
             if not has(results, request):
-                problem = SETS[case.problem].problem
-                if not problem.available:
-                    console.print(f"{problem.name}: skipped; to have it: {problem.install}")
-                elif what == "memory":
+                if what == "memory":
                     measured = peak_memory(case)
                     if measured is not None:
                         peak, shape = measured
@@ -191,6 +188,10 @@ def main() -> int:
     out, console = report.console(), Console(stderr=True)
     results = Results(options.results)
     requests = plan(options)
+    for name, found in SETS.items():
+        if not found.problem.available:
+            console.print(f"{name}: skipped; to have it: {found.problem.install}")
+            requests = [request for request in requests if request.case.problem != name]
     if not options.report:
         facts = report.machine()
         if facts != results.machine:

@@ -16,7 +16,7 @@ from benchmarks.network.serving import Answer
 from benchmarks.report import duration, times
 from benchmarks.tables import markdown_goals, markdown_table, print_goals
 
-FLOAT32, FLOAT64 = (f"{LIMITS[dtype]:g}" for dtype in ("float32", "float64"))
+MOST, MOST_64 = (f"{LIMITS[dtype]:g}" for dtype in ("float32", "float64"))
 HEADING = f"""# Training networks
 
 ```text
@@ -28,7 +28,7 @@ luce's `fit_network` against torch and scikit-learn's MLPClassifier: relu, Adam 
 no penalty. Everybody has the same standardised rows in the same dtype, the same first weights, and
 the same order of rows in every epoch, drawn in the time that is measured. `apart` is the largest
 relative distance of anybody's losses of the first {FIRST} steps from those of plain NumPy in the
-same dtype; it is `WRONG` above {FLOAT32} (in float64 {FLOAT64}), or above {ROUNDING:g} times what
+same dtype; it is `WRONG` above {MOST} (in float64 {MOST_64}), or above {ROUNDING:g} times what
 rounding makes of plain NumPy's own, if that is more.
 
 - `torch eager`: a sequential module, autograd, `Adam(fused=True)`.
@@ -242,11 +242,13 @@ def coloured(cell: str) -> str:
 
 
 def wrong(results: Results) -> list[str]:
-    """Answers that are wrong."""
+    """Answers that are wrong, and luce's that are missing."""
     found = [text for case in results.cases("fit") for text in Figures(results, case).wrong()]
     for (what, name, case), record in results.records.items():
         if record.answer.wrong:
             found.append(f"{what} {case}: {name}: {record.answer.wrong} labels are wrong")
+        if record.answer.failure and name in (LUCE, ESTIMATOR):
+            found.append(f"{what} {case}: {name}: {record.answer.failure}")
     return found
 
 
