@@ -44,6 +44,7 @@ def test_types_of_labels(write, monkeypatch):
         ("1 qid:3 1:1", "row 21 .*query ids"),
         ("nan 1:1", "row 21 .*label"),
         ("1 1:1 \0", "NUL"),
+        ("1\r2\rx", "row 21 .*"),
     ],
 )
 def test_a_wrong_row_is_named(read_table, write, monkeypatch, line, words):

@@ -70,7 +70,7 @@ def _blocks(file: File) -> Iterator[tuple["csr_array", NDArray[np.float64], int]
             features, labels = _load(text)
         except (ValueError, OverflowError):
             line, error = _first_wrong(text)
-            before = len(_load(b"".join(text.splitlines(keepends=True)[:line]))[1]) if line else 0
+            before = len(_load(b"".join(_lines(text)[:line]))[1]) if line else 0
             raise DataError(
                 f"{file.name}: row {done + before + 1} (the first row of data is 1): {error}; a "
                 "row is a label and index:value pairs, ascending, such as 1 3:0.5 7:2"
@@ -103,9 +103,14 @@ def _load(text: bytes) -> tuple["csr_array", NDArray[np.float64]]:
     return features, labels
 
 
+def _lines(text: bytes) -> list[bytes]:
+    """Return what scikit-learn takes for a line: a carriage return ends none."""
+    return io.BytesIO(text).readlines()
+
+
 def _first_wrong(text: bytes) -> tuple[int, str]:
     """Return the first line that is wrong, counted from 0, and why."""
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     why = ""
 
     def fit(start: int, stop: int) -> bool:
