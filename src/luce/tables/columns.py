@@ -111,7 +111,8 @@ def describe_columns(
     Parameters
     ----------
     table
-        The training rows, or a table that has them.
+        The training rows, or a table that has them, as `open_table` gives it: in a category or
+        text of any other table "NA" is a value.
     names
         The columns to describe; leave out the target. The name of a run stands for its columns.
     kinds
