@@ -14,8 +14,8 @@ import pytest
 
 import luce
 
-FEW, MANY = 120_000, 480_000
-LARGEST_GROWTH = 40 * 2**20  # the rows that are more take 50 MB and more
+FEW, MANY = 120_000, 600_000
+LARGEST_GROWTH = 52 * 2**20  # the rows that are more take 65 MB and more
 NUMBERS = np.random.default_rng(0).integers(10, size=(1000, 16))
 LABELS = NUMBERS[:, 0] % 2
 PART = pa.table(
