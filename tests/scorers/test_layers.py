@@ -43,6 +43,17 @@ def test_repeated_and_unsorted_entries_of_csr_features_are_added():
     np.testing.assert_array_equal(gradients[0], [[2, 2], [5, 5]])
 
 
+def test_the_bias_of_many_csr_rows_does_not_lose_any():
+    rows = 10**6
+    features = scipy.sparse.csr_array((rows, 1), dtype=np.float32)
+    parameters = np.ones((1, 2), np.float32), np.zeros(2, np.float32)
+    _, kept = Dense(1, 2).forward(features, parameters)
+    gradients = np.empty((1, 2), np.float32), np.empty(2, np.float32)
+    cotangent = np.full((rows, 2), 0.1, np.float32)
+    Dense(1, 2).backward(cotangent, kept, parameters, gradients, wants_features=False)
+    np.testing.assert_allclose(gradients[1], rows * float(np.float32(0.1)), rtol=1e-6)
+
+
 def test_wide_csr_features_are_not_made_dense(random):
     """Dense they would be 80 GB."""
     features = scipy.sparse.eye_array(10**5, format="csr")

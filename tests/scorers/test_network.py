@@ -195,6 +195,10 @@ MAKING = {
     "integers": (lambda: Network((Dense(1, 1),), np.zeros(2, int)), "parameters are int64"),
     "half": (lambda: Network((Dense(1, 1),), np.zeros(2, np.float16)), "float16; .* float32 or"),
     "stride": (lambda: Network((Dense(1, 1),), np.zeros(4)[::2]), "side by side"),
+    "aligned": (
+        lambda: Network((Dense(1, 1),), np.zeros(17, np.uint8)[1:].view(float)),
+        "side by side in the machine's own order",
+    ),
     "order": (lambda: Network((Dense(1, 1),), np.zeros(2, ">f8")), "machine's own order"),
     "no layer": (lambda: Network((), np.zeros(0)), "at least one layer"),
     "list of layers": (lambda: Network([Dense(1, 1)], np.zeros(2)), "expected a tuple"),

@@ -42,7 +42,7 @@ NETWORKS = {
     "nested": (
         Residual((Dense(4, 4, Gelu()), Residual((Relu(), Dense(4, 4))))),
         Identity(),
-        Tanh(),
+        Residual((Dense(4, 4, Tanh()),)),
         Dense(4, 2),
     ),
 }

@@ -316,7 +316,7 @@ class LayerNorm:
         normalised, deviation = kept
         scale, _ = parameters
         scale_gradient, shift_gradient = gradients
-        delta = cotangent.astype(np.float64)
+        delta = cotangent.astype(np.float64, copy=False)
         scale_gradient[...] = np.einsum("ij,ij->j", delta, normalised)
         shift_gradient[...] = delta.sum(axis=0)
         if not wants_features:

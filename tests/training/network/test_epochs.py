@@ -244,6 +244,13 @@ def test_callbacks_hear_of_every_epoch_and_may_end_the_fit(rows, network):
     assert (seen[0].network.parameters != result.network.parameters).all()
 
 
+def test_a_callback_in_the_last_epoch_ends_nothing(rows, network):
+    features, labels = rows()
+    assert fit(network(), features, labels, on_epoch=lambda _: True).stopped == "callback"
+    result = fit(network(), features, labels, max_epochs=1, on_epoch=lambda _: True)
+    assert result.stopped == "max_epochs"
+
+
 @dataclass(frozen=True)
 class Interrupted(Adam):
     """Ctrl-C before the 8th step."""
@@ -297,6 +304,15 @@ def test_a_loss_that_is_not_finite_says_what_to_do(rows, network, dtype):
         fit(
             network(dtype=dtype), features, labels, optimiser=Momentum(), learning_rate=1e30,
             max_epochs=500,
+        )  # fmt: skip
+
+
+def test_parameters_that_a_last_step_made_infinite_are_no_network(rows, network):
+    features, labels = rows(dtype=np.float32)
+    with pytest.raises(DataError, match="parameters are not finite after step 1:"):
+        fit(
+            network(dtype=np.float32), features, labels, optimiser=Momentum(), learning_rate=1e300,
+            batch_size=120, max_epochs=1,
         )  # fmt: skip
 
 
