@@ -123,6 +123,70 @@ void dense_vjp(const Output& cotangent, const OptionalInput& kept, const char* a
   });
 }
 
+// Scores become residuals, rows shared among threads; the losses are added up in their order.
+template <class Real>
+class Residuals {
+ public:
+  Residuals(const Matrix<Real>& scores, const std::int64_t* labels, const double* weights, double* losses)
+      : scores_(scores), labels_(labels), weights_(weights), losses_(losses),
+        rows_(std::max<Index>(numbers_of_task / std::max<Index>(scores.columns, 1) / 64 * 64, 64)) {}
+
+  double run(int threads, Patience patience) const {
+    const Index tasks = (scores_.rows + rows_ - 1) / rows_;
+    const Job job{tasks, workspace_bytes(scores_.columns, true), &Residuals::run_task, this};
+    run_job(job, threads, patience);
+    double sum = 0;
+    for (Index i = 0; i < scores_.rows; ++i) sum += losses_[i];
+    return sum;
+  }
+
+ private:
+  static void run_task(const void* context, Index task, Workspace workspace) {
+    const auto& self = *static_cast<const Residuals*>(context);
+    const Index first = task * self.rows_;
+    Matrix<Real> rows = self.scores_;
+    rows.data += first * rows.row_stride;
+    rows.rows = std::min(self.rows_, rows.rows - first);
+    if (rows.columns <= linear_of<Real>().most_side_by_side) {
+      linear_of<Real>().residuals(rows, self.weights_ + first, self.labels_ + first, self.losses_ + first, workspace);
+      return;
+    }
+    const Matrix<const Real> given{rows.data, rows.rows, rows.columns, rows.row_stride, 1};
+    losses_of<Real>().labels({given, self.weights_ + first, 1.0, 0.0, 0.0, self.losses_ + first, rows},
+                             self.labels_ + first, workspace);
+  }
+
+  const Matrix<Real> scores_;
+  const std::int64_t* const labels_;
+  const double* const weights_;
+  double* const losses_;
+  const Index rows_;
+};
+
+double residuals(const Output& scores, const Input& labels, const Input& weights, const Output& losses, int threads) {
+  if (scores.ndim() != 2) refuse("scores have shape " + shape_of(scores) + "; expected two axes");
+  const auto n = static_cast<Index>(scores.shape(0)), k = static_cast<Index>(scores.shape(1));
+  const auto* const label = row_vector<const std::int64_t>("labels", labels, n);
+  const auto* const weight = row_vector<const double>("weights", weights, n);
+  auto* const loss = row_vector<double>("losses", losses, n);
+  for (Index i = 0; i < n; ++i)
+    if (label[i] < 0 || label[i] >= k)
+      refuse("the label of row " + std::to_string(i) + " is " + std::to_string(label[i]) + "; there are " +
+             std::to_string(k) + " classes");
+  require_all_apart({extent("scores", scores), extent("losses", losses)},
+                    {extent("labels", labels), extent("weights", weights)});
+  double sum = 0;
+  const auto run = [&](auto element) {
+    using Real = decltype(element);
+    const Residuals<Real> rows(compact<Real>("scores", scores, n, k), label, weight, loss);
+    run_released(n * k * 16, [&](Patience patience) { sum = rows.run(threads, patience); });
+  };
+  if (scores.dtype() == nb::dtype<float>()) run(float{});
+  else if (scores.dtype() == nb::dtype<double>()) run(double{});
+  else refuse_type("scores must be float32 or float64");
+  return sum;
+}
+
 // f(first number, how many) for parts of a long vector.
 template <class F>
 void share(Index count, int threads, Patience patience, const F& f) {
@@ -277,6 +341,9 @@ void bind_network(nb::module_& module) {
   module.def("activate_vjp", &activate_vjp, nb::arg("cotangent").noconvert(), nb::arg("kept").noconvert().none(),
              nb::arg("activation"), nb::arg("out").noconvert(), nb::kw_only(), nb::arg("threads") = 1,
              "cotangent * activation' into out, which may be the cotangent.");
+  module.def("residuals", &residuals, nb::arg("scores").noconvert(), nb::arg("labels").noconvert(),
+             nb::arg("weights").noconvert(), nb::arg("losses").noconvert(), nb::kw_only(), nb::arg("threads") = 1,
+             "w (softmax(scores) - one-hot labels) in place of the scores; the weighted losses, and their sum.");
   module.def("dropout", &dropout, nb::arg("features").noconvert(), nb::arg("rate"), nb::arg("seed"),
              nb::arg("out").noconvert(), nb::kw_only(), nb::arg("threads") = 1,
              "Each feature, with probability rate, 0, else divided by 1 - rate, into out, which may be the features.");

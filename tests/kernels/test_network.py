@@ -202,6 +202,35 @@ def test_activations_of_long_arrays_in_place(activation, real):
 
 
 @pytest.mark.parametrize("real", REALS)
+@pytest.mark.parametrize("k", [1, 2, 7, 16, 33, 300])
+@pytest.mark.parametrize("n", [0, 1, 15, 200, 5000])
+def test_residuals(n, k, real):
+    random = np.random.default_rng(k)
+    scores = (5 * random.standard_normal((n, k))).astype(real)
+    labels, weights = random.integers(0, k, n), random.uniform(0, 2, n)
+    results = []
+    for run, threads in ((reference.residuals, 1), (kernels.residuals, 1), (kernels.residuals, 3)):
+        given, losses = scores.copy(), np.full(n, np.nan)
+        results.append((given, losses, run(given, labels, weights, losses, threads=threads)))
+    exact, got, shared = results
+    np.testing.assert_array_equal(got[0], shared[0])
+    np.testing.assert_array_equal(got[1], shared[1])
+    assert got[2] == shared[2]
+    largest = np.abs(exact[0]).max(axis=1, keepdims=True, initial=0)
+    near(got[0], exact[0], largest, 16)  # the differences of scores are rounded
+    sizes = weights * (1 + np.abs(scores).max(axis=1, initial=0))
+    bound = 4 * np.finfo(real).eps * sizes
+    assert (np.abs(got[1] - exact[1]) <= bound).all()
+    assert abs(got[2] - exact[2]) <= 10 * bound.sum()
+
+
+def test_labels_that_are_no_classes():
+    for wrong in (-1, 3, 2**62):
+        with pytest.raises(ValueError, match=r"label of row 1 is .*; there are 3 classes"):
+            kernels.residuals(np.ones((2, 3)), np.array([0, wrong]), np.ones(2), np.ones(2))
+
+
+@pytest.mark.parametrize("real", REALS)
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.999])
 def test_dropout(rate, real):
     x = np.random.default_rng(0).standard_normal((300, 221)).astype(real)

@@ -80,6 +80,14 @@ def linear_hessian_vector(
     centre: NDArray[_Real] | None = None,
     threads: int = 1,
 ) -> None: ...
+def residuals(
+    scores: NDArray[_Real],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    *,
+    threads: int = 1,
+) -> float: ...
 def sample(
     scores: NDArray[Any],
     uniforms: NDArray[np.float64],

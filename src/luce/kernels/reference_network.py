@@ -74,6 +74,30 @@ def activate_vjp(
     out[...] = _wide(cotangent) * _slope(kept, activation)
 
 
+def residuals(
+    scores: NDArray[Real],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    *,
+    threads: int = 1,
+) -> float:
+    """W (softmax(scores) - one-hot labels) in place of the scores, the end that training needs.
+
+    Good to a few units in the last place of a row's largest, where `cross_entropy` is so of each;
+    the weighted losses, of which the sum is returned, likewise. Scores are finite, or their row
+    becomes NaN.
+    """
+    shares = np.exp(_wide(scores) - _wide(scores).max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    rows = np.arange(len(scores))
+    losses[...] = -weights * np.log(shares[rows, labels])
+    shares[rows, labels] = 0
+    shares[rows, labels] = -shares.sum(axis=1)
+    scores[...] = weights[:, None] * shares
+    return float(losses.sum())
+
+
 def dropout(
     features: NDArray[Real], rate: float, seed: int, out: NDArray[Real], *, threads: int = 1
 ) -> None:

@@ -66,6 +66,8 @@ def end(
     if threads is None:
         threads = num_threads()
     losses = np.empty(len(scores))
+    if targets.ndim == 1 and not label_smoothing:
+        return kernels.residuals(scores, targets, weights, losses, threads=threads)
     if targets.ndim == 1:
         kernels.cross_entropy(
             scores,
