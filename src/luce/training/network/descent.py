@@ -51,6 +51,8 @@ class Descent:
         self.network, self.how = network, how
         self.parameters = (network if state is None else state).parameters.copy()
         self.gradient = np.empty_like(self.parameters)
+        self.views = split(network.layers, self.parameters)
+        self.slopes = split(network.layers, self.gradient)
         self.moments = how.optimiser.start(self.parameters)
         self.average: Vector | None = None
         self.averaged = self.steps = self.rows = 0
@@ -98,7 +100,7 @@ class Descent:
         how, step_of = self.how, self.how.optimiser.step
         layers, map = self.network.layers, self.network.map
         parameters, gradient, moments = self.parameters, self.gradient, self.moments
-        views, slopes = split(layers, parameters), split(layers, gradient)
+        views, slopes = self.views, self.slopes
         penalised = count_parameters(layers)[1]
         matrices = pieces(parameters[:penalised]) if how.penalty else []
         every = pieces(gradient)
