@@ -143,7 +143,7 @@ def test_the_readme_has_two_set_up_lines(checkout):
     ]
     assert [command for command in commands if command.startswith("pip install")] == [
         "pip install . && luce train examples/penguins.csv --target species",
-        "pip install '.[test]' && pytest",
+        "pip install 'luce[test]' && pytest",
     ]
 
 
