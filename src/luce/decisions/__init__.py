@@ -1,6 +1,22 @@
 """Probabilities to decisions: rules, frozen values with `decide(probabilities) -> Decision`."""
 
-from luce.decisions.rules import Argmax, Decision, Rule, TopK
+from luce.decisions.abstain import Abstain
+from luce.decisions.decision import Decision, Rule
+from luce.decisions.minimum_cost import CostEvaluation, MinimumCost
+from luce.decisions.order import Argmax, TopK
+from luce.decisions.prediction_set import PredictionSet
 from luce.decisions.sample import Sample
+from luce.decisions.threshold import Threshold
 
-__all__ = ["Argmax", "Decision", "Rule", "Sample", "TopK"]
+__all__ = [
+    "Abstain",
+    "Argmax",
+    "CostEvaluation",
+    "Decision",
+    "MinimumCost",
+    "PredictionSet",
+    "Rule",
+    "Sample",
+    "Threshold",
+    "TopK",
+]

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from luce import kernels
-from luce.decisions.rules import Decision, _as_table
+from luce.decisions.decision import Decision
+from luce.decisions.rows import as_table
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
 from luce.maps._rows import kernel_view, real_array, result_dtype
@@ -122,7 +123,7 @@ class Sample:
         DataError
             As `draw`, or a negative probability.
         """
-        table = _as_table(probabilities)
+        table = as_table(probabilities)
         uniforms = (np.random.default_rng() if random is None else random).random(len(table))
         labels = np.empty(len(table), np.intp)
         rows = max(1, BLOCK // max(table.shape[1], 1))

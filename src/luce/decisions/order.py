@@ -1,57 +1,17 @@
 """The rules that need nothing but the order of the probabilities: argmax and top-k.
 
-Conventions: `probabilities` (n, k), float32 or float64; n may be 0, k is at least 1. Of equal
-probabilities the lower class index goes first. A row with NaN is a `luce.errors.DataError` that
-names it: nothing is decided on a number that is not there.
+Of equal probabilities the lower class index goes first.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from luce import maps
+from luce.decisions.decision import Decision
+from luce.decisions.rows import as_table
 from luce.errors import DataError
-
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """What a rule makes of n rows.
-
-    Attributes
-    ----------
-    labels : ndarray of intp, shape (n,)
-        The class chosen for each row.
-    answered : ndarray of bool, shape (n,)
-        False where the rule abstains; the label is then its best guess all the same.
-    sets : ndarray of bool, shape (n, k), or None
-        The classes the rule holds possible, for rules that give sets.
-
-    Examples
-    --------
-    >>> decision = Argmax().decide([[0.2, 0.8]])
-    >>> decision.labels, decision.answered, decision.sets
-    (array([1]), array([ True]), None)
-    """
-
-    labels: npt.NDArray[np.intp]
-    answered: npt.NDArray[np.bool_]
-    sets: npt.NDArray[np.bool_] | None = None
-
-
-class Rule(Protocol):
-    """A frozen value that makes a decision of probabilities: what every rule here is.
-
-    Examples
-    --------
-    >>> rules: list[Rule] = [Argmax(), TopK(2)]
-    >>> [rule.decide([[0.2, 0.8]]).labels.item() for rule in rules]
-    [1, 1]
-    """
-
-    def decide(self, probabilities: npt.ArrayLike) -> Decision:
-        """Decide each row of probabilities (n, k)."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +41,7 @@ class Argmax:
         DataError
             A wrong shape or dtype, no class, or a row with NaN.
         """
-        table = _as_table(probabilities)
+        table = as_table(probabilities)
         labels = np.asarray(maps.argmax(table), dtype=np.intp)
         return Decision(labels, np.ones(len(labels), dtype=bool))
 
@@ -133,7 +93,7 @@ class TopK:
         DataError
             A wrong shape or dtype, fewer than k classes, or a row with NaN.
         """
-        table = _as_table(probabilities)
+        table = as_table(probabilities)
         n, classes = table.shape
         if self.k > classes:
             raise DataError(
@@ -143,18 +103,3 @@ class TopK:
         sets = np.zeros((n, classes), dtype=bool)
         np.put_along_axis(sets, chosen, True, axis=1)
         return Decision(np.asarray(chosen[:, 0], dtype=np.intp), np.ones(n, dtype=bool), sets)
-
-
-def _as_table(probabilities: npt.ArrayLike) -> npt.NDArray[np.floating]:
-    table = np.asarray(probabilities)
-    if table.ndim != 2 or table.dtype.kind != "f" or table.shape[1] == 0:
-        raise DataError(
-            f"the probabilities have shape {table.shape} and dtype {table.dtype}; expected floats "
-            "of shape (rows, classes) with at least one class"
-        )
-    unknown = np.isnan(table.max(axis=1))
-    if unknown.any():
-        row = int(unknown.argmax())
-        column = int(np.isnan(table[row]).argmax())
-        raise DataError(f"row {row}: the probability of class {column} is NaN; expected a number")
-    return table
