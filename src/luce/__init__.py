@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     __version__: str
     from luce import calibration, decisions
     from luce.errors import DataError, LuceError, ModelFileError, NotDifferentiableError
-    from luce.estimators import NetworkClassifier, SoftmaxClassifier
+    from luce.estimators import DecisionClassifier, NetworkClassifier, SoftmaxClassifier
     from luce.kernels.threads import num_threads, threads
     from luce.kernels.versions import show_versions
     from luce.losses.cross_entropy import cross_entropy, cross_entropy_gradient
@@ -43,6 +43,7 @@ _ROOM_OF = {
     "decisions": "decisions",
     "SoftmaxClassifier": "estimators",
     "NetworkClassifier": "estimators",
+    "DecisionClassifier": "estimators",
     "train": "model",
     "load": "model",
     "Model": "model",
@@ -57,6 +58,7 @@ _ROOM_OF = {
 
 __all__ = [
     "DataError",
+    "DecisionClassifier",
     "FenchelYoung",
     "Hardmax",
     "LuceError",

@@ -121,6 +121,11 @@ class MinimumCost(Value):
         if self.ask is not None:
             self._set(ask=_index(self.ask, self.actions, m))
 
+    @property
+    def abstains(self) -> bool:
+        """Whether there may be rows that a person is asked about."""
+        return self.ask is not None
+
     def names(self, classes: npt.ArrayLike) -> npt.NDArray[Any]:
         """What each label of a decision stands for: names, classes, or else indices of actions.
 

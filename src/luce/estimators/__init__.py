@@ -4,12 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from luce.estimators.decision_classifier import DecisionClassifier
     from luce.estimators.network_classifier import NetworkClassifier
     from luce.estimators.softmax_classifier import SoftmaxClassifier
 
-__all__ = ["NetworkClassifier", "SoftmaxClassifier"]
+__all__ = ["DecisionClassifier", "NetworkClassifier", "SoftmaxClassifier"]
 
-_MODULE_OF = {"NetworkClassifier": "network_classifier", "SoftmaxClassifier": "softmax_classifier"}
+_MODULE_OF = {
+    "DecisionClassifier": "decision_classifier",
+    "NetworkClassifier": "network_classifier",
+    "SoftmaxClassifier": "softmax_classifier",
+}
 
 
 def __getattr__(name: str) -> object:
