@@ -52,7 +52,7 @@ def test_the_plan_spends_the_level_and_no_more(n):
     assert len(np.unique(tested)) == len(tested)
     lent = np.delete(scores, tested)
     assert set(thresholds[:-1]) == set(lent)
-    assert (len(lent) == 0) == (n < 1.2 * 299 + n * 0.05)
+    assert (len(lent) == 0) == (n <= 300)
 
 
 def test_few_rows_are_all_tested_and_only_together():

@@ -99,13 +99,17 @@ class Abstain(Value):
         check_share("confidence", self.confidence)
         check_choice("score", self.score, tuple(_SCORES))
         fitted = {name: getattr(self, name) for name in (*_DTYPES, "classes")}
-        if all(value is None for value in fitted.values()):
+        missing = [name for name, value in fitted.items() if value is None]
+        if len(missing) == len(fitted):
             return
+        if missing:
+            raise DataError(f"{', '.join(missing)} are missing, which a fitted Abstain has")
         arrays = {name: frozen(fitted[name], dtype) for name, dtype in _DTYPES.items()}
         shape = (self.classes if self.by_class else 1,)
-        wrong = [name for name, array in arrays.items() if array.shape != shape]
-        if wrong or np.isnan(arrays["thresholds"]).any():
-            raise DataError(f"{wrong or 'thresholds'} are not those of a fitted Abstain")
+        if any(array.shape != shape for array in arrays.values()):
+            raise DataError(f"arrays of a fitted Abstain should all have the shape {shape}")
+        if np.isnan(arrays["thresholds"]).any():
+            raise DataError("a threshold is NaN; expected a number, or inf for no answer")
         self._set(**arrays)
 
     def fit(

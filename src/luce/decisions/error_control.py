@@ -8,9 +8,9 @@ drawn at random, lend their scores as thresholds and are not tested; the others 
 Of many thresholds, tested one after the other from strict to loose, none is accepted wrongly with a
 probability above `level` (the fallback procedure, whatever the scores): each start has a part of
 the level; an accepted threshold hands the level that it was tested at on to the next; a refused one
-loses it. Half of the level starts where just so many rows are answered that a few errors show
-anything, the rest where all rows are answered, half of them, a quarter, and so on: a single start
-among few rows would stop at the first unlucky error.
+loses it. Half of the level starts where just so many rows are answered that a test can succeed,
+the rest where all rows are answered, half of them, a quarter, and so on: a single start among few
+rows would stop at the first unlucky error.
 
 References
 ----------
@@ -29,7 +29,7 @@ Float64s = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 _SHARE_FOR_THRESHOLDS = 0.05
-_ROOM_AT_THE_FIRST_START = 1.2
+_LIKELY = 0.9
 _MOST_ROWS = 10**12
 
 
@@ -114,21 +114,31 @@ def _plan(
     """Thresholds from strict to loose, the part of the level that starts at each, rows to test."""
     n = len(scores)
     lending = ceil(_SHARE_FOR_THRESHOLDS * n)
-    first_half = _ROOM_AT_THE_FIRST_START * fewest_rows(risk, level / 2) / (n - lending)
-    first_whole = _ROOM_AT_THE_FIRST_START * fewest_rows(risk, level) / (n - lending)
-    if first_whole >= 1:
+    first = _first_rank(lending, fewest_rows(risk, level))
+    if first > lending:
         return np.array([-inf]), np.array([level]), np.arange(n)
+    starts = [(first, level)]
+    first = _first_rank(lending, fewest_rows(risk, level / 2))
+    halvings = floor(log2(lending / first)) if first <= lending else 0
+    if halvings:
+        others = [lending + 1, *(ceil(lending * 0.5**i) for i in range(1, halvings))]
+        starts = [(first, level / 2), *((rank, level / 2 / halvings) for rank in others)]
     shuffled = np.random.default_rng(0).permutation(n)
-    lent = np.sort(scores[shuffled[:lending]])[::-1]
-    starts = {first_whole: level}
-    if first_half <= 0.5:
-        others = [0.5**i for i in range(floor(log2(1 / first_half)))]
-        starts = {first_half: level / 2, **{share: level / 2 / len(others) for share in others}}
-    thresholds = np.append(np.unique(lent)[::-1], -inf)
+    lent = np.append(np.sort(scores[shuffled[:lending]])[::-1], -inf)
+    thresholds = np.unique(lent)[::-1]
     levels = np.zeros(len(thresholds))
-    for share, part in starts.items():
-        place = len(thresholds) - 1
-        if share < 1:
-            place = int(np.searchsorted(-thresholds, -lent[ceil(share * lending) - 1]))
-        levels[place] += part
+    for rank, part in starts:
+        levels[np.searchsorted(-thresholds, -lent[rank - 1])] += part
     return thresholds, levels, shuffled[lending:]
+
+
+def _first_rank(lending: int, fewest: int) -> int:
+    """The first lent score that is likely to answer that many tested rows; else lending + 1.
+
+    It does if fewer than `rank` of the surest ``fewest + rank - 1`` rows are lending ones.
+    """
+    from scipy.special import bdtr
+
+    ranks = np.arange(1, lending + 1)
+    likely = bdtr(ranks - 1, fewest + ranks - 1, _SHARE_FOR_THRESHOLDS) >= _LIKELY
+    return int(ranks[likely][0]) if likely.any() else lending + 1

@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import check_cv, cross_val_predict
-from sklearn.utils import Tags, _safe_indexing, check_random_state, get_tags, indexable
+from sklearn.utils import (
+    Tags,
+    _safe_indexing,
+    assert_all_finite,
+    check_random_state,
+    get_tags,
+    indexable,
+)
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -110,12 +117,11 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         ``PredictionSet(conditional="group")``. Raises `ValueError` for bad input.
         """
         if not hasattr(self.rule, "decide"):
-            raise DataError(
-                f"rule is {self.rule!r}; expected one of luce.decisions, such as Argmax()"
-            )
+            raise DataError(f"rule is {self.rule!r}; expected a rule, such as Argmax()")
         X, y = indexable(X, y)
-        check_classification_targets(y)
         labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
+        check_classification_targets(labels)
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -254,7 +260,7 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         known = np.isin(labels[rows], self.classes_)
         if not known.all():
             row = rows[int((~known).argmax())]
-            raise DataError(f"row {row}: the estimator does not know the class {labels[row]!r}")
+            raise DataError(f"row {row}: the estimator does not know the class {labels[row]}")
         indices = np.searchsorted(self.classes_, labels[rows])
         parts: dict[str, Any] = {} if weights is None else {"sample_weight": weights[rows]}
         if groups is not None:
