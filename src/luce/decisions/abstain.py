@@ -73,8 +73,10 @@ class Abstain(Value):
     >>> p = random.uniform(size=2000)
     >>> probabilities, labels = np.stack([1 - p, p], axis=1), (random.uniform(size=2000) < p) * 1
     >>> rule = Abstain(risk=0.1).fit(probabilities, labels)
-    >>> print(rule)
-    ...
+    >>> str(rule)
+    'at most 10% of the answers are wrong, with confidence 95%; ...'
+    >>> [round(share, 2) for share in rule.answers]
+    [0.33, 0.31, 0.35]
     >>> rule.decide([[0.9, 0.1], [0.6, 0.4]]).answered
     array([ True, False])
     """

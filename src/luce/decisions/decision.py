@@ -14,7 +14,7 @@ class Decision:
     Attributes
     ----------
     labels : ndarray of intp, shape (n,)
-        The class chosen for each row.
+        The class chosen for each row; of a rule for actions (`MinimumCost`) the action's index.
     answered : ndarray of bool, shape (n,)
         False where the rule abstains; the label is then its best guess all the same.
     sets : ndarray of bool, shape (n, k), or None
@@ -22,6 +22,7 @@ class Decision:
 
     Examples
     --------
+    >>> from luce.decisions import Argmax
     >>> decision = Argmax().decide([[0.2, 0.8]])
     >>> decision.labels, decision.answered, decision.sets
     (array([1]), array([ True]), None)
@@ -37,6 +38,7 @@ class Rule(Protocol):
 
     Examples
     --------
+    >>> from luce.decisions import Argmax, TopK
     >>> rules: list[Rule] = [Argmax(), TopK(2)]
     >>> [rule.decide([[0.2, 0.8]]).labels.item() for rule in rules]
     [1, 1]
