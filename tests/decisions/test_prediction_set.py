@@ -148,12 +148,12 @@ def test_what_is_drawn_can_be_drawn_again(draw):
     sets = rule.decide(probabilities).sets
     np.testing.assert_array_equal(rule.decide(probabilities).sets, sets)
     generator = np.random.default_rng(7)
-    first = rule.decide(probabilities, generator=generator).sets
-    assert (first != rule.decide(probabilities, generator=generator).sets).any()
-    whole = rule.decide(probabilities, generator=np.random.default_rng(7)).sets
+    first = rule.decide(probabilities, random=generator).sets
+    assert (first != rule.decide(probabilities, random=generator).sets).any()
+    whole = rule.decide(probabilities, random=np.random.default_rng(7)).sets
     np.testing.assert_array_equal(whole, first)
     generator = np.random.default_rng(7)
-    parts = [rule.decide(part, generator=generator).sets for part in np.split(probabilities, 4)]
+    parts = [rule.decide(part, random=generator).sets for part in np.split(probabilities, 4)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 

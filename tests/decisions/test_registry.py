@@ -16,6 +16,7 @@ FIXED = {
     "top 1": lambda k: decisions.TopK(1),
     "top 2": lambda k: decisions.TopK(2),
     "top 3": lambda k: decisions.TopK(np.int64(3)),
+    "top of what is drawn": lambda k: decisions.Sample(temperature=0),
     "threshold": lambda k: decisions.Threshold(np.full(k, 0.3)),
     "cost of an error": lambda k: decisions.MinimumCost(1 - np.eye(k)),
     "cost of asking": lambda k: decisions.MinimumCost(

@@ -190,7 +190,7 @@ class PredictionSet(Value):
         self,
         probabilities: npt.ArrayLike,
         groups: npt.ArrayLike | None = None,
-        generator: np.random.Generator | None = None,
+        random: np.random.Generator | None = None,
     ) -> Decision:
         """Collect the classes that fit each row well enough.
 
@@ -198,7 +198,7 @@ class PredictionSet(Value):
         ----------
         probabilities : array_like of shape (n, k)
         groups : array_like of shape (n,), for ``conditional="group"``
-        generator : numpy.random.Generator, optional
+        random : numpy.random.Generator, optional
             What a randomised rule draws from; by default one that begins anew with `seed`, so that
             the same rows have the same sets. Rows that come in several calls should share one.
 
@@ -218,7 +218,7 @@ class PredictionSet(Value):
         table = as_distributions(probabilities, self.classes)
         values = self._groups(groups, len(table))
         labels = np.asarray(maps.argmax(table), dtype=np.intp)
-        random = generator or np.random.default_rng([self.seed, _DECIDING])
+        random = random or np.random.default_rng([self.seed, _DECIDING])
         sets = np.empty(table.shape, dtype=bool)
         limits = self.thresholds
         if values is not None and self.groups is not None:
