@@ -135,7 +135,7 @@ def test_by_class_a_class_without_rows_is_never_answered():
     assert rule.thresholds[2] == inf
     assert (rule.answered[2], rule.errors[2], rule.bounds[2]) == (0, 0, 1.0)
     assert not rule.decide([[0.0, 0.0, 1.0]]).answered.any()
-    assert "never says class 2" in str(rule)
+    assert "never answers class 2" in str(rule)
 
 
 def test_by_class_is_refused_where_no_class_can_be_answered():

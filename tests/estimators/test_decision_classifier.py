@@ -182,6 +182,9 @@ def test_groups(digits):
     assert classifier.predict(X[:5], groups=groups[:5]).shape == (5,)
     with pytest.raises(DataError, match="groups are not given"):
         classifier.decide(X[:5])
+    for rule in (Argmax(), Abstain(0.1), PredictionSet(0.9)):
+        with pytest.raises(DataError, match="the rule is no PredictionSet"):
+            clone(classifier).set_params(rule=rule).fit(X, y, groups=groups)
 
 
 def test_weights_go_to_the_estimator_and_to_the_rule(iris):

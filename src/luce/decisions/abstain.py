@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -198,9 +198,10 @@ class Abstain(Value):
     @property
     def answers(self) -> tuple[float, float, float]:
         """The share of rows that are answered, and its 95 % interval, from the rows of the fit."""
-        if self.tested is None or self.answered is None:
+        arrays = self._arrays()
+        if arrays is None:
             raise DataError("this Abstain has no threshold: fit it first")
-        rows, part = int(self.tested.sum()), int(self.answered.sum())
+        rows, part = int(arrays["tested"].sum()), int(arrays["answered"].sum())
         return (part / rows, *share_interval(part, rows, 0.95))
 
     def __str__(self) -> str:
@@ -211,18 +212,23 @@ class Abstain(Value):
         )
         if self.cross_fitted:
             promise += ", as far as the models of the folds are like the final one"
-        if self.thresholds is None or self.tested is None or self.errors is None:
+        arrays = self._arrays()
+        if arrays is None:
             return f"{promise} (not fitted)"
         share, low, high = self.answers
         told = f"{promise}; answers {percent(share)} of rows ({percent(low)} to {percent(high)})"
         if self.by_class:
-            silent = np.flatnonzero(self.thresholds == inf)
-            return told + (f"; never says {_listed(silent)}" if len(silent) else "")
-        rows, part, errors = self.tested.item(), round(share * self.tested.item()), self.errors
+            silent = np.flatnonzero(arrays["thresholds"] == inf)
+            return told + (f"; never answers {_listed(silent)}" if len(silent) else "")
+        threshold, tested, answered, errors, bound = (a.item() for a in arrays.values())
         return (
-            f"{told}: {self.score} at least {self.thresholds.item():.6g}; "
-            f"{part} of {rows} tested rows, {errors.item()} of them wrong"
+            f"{told}: {self.score} at least {threshold:.6g}; {answered} of {tested} tested rows, "
+            f"{errors} of them wrong, which shows a rate of at most {percent(bound)}"
         )
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]] | None:
+        """What `fit` sets: all of it, or nothing."""
+        return None if self.thresholds is None else {name: getattr(self, name) for name in _DTYPES}
 
     def _test(self, scores: Float64s, wrong: npt.NDArray[np.bool_], level: float) -> Tested:
         if len(scores) < fewest_rows(self.risk, level):

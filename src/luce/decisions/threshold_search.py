@@ -19,6 +19,7 @@ Way = Callable[["Rows", "Figure"], Float64s]
 
 _MOST_SWEEPS = 20
 _LEAST_GAIN = 1e-12
+_LEAST_GAIN_OF_A_SWEEP = 1e-4
 _NEVER = 1e100
 
 
@@ -184,7 +185,7 @@ class _Ascent:
             before = self.value
             for c in range(len(self.factors)):
                 self._move(c)
-            if self.value <= before + _LEAST_GAIN:
+            if self.value <= before + _LEAST_GAIN_OF_A_SWEEP:
                 return
 
     def _move(self, c: int) -> None:

@@ -126,6 +126,10 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         if groups is not None:
+            if getattr(self.rule, "conditional", None) != "group":
+                raise DataError(
+                    "groups are given, but the rule is no PredictionSet(conditional='group')"
+                )
             groups = np.asarray(groups)
         self.rule_, self.calibration_rows_ = self.rule, np.empty(0, dtype=np.intp)
         if isinstance(self.estimator, FrozenEstimator):
