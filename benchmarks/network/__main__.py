@@ -89,7 +89,7 @@ def arguments() -> argparse.Namespace:
 
 
 def plan(options: argparse.Namespace) -> list[Request]:
-    """All that is to be run, that on the same problem next to each other."""
+    """All that is to be run, that of the same process next to each other."""
 
     def wanted(what: str, case: Case) -> bool:
         names = [f"{what}/{case}", *([str(case)] if what == "fit" else [])]
@@ -115,8 +115,13 @@ def plan(options: argparse.Namespace) -> list[Request]:
                 case = Case(LARGE, hidden, 200, threads)
                 if wanted("predict", case):
                     requests += [Request("predict", name, case) for name in (LUCE, *options.peers)]
-    rates_first = sorted(requests, key=lambda request: request.what != "rate")
-    return list(dict.fromkeys(rates_first))
+    problems = list(SETS)
+
+    def order(request: Request) -> tuple[bool, int, str]:
+        problem, library = request.case.problem, LIBRARIES[request.contestant]
+        return request.what != "rate", problems.index(problem), library
+
+    return list(dict.fromkeys(sorted(requests, key=order)))
 
 
 def run(requests: list[Request], results: Results, limit: float, console: Console) -> None:
@@ -153,11 +158,13 @@ def has(results: Results, request: Request) -> bool:
 
 
 def asked(workers: Workers, request: Request, limit: float) -> Record:
-    """The answer of the process of this library, which is started where there is none."""
+    """The answer of the process of this library on this problem.
+
+    No other is alive meanwhile: threads that wait for work in one slow down those of another.
+    """
     key = request.case.problem, LIBRARIES[request.contestant]
-    if any(problem != request.case.problem for problem, _ in workers):
-        close(workers)
     if key not in workers:
+        close(workers)
         workers[key] = worker(request.case.problem)
         workers[key].start()
     process = workers[key]
