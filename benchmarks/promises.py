@@ -84,7 +84,7 @@ class Row:
 
 def generator(name: str, rule: object, n: int) -> np.random.Generator:
     """Of the numbers of a row of the table, which no other row has."""
-    return np.random.default_rng(crc32(f"{name} {rule} {n}".encode()))
+    return np.random.default_rng(crc32(f"{name} {rule!r} {n}".encode()))
 
 
 def simulated(
