@@ -1,9 +1,15 @@
-"""Every exception that luce raises on purpose, in one place.
+"""Every exception that luce raises on purpose, and every warning of its own, in one place.
 
 A message says what was wrong, where (row, column, class), what was expected, and what to do.
 """
 
-__all__ = ["DataError", "LuceError", "ModelFileError", "NotDifferentiableError"]
+__all__ = [
+    "CalibrationWarning",
+    "DataError",
+    "LuceError",
+    "ModelFileError",
+    "NotDifferentiableError",
+]
 
 
 class LuceError(Exception):
@@ -59,4 +65,19 @@ class NotDifferentiableError(LuceError, TypeError):
     ... except luce.NotDifferentiableError:
     ...     print("argmax has no derivative to learn from")
     argmax has no derivative to learn from
+    """
+
+
+class CalibrationWarning(UserWarning):
+    """What a calibrator was given looks like something else, or can teach it less than it seems.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from luce.calibration import TemperatureScaling
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     probabilities = TemperatureScaling(2.0).probabilities([[0.25, 0.75], [0.5, 0.5]])
+    >>> [warning.category.__name__ for warning in caught]
+    ['CalibrationWarning']
     """

@@ -1,19 +1,38 @@
-"""Probabilities that mean what they say: how good they are, on rows held out from training."""
+"""Probabilities that mean what they say: how good they are, and how to make them better."""
 
+from luce.calibration.calibrator import Calibrator, ScoreMap
+from luce.calibration.choice import Choice, calibrate, calibrate_from_probabilities
 from luce.calibration.evaluation import Evaluation, Figure, RunningEvaluation, evaluate
+from luce.calibration.held_out import Improvement
+from luce.calibration.isotonic import IsotonicScaling
+from luce.calibration.matrix import MatrixScaling
 from luce.calibration.metrics import (
     accuracy,
     brier_score,
     expected_calibration_error,
     log_loss,
 )
+from luce.calibration.prior_shift import PriorShift
+from luce.calibration.temperature import TemperatureScaling
+from luce.calibration.vector import VectorScaling
 
 __all__ = [
+    "Calibrator",
+    "Choice",
     "Evaluation",
     "Figure",
+    "Improvement",
+    "IsotonicScaling",
+    "MatrixScaling",
+    "PriorShift",
     "RunningEvaluation",
+    "ScoreMap",
+    "TemperatureScaling",
+    "VectorScaling",
     "accuracy",
     "brier_score",
+    "calibrate",
+    "calibrate_from_probabilities",
     "evaluate",
     "expected_calibration_error",
     "log_loss",

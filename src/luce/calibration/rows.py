@@ -19,7 +19,7 @@ Integers = npt.NDArray[np.intp]
 
 BINS = 15
 _BLOCK_ELEMENTS = 2**20
-_SUM_TOLERANCE = 1e-3
+SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,8 @@ def blocks(
     """
     values = as_table(values)
     n, k = values.shape
-    labels = _checked_labels(np.asarray(labels), n, k, first_row)
-    weights = None if sample_weight is None else _checked_weights(sample_weight, n, first_row)
+    labels = checked_labels(np.asarray(labels), n, k, first_row)
+    weights = None if sample_weight is None else checked_weights(sample_weight, n, first_row)
 
     step = max(1, _BLOCK_ELEMENTS // (k + BINS))
     for start in range(0, n, step):
@@ -123,7 +123,8 @@ def confidence_bin(confidence: Float64s) -> Integers:
     return np.asarray(np.ceil(confidence * BINS) - 1, np.intp).clip(0, BINS - 1)
 
 
-def _checked_labels(labels: npt.NDArray[Any], n: int, k: int, first_row: int) -> Integers:
+def checked_labels(labels: npt.NDArray[Any], n: int, k: int, first_row: int) -> Integers:
+    """Class indices of n rows, or a DataError."""
     if labels.shape != (n,) or labels.dtype.kind not in "iu":
         raise DataError(
             f"labels have shape {labels.shape} and dtype {labels.dtype}; expected integers of "
@@ -139,7 +140,8 @@ def _checked_labels(labels: npt.NDArray[Any], n: int, k: int, first_row: int) ->
     return labels.astype(np.intp)
 
 
-def _checked_weights(sample_weight: npt.ArrayLike, n: int, first_row: int) -> Float64s:
+def checked_weights(sample_weight: npt.ArrayLike, n: int, first_row: int) -> Float64s:
+    """Weights of n rows, or a DataError."""
     weights = np.asarray(sample_weight)
     if weights.shape != (n,) or weights.dtype.kind not in "fiu":
         raise DataError(
@@ -161,7 +163,7 @@ def _check_distributions(
 ) -> None:
     with np.errstate(over="ignore"):
         sums = probabilities.sum(axis=1)
-    bad = ~((probabilities.min(axis=1) >= 0) & (abs(sums - 1) <= _SUM_TOLERANCE))
+    bad = ~((probabilities.min(axis=1) >= 0) & (abs(sums - 1) <= SUM_TOLERANCE))
     if not bad.any():
         return
     row = int(bad.argmax())
@@ -174,5 +176,5 @@ def _check_distributions(
     expected = "logarithms of probabilities" if logarithmic else "probabilities"
     raise DataError(
         f"row {first_row + row}: {wrong}; expected {expected} that sum to 1 within "
-        f"{_SUM_TOLERANCE}, as luce.{'log_softmax' if logarithmic else 'softmax'} makes of scores"
+        f"{SUM_TOLERANCE}, as luce.{'log_softmax' if logarithmic else 'softmax'} makes of scores"
     )

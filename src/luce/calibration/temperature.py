@@ -1,0 +1,235 @@
+"""One temperature for all scores: softmax(scores / T), T the most likely one."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from luce import kernels
+from luce.calibration.calibrator import Calibrator, check_temperature
+from luce.calibration.given import Rows, losses, summed
+from luce.calibration.held_out import Improvement, Trial, splits
+from luce.calibration.rows import Float64s, Integers
+
+PASSES = 8
+ROWS_TO_START, STEPS_TO_START = 2**12, 60  # the search begins on so many rows
+PRECISION = 1e-5  # of log T, before the last step; a Newton step squares it
+COLDEST, HOTTEST = 1e-6, 1e3  # times the spread of the scores
+LEAST_ERRORS = 0.5  # of the calibration rows, that a temperature has to expect
+SMALL, LARGE = 1e-200, 1e200  # variances beyond which squares may be none
+
+
+@dataclass(frozen=True)
+class TemperatureScaling(Calibrator):
+    """softmax(scores / T), with the T > 0 that makes the labels most likely.
+
+    T above 1 makes the probabilities less sure, T below 1 surer; no decision by argmax changes. It
+    is one number, so few rows suffice (some hundred), and it can hardly do harm.
+
+    The minimum of sum_i w_i cross_entropy(scores_i / T, label_i) is found over log T by Newton's
+    method with a bracket, in at most 8 readings of the rows: with u = -log T, e the mean and v the
+    variance of a row's scores under softmax(scores / T), m its largest score and s that of its
+    label, the minimum is where r(u) = sum w (m - e) equals sum w (m - s), and
+    dr/du = -(1 / T) sum w v.
+
+    T is bounded. It is at most 1000 times the spread (the root mean square over the rows of the
+    standard deviation of a row's scores), where softmax is uniform within some thousandths: that is
+    the result where labels are no likelier than chance. And it is not so low that fewer than half
+    an error would be expected among all the calibration rows: where every row is right the minimum
+    is at T = 0, but n rows without an error cannot show that errors are rarer than about one in n.
+
+    Parameters
+    ----------
+    temperature : float
+        T, positive and finite.
+    improvement : Improvement, optional
+        Set by `fit`.
+
+    Raises
+    ------
+    DataError
+        The temperature is not positive and finite.
+
+    Notes
+    -----
+    A row whose label has the score -inf has an infinite loss at every T, and does not count in the
+    fit. With weights, the half error is one of (sum w)^2 / sum w^2 rows: weights of any scale give
+    the same T.
+
+    References
+    ----------
+    C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML
+    (2017).
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> scores = random.normal(size=(5000, 3))
+    >>> labels = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
+    >>> calibrator = TemperatureScaling.fit(4 * scores, labels)
+    >>> round(calibrator.temperature, 1)
+    4.0
+    >>> calibrator.log_loss_after < calibrator.log_loss_before
+    True
+    >>> TemperatureScaling.fit(scores, labels).is_identity
+    True
+    """
+
+    temperature: float = 1.0
+    improvement: Improvement | None = None
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether T is 1."""
+        return self.temperature == 1.0
+
+    @classmethod
+    def _identity(cls, classes: int) -> Self:
+        return cls(1.0)
+
+    @classmethod
+    def _trial(cls, rows: Rows, folds: Integers) -> Trial:
+        held_out, near = rows.losses(), best_temperature(rows)
+        for others, inside in splits(rows, folds):
+            scores = rows.scores[inside] / best_temperature(others, near)
+            held_out[inside] = losses(scores, rows.labels[inside])
+        return Trial(held_out, lambda every: cls(best_temperature(every)))
+
+    def _transformed(self, scores: Float64s) -> Float64s:
+        return scores / self.temperature
+
+    @property
+    def _classes(self) -> None:
+        return None
+
+
+def best_temperature(rows: Rows, near: float | None = None) -> float:
+    """The T of `TemperatureScaling`; 1 where the scores of no row differ.
+
+    The search begins near the T given, or else at that of a sample of the rows.
+    """
+    sums = SumsAt(rows)
+    first = sums(0.0)
+    if not SMALL < first.variance < LARGE:
+        sums = SumsAt(rows, unit=_size_of(rows))
+        first = sums(0.0)
+    if not first.variance > 0:
+        return 1.0
+    few = rows.take(slice(None, None, -(-len(rows) // ROWS_TO_START)))
+    start = None if near is None else sums.unit / near
+    if start is None and len(few) < len(rows):
+        sums_of_few = SumsAt(few, sums.unit)
+        start = _search(sums_of_few, sums_of_few(0.0), None, STEPS_TO_START)
+    steps = PASSES - 1 if len(few) < len(rows) else STEPS_TO_START
+    inverse = _search(sums, first, start, steps)
+    limits = np.finfo(np.float64)
+    return float(np.clip(sums.unit / inverse, limits.tiny, limits.max))
+
+
+class Sums(NamedTuple):
+    """Sums over rows of weight times these, at one inverse temperature.
+
+    `excess`: mean score minus that of the label; `variance`: of the scores; `gap`: largest score
+    minus that of the label; `error`: 1 - the largest probability; `steepness`: of `error`, its fall
+    per unit of the inverse temperature.
+    """
+
+    excess: float
+    variance: float
+    gap: float
+    error: float
+    steepness: float
+
+
+class SumsAt:
+    """The sums of rows at any inverse temperature, of their scores divided by a unit.
+
+    Rows whose label is impossible have no weight.
+    """
+
+    def __init__(self, rows: Rows, unit: float = 1.0) -> None:
+        self.rows, self.unit = rows, unit
+        self.label_scores = rows.of_labels()
+        possible = self.label_scores > -np.inf
+        self.label_scores[~possible] = 0.0
+        self.weights = np.where(possible, rows.weights / rows.weights.max(), 0.0)
+        self.total = float(self.weights.sum())
+
+    def __call__(self, inverse: float) -> Sums:
+        """One pass over the rows."""
+        temperature = 1 / inverse if inverse else np.inf
+
+        def share(blocks: list[slice]) -> Float64s:
+            total = np.zeros(5)
+            for block in blocks:
+                # Classes first: rows are often short. And less the score of the label: then the sum
+                # that is to become 0 has all its digits.
+                scores = self.rows.scores[block].T.astype(np.float64, order="C")
+                scores -= self.label_scores[block]
+                if self.unit != 1:
+                    scores /= self.unit
+                p = np.empty_like(scores)
+                kernels.softmax(scores.T, temperature, p.T)
+                largest, top = scores.max(axis=0, initial=0.0), p.max(axis=0)
+                if scores.min() == -np.inf:
+                    scores[scores == -np.inf] = 0.0  # where p is 0
+                mean = np.einsum("ij,ij->j", p, scores)
+                scores -= mean
+                p *= scores
+                variance = np.einsum("ij,ij->j", p, scores)
+                of_row = mean, variance, largest, 1 - top, top * (largest - mean)
+                total += [self.weights[block] @ value for value in of_row]
+            return total
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            return Sums(*summed(self.rows, share).tolist())
+
+
+def _search(sums: SumsAt, first: Sums, start: float | None, steps: int) -> float:
+    """The inverse temperature by Newton's method; `first` are the sums at 0.
+
+    Both the logarithm of r and that of the expected errors fall along its logarithm, ever steeper:
+    the nearer of their two ends is wanted.
+    """
+    if not first.variance > 0:
+        return 1.0
+    spread = float(np.sqrt(first.variance / sums.total))
+    low, high = 1 / (HOTTEST * spread), 1 / (COLDEST * spread)
+    if first.excess >= 0:
+        return low
+    enough = LEAST_ERRORS * sums.total / sums.rows.effective
+    inverse = float(np.clip(start or -first.excess / first.variance, low, high))
+    for _ in range(steps):
+        step = _newton_step(sums(inverse), inverse, enough)
+        low, high = (inverse, high) if step > 0 else (low, inverse)
+        following = inverse * float(np.exp(np.clip(step, -30, 30)))
+        if not low <= following <= high:
+            following = float(np.sqrt(low * high))
+        inverse = following
+        if abs(step) < PRECISION or high < low * (1 + PRECISION):
+            break
+    return inverse
+
+
+def _newton_step(here: Sums, inverse: float, enough: float) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance = np.log(here.error / enough)
+        step = distance * here.error / (inverse * here.steepness)
+        of_labels = np.log1p(-here.excess / here.gap) if here.gap > 0 else np.inf
+        if of_labels < distance:
+            distance = of_labels
+            step = distance * (here.gap - here.excess) / (inverse * here.variance)
+    return float(step if np.isfinite(step) else np.copysign(np.inf, distance))
+
+
+def _size_of(rows: Rows) -> float:
+    """A power of 2 about as large as the largest score."""
+    largest = 0.0
+    for block in rows.blocks():
+        scores = rows.scores[block].astype(np.float64)
+        scores[scores == -np.inf] = 0.0
+        largest = max(largest, float(np.abs(scores).max()))
+    return float(2.0 ** int(np.frexp(largest)[1] - 1)) if largest else 1.0
