@@ -28,8 +28,8 @@ from luce.calibration.temperature import best_temperature
 
 FLOOR = -30.0  # the least log-probability that a correction sees
 STRENGTHS = 100.0, 10.0, 1.0, 0.1, 0.01, 0.001
-ENOUGH = 1e-3  # of a nat, in the sum of the losses: no data can tell
-PATIENCE = 2  # strengths that do not help, before the rest are given up
+ENOUGH, LITTLE = 1e-3, 0.05  # of a nat, in the sum of the losses: no data can tell
+MOST_KEPT = 2**21  # scores whose probabilities are kept from one product to the next
 MOST_STEPS, MOST_PRODUCTS = 30, 100
 ROWS_OF_PRECONDITIONER = 2**11
 
@@ -131,31 +131,35 @@ class Ridge:
         gradient += self.penalty * theta
         return float(total[0] + (self.penalty * theta**2).sum() / 2), gradient
 
-    def hessian_vector(self, theta: Float64s, direction: Float64s) -> Float64s:
-        """The Hessian's product with a direction: a pass over the rows."""
+    def hessian(self, theta: Float64s) -> Callable[[Float64s], Float64s]:
+        """The Hessian's products with directions, each a pass over the rows."""
+        kept = {}
+        if self.rows.scores.size <= MOST_KEPT:
+            kept = {block.start: self._probabilities(block, theta) for block in self.rows.blocks()}
 
-        def share(blocks: list[slice]) -> Float64s:
-            total = np.zeros(theta.size)
-            for block in blocks:
-                x, p = self._scores(block, theta)
-                kernels.softmax(p.T, 1.0, p.T)
-                moved = correction(x, self.directions, direction)
-                moved -= np.einsum("ij,ij->j", p, moved)
-                moved *= p
-                moved *= self.weights[block]
-                self._collect(total, x, moved)
-            return total
+        def product(direction: Float64s) -> Float64s:
+            def share(blocks: list[slice]) -> Float64s:
+                total = np.zeros(theta.size)
+                for block in blocks:
+                    x, p = kept.get(block.start) or self._probabilities(block, theta)
+                    moved = correction(x, self.directions, direction)
+                    moved -= np.einsum("ij,ij->j", p, moved)
+                    moved *= p
+                    moved *= self.weights[block]
+                    self._collect(total, x, moved)
+                return total
 
-        product = summed(self.rows, share, theta.size).reshape(theta.shape)
-        product += self.penalty * direction
+            result = summed(self.rows, share, theta.size).reshape(theta.shape)
+            result += self.penalty * direction
+            return result
+
         return product
 
     def preconditioner(self, theta: Float64s) -> Float64s:
         """Inverses of the Hessian's blocks (k, 2 + r, 2 + r), from a sample of the rows."""
         some = self.rows.take(slice(None, None, -(-len(self.rows) // ROWS_OF_PRECONDITIONER)))
         few = Ridge(some, self.temperature, self.directions, self.strength)
-        x, p = few._scores(slice(0, len(some)), theta)
-        kernels.softmax(p.T, 1.0, p.T)
+        x, p = few._probabilities(slice(0, len(some)), theta)
         curvature = p * (1 - p) * few.weights
         common = np.vstack([np.ones(x.shape[1]), self.directions.T @ x])
         blocks = np.empty((len(theta), len(self.penalty), len(self.penalty)))
@@ -171,6 +175,11 @@ class Ridge:
         scores += x
         return x, scores
 
+    def _probabilities(self, block: slice, theta: Float64s) -> tuple[Float64s, Float64s]:
+        x, p = self._scores(block, theta)
+        kernels.softmax(p.T, 1.0, p.T)
+        return x, p
+
     def _collect(self, total: Float64s, x: Float64s, of_scores: Float64s) -> None:
         gradient = total.reshape(self.shape)
         gradient[:, 0] += np.einsum("ij,ij->i", of_scores, x)
@@ -179,14 +188,17 @@ class Ridge:
             gradient[:, 2:] += of_scores @ (self.directions.T @ x).T
 
 
-def minimise(ridge: Ridge, theta: Float64s) -> Float64s:
-    """The minimiser of F, to where the sum of the losses is certified within `ENOUGH`."""
+def minimise(ridge: Ridge, theta: Float64s, *, certified: bool) -> Float64s:
+    """The minimiser of F: certified, or to where the next step promises little."""
+    n = ridge.rows.effective
     value, gradient = ridge.value_and_gradient(theta)
     for _ in range(MOST_STEPS):
-        if (gradient**2 / ridge.penalty).sum() / 2 <= ENOUGH / ridge.rows.effective:
+        if (gradient**2 / ridge.penalty).sum() / 2 <= ENOUGH / n:
             break
         step = _newton_step(ridge, theta, gradient)
         slope, length = float(np.vdot(step, gradient)), 1.0
+        if not certified and -slope / 2 <= LITTLE / n:
+            return theta + step
         while True:
             there, gradient_there = ridge.value_and_gradient(theta + length * step)
             if there <= value + 1e-4 * length * slope:
@@ -199,7 +211,7 @@ def minimise(ridge: Ridge, theta: Float64s) -> Float64s:
 
 
 def _newton_step(ridge: Ridge, theta: Float64s, gradient: Float64s) -> Float64s:
-    inverse = ridge.preconditioner(theta)
+    inverse, hessian = ridge.preconditioner(theta), ridge.hessian(theta)
 
     def preconditioned(vector: Float64s) -> Float64s:
         return np.asarray((inverse @ vector[:, :, None])[:, :, 0])
@@ -208,13 +220,13 @@ def _newton_step(ridge: Ridge, theta: Float64s, gradient: Float64s) -> Float64s:
     search = solved = preconditioned(residual)
     first = size = float(np.vdot(residual, solved))
     for _ in range(MOST_PRODUCTS):
-        product = ridge.hessian_vector(theta, search)
+        product = hessian(search)
         length = size / float(np.vdot(search, product))
         step += length * search
         residual = residual - length * product
         solved = preconditioned(residual)
         before, size = size, float(np.vdot(residual, solved))
-        if size <= 1e-4 * first:
+        if size <= 1e-3 * first:
             break
         search = solved + size / before * search
     return step
@@ -254,18 +266,19 @@ def tried(
     thetas = [np.zeros((rows.classes, 2 + part.directions.shape[1])) for part in parts]
     best = held_out(thetas), np.inf, thetas
     weights = np.where(np.isfinite(best[0]), rows.weights, 0.0)
-    since = 0
     for strength in STRENGTHS:
         thetas = [
-            minimise(Ridge(part.others, part.temperature, part.directions, strength), theta)
+            minimise(
+                Ridge(part.others, part.temperature, part.directions, strength),
+                theta,
+                certified=False,
+            )
             for part, theta in zip(parts, thetas, strict=True)
         ]
         found = held_out(thetas)
-        since += 1
-        if weights @ np.nan_to_num(best[0] - found) > 0:
-            best, since = (found, strength, thetas), 0
-        if since == PATIENCE:
+        if not weights @ np.nan_to_num(best[0] - found) > 0:
             break
+        best = found, strength, thetas
     held, strength, thetas = best
 
     def finish(every: Rows) -> Calibrator:
@@ -273,7 +286,8 @@ def tried(
         directions = directions_of(every, temperature)
         theta = np.mean(thetas, axis=0)
         if strength < np.inf:
-            theta = minimise(Ridge(every, temperature, directions, strength), theta)
+            ridge = Ridge(every, temperature, directions, strength)
+            theta = minimise(ridge, theta, certified=True)
         return as_calibrator(Affine(temperature, directions, theta, strength))
 
     return Trial(held, finish)

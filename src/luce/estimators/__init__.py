@@ -4,16 +4,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from luce.estimators.cross_fit import classifier_scores, cross_fit_scores
     from luce.estimators.decision_classifier import DecisionClassifier
     from luce.estimators.network_classifier import NetworkClassifier
     from luce.estimators.softmax_classifier import SoftmaxClassifier
 
-__all__ = ["DecisionClassifier", "NetworkClassifier", "SoftmaxClassifier"]
+__all__ = [
+    "DecisionClassifier",
+    "NetworkClassifier",
+    "SoftmaxClassifier",
+    "classifier_scores",
+    "cross_fit_scores",
+]
 
 _MODULE_OF = {
     "DecisionClassifier": "decision_classifier",
     "NetworkClassifier": "network_classifier",
     "SoftmaxClassifier": "softmax_classifier",
+    "classifier_scores": "cross_fit",
+    "cross_fit_scores": "cross_fit",
 }
 
 

@@ -1,0 +1,222 @@
+"""Scores of rows by models that have not seen them: what calibrations and rules are fitted to."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _num_samples, column_or_1d
+
+from luce.errors import DataError
+from luce.maps import logsumexp
+
+Array = NDArray[np.floating]
+
+
+def classifier_scores(estimator: BaseEstimator, X: ArrayLike) -> Array:
+    """Scores (n, k) of any fitted classifier: what a softmax makes probabilities of.
+
+    For calibration and for rules, which want one thing of all classifiers. They are the first of
+    these that it has: `decision_function` (of two classes, whose only column is the second's score
+    less the first's, 0 and that column), `predict_log_proba`, the logarithm of `predict_proba`.
+    A calibration makes probabilities of any scores; before it, those of a margin (as of a support
+    vector machine) are no probabilities at all.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted.
+    X : array_like of shape (n, d), or what else it takes
+
+    Returns
+    -------
+    float array of shape (n, k)
+        Columns in the order of ``estimator.classes_``. -inf where a probability is 0.
+
+    Raises
+    ------
+    DataError
+        It has none of these, or not a column for each class.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier_scores(GaussianNB().fit(X, y), X).shape
+    (150, 3)
+    """
+    if not hasattr(estimator, "classes_"):
+        raise NotFittedError(f"This {type(estimator).__name__} has no classes_: fit it first.")
+    classes = len(estimator.classes_)
+    if hasattr(estimator, "decision_function"):
+        scores = np.asarray(estimator.decision_function(X))
+        if scores.ndim == 1 and classes == 2:
+            return np.column_stack([np.zeros_like(scores), scores])
+        if scores.ndim == 2 and scores.shape[1] == classes:
+            return scores
+    with np.errstate(divide="ignore"):
+        if hasattr(estimator, "predict_log_proba"):
+            scores = np.asarray(estimator.predict_log_proba(X))
+        elif hasattr(estimator, "predict_proba"):
+            scores = np.log(estimator.predict_proba(X))
+        else:
+            raise DataError(
+                f"{type(estimator).__name__} gives no score for every class: expected "
+                "decision_function with a column a class, predict_log_proba or predict_proba"
+            )
+    if scores.ndim != 2 or scores.shape[1] != classes:
+        raise DataError(
+            f"{type(estimator).__name__} gives scores of shape {scores.shape}; expected "
+            f"({len(scores)}, {classes}), a column for each class"
+        )
+    return scores
+
+
+def cross_fit_scores(
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    cv: Any = 5,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+) -> Array:
+    """`classifier_scores` of every row, by a model fitted to the other folds: none has seen it.
+
+    What a calibration or a decision rule is fitted to where no rows can be spared. A model that is
+    then fitted to all rows is a little better than those of the folds: the calibration is that of a
+    slightly worse model, and a guarantee of a prediction set at level 1 - alpha is one of
+    1 - 2 alpha.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Cloned for every fold, and fitted anew: never started from a model of another fold, which
+        has seen the rows held out now.
+    X : array_like of shape (n, d), sparse matrix, dataframe, or what else it takes
+    y : array_like of shape (n,)
+        Labels.
+    cv : int, splitter or iterable, default 5
+        Folds. A number means as many, of shuffled rows, each with its share of every class (and
+        whole groups); anything else is scikit-learn's, and must hold every row out exactly once.
+    sample_weight : array_like of shape (n,), optional
+        Given to each fit.
+    groups : array_like of shape (n,), optional
+        Rows with equal values (of one patient, of one document) are held out together.
+
+    Returns
+    -------
+    float array of shape (n, k)
+        Columns in the order of ``numpy.unique(y)``, which is that of ``classes_``. A class that the
+        m training rows of a fold lack has there the probability 1 / (m + 1), as a class would that
+        never came in m rows.
+
+    Raises
+    ------
+    DataError
+        Folds that do not hold every row out once, training rows of one class alone, an estimator
+        without scores.
+
+    Notes
+    -----
+    A warm start from fold to fold would not pay: the certified fit of `luce.SoftmaxClassifier`
+    took as many passes from the optimum of another fold as from its own start.
+
+    Examples
+    --------
+    >>> from luce import SoftmaxClassifier
+    >>> from luce.calibration import TemperatureScaling
+    >>> from sklearn.datasets import load_wine
+    >>> X, y = load_wine(return_X_y=True)
+    >>> scores = cross_fit_scores(SoftmaxClassifier(C=100), X, y)
+    >>> scores.shape
+    (178, 3)
+    >>> TemperatureScaling.fit(scores, y).temperature > 1
+    True
+    """
+    labels = column_or_1d(y)
+    check_classification_targets(labels)
+    classes, numbers = np.unique(labels, return_inverse=True)
+    X, labels, sample_weight, groups = indexable(X, labels, sample_weight, groups)
+    n = _num_samples(X)
+    scores: Array | None = None
+    seen = np.zeros(n, np.intp)
+    for fold, (train, held_out) in enumerate(_folds(cv, groups).split(X, numbers, groups), 1):
+        train, held_out = (_places(rows) for rows in (train, held_out))
+        seen[held_out] += 1
+        if np.isin(held_out, train).any():
+            raise DataError(f"fold {fold} trains on rows that it holds out; expected other rows")
+        present = np.unique(numbers[train])
+        if len(present) < 2:
+            raise DataError(
+                f"fold {fold}: its {len(train)} training rows have one class only; expected two at "
+                "least: give more rows, or fewer folds"
+            )
+        model = _anew(estimator)
+        weights = {}
+        if sample_weight is not None:
+            weights["sample_weight"] = _safe_indexing(sample_weight, train)
+        model.fit(_safe_indexing(X, train), _safe_indexing(labels, train), **weights)
+        found = classifier_scores(model, _safe_indexing(X, held_out))
+        if scores is None:
+            scores = np.empty((n, len(classes)), np.result_type(found.dtype, np.float32))
+        scores[held_out] = _with_absent(found, present, len(classes), len(train))
+    if scores is None or not (seen == 1).all():
+        row = int((seen != 1).argmax())
+        raise DataError(
+            f"row {row} is held out {seen[row]} times; expected once, as every row: use folds that "
+            "partition the rows"
+        )
+    return scores
+
+
+def _folds(cv: Any, groups: ArrayLike | None) -> Any:
+    if not isinstance(cv, int | np.integer) or isinstance(cv, bool):
+        return check_cv(cv)
+    if cv < 2:
+        raise DataError(f"cv is {cv}; expected 2 folds at least")
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    return _Quiet(kind(int(cv), shuffle=True, random_state=0))
+
+
+class _Quiet:
+    """Folds that do not warn of classes with fewer rows than folds: these are seen to here."""
+
+    def __init__(self, folds: Any) -> None:
+        self.folds = folds
+
+    def split(self, X: Any, y: Any, groups: Any) -> list[tuple[Any, Any]]:
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+                return list(self.folds.split(np.zeros(len(y)), y, groups))
+        except ValueError as error:
+            raise DataError(f"the rows cannot be cut into folds: {error}") from error
+
+
+def _places(rows: ArrayLike) -> NDArray[np.intp]:
+    array = np.asarray(rows)
+    return np.flatnonzero(array) if array.dtype == np.bool_ else array
+
+
+def _anew(estimator: BaseEstimator) -> Any:
+    """A copy that starts from nothing, not from a file either."""
+    model = clone(estimator)
+    if "checkpoint" in model.get_params(deep=False):
+        model.set_params(checkpoint=None)
+    return model
+
+
+def _with_absent(found: Array, present: NDArray[np.intp], classes: int, rows: int) -> Array:
+    if len(present) == classes:
+        return found
+    scores = np.empty((len(found), classes), found.dtype)
+    scores[:] = (logsumexp(found) - np.log(rows))[:, None]
+    scores[:, present] = found
+    return scores
