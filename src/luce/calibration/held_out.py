@@ -43,14 +43,16 @@ class Improvement:
     log_loss_after : float
         Mean loss of the calibrated scores; also where the calibration was not kept. Where its
         strength was chosen on the same rows, it is what the best of the choices had.
+    gain : float
+        Mean fall of the loss, row by row; rows that are infinitely wrong before and after count 0.
     standard_error : float
-        Of the mean difference of the two, row by row.
+        Of the gain.
     rows : float
         How many rows these are means over; with weights, (sum w)^2 / sum w^2.
 
     Examples
     --------
-    >>> improvement = Improvement(0.52, 0.47, 0.01, 1000)
+    >>> improvement = Improvement(0.52, 0.47, 0.05, 0.01, 1000)
     >>> improvement.is_real
     True
     >>> print(improvement)
@@ -59,22 +61,20 @@ class Improvement:
 
     log_loss_before: float
     log_loss_after: float
+    gain: float
     standard_error: float
     rows: float
 
     @property
     def is_real(self) -> bool:
         """Whether the loss falls by more than one standard error, and the labels are 20 to 1."""
-        gain = self.log_loss_before - self.log_loss_after
-        return gain > self.standard_error and gain * self.rows >= LEAST_EVIDENCE
+        return self.gain > self.standard_error and self.gain * self.rows >= LEAST_EVIDENCE
 
     def __str__(self) -> str:
-        change = self.log_loss_before - self.log_loss_after
-        errors = abs(change) / self.standard_error if self.standard_error else np.inf
-        return (
-            f"log loss {self.log_loss_before:.4f} -> {self.log_loss_after:.4f} on {self.rows:.0f} "
-            f"held-out rows, {'better' if change > 0 else 'worse'} by {errors:.1f} standard errors"
-        )
+        errors = abs(self.gain) / self.standard_error if self.standard_error else np.inf
+        change = f"{self.log_loss_before:.4f} -> {self.log_loss_after:.4f}"
+        verdict = f"{'better' if self.gain > 0 else 'worse'} by {errors:.1f} standard errors"
+        return f"log loss {change} on {self.rows:.0f} held-out rows, {verdict}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,17 +119,18 @@ def splits(rows: Rows, folds: Integers) -> Iterator[tuple[Rows, npt.NDArray[np.i
 
 
 def compared(before: Float64s, after: Float64s, rows: Rows) -> Improvement:
-    """The mean losses, and the standard error of their difference."""
+    """The mean losses, their difference and its standard error."""
     weights = rows.weights / rows.weights.max()
-    total = weights.sum()
-    with np.errstate(invalid="ignore"):
-        gain = np.where(before == after, 0.0, before - after)
-        mean = float(weights @ gain / total)
-        spread = np.sqrt(np.sum((weights * (gain - mean)) ** 2)) / total
-    n = len(gain)
+    weights /= weights.sum()
+    with np.errstate(invalid="ignore", over="ignore"):
+        gains = np.where(before == after, 0.0, before - after)
+        gain = float(weights @ gains)
+        # By the largest: its square may be infinite.
+        largest = abs(gains - gain).max()
+        spread = np.sqrt(np.sum((weights * ((gains - gain) / (largest or 1.0))) ** 2)) * largest
+        means = float(weights @ before), float(weights @ after)
+    n = len(gains)
     error = float(spread * np.sqrt(n / (n - 1))) if n > 1 else np.inf
-    if mean == np.inf:  # from impossible to possible
+    if gain == np.inf:  # from impossible to possible
         error = 0.0
-    return Improvement(
-        float(weights @ before / total), float(weights @ after / total), error, rows.effective
-    )
+    return Improvement(*means, gain, error, rows.effective)

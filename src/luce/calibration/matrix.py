@@ -85,8 +85,9 @@ class MatrixScaling(Calibrator):
         check_temperature(self.temperature)
         for name in ("scale", "bias"):
             keep_array(self, name, np.size(self.scale))
+        rank = np.size(self.mixing) // max(np.size(self.scale), 1)
         for name in ("mixing", "directions"):
-            keep_array(self, name, np.size(self.scale), np.shape(self.mixing)[-1])
+            keep_array(self, name, np.size(self.scale), rank)
 
     @property
     def matrix(self) -> Float64s:

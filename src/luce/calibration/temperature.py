@@ -15,7 +15,7 @@ PASSES = 8
 ROWS_TO_START, STEPS_TO_START = 2**12, 60  # the search begins on so many rows
 PRECISION = 1e-5  # of log T, before the last step; a Newton step squares it
 COLDEST, HOTTEST = 1e-6, 1e3  # times the spread of the scores
-LEAST_ERRORS = 0.5  # of the calibration rows, that a temperature has to expect
+LEAST_ERRORS = 0.5  # that have to be expected of rows without one, and one row more
 SMALL, LARGE = 1e-200, 1e200  # variances beyond which squares may be none
 
 
@@ -34,9 +34,9 @@ class TemperatureScaling(Calibrator):
 
     T is bounded. It is at most 1000 times the spread (the root mean square over the rows of the
     standard deviation of a row's scores), where softmax is uniform within some thousandths: that is
-    the result where labels are no likelier than chance. And it is not so low that fewer than half
-    an error would be expected among all the calibration rows: where every row is right the minimum
-    is at T = 0, but n rows without an error cannot show that errors are rarer than about one in n.
+    the result where labels are no likelier than chance. And it is not so low that an error would be
+    expected less than once in 2 (n + 1) of the n rows that argmax gets right: where that is all of
+    them the minimum is at T = 0, but rows without an error cannot show that errors are rarer.
 
     Parameters
     ----------
@@ -53,8 +53,7 @@ class TemperatureScaling(Calibrator):
     Notes
     -----
     A row whose label has the score -inf has an infinite loss at every T, and does not count in the
-    fit. With weights, the half error is one of (sum w)^2 / sum w^2 rows: weights of any scale give
-    the same T.
+    fit. With weights, all rows count as (sum w)^2 / sum w^2: weights of any scale give the same T.
 
     References
     ----------
@@ -122,7 +121,9 @@ def best_temperature(rows: Rows, near: float | None = None) -> float:
     start = None if near is None else sums.unit / near
     if start is None and len(few) < len(rows):
         sums_of_few = SumsAt(few, sums.unit)
-        start = _search(sums_of_few, sums_of_few(0.0), None, STEPS_TO_START)
+        first_of_few = sums_of_few(0.0)
+        if first_of_few.excess < 0:
+            start = _search(sums_of_few, first_of_few, None, STEPS_TO_START)
     steps = PASSES - 1 if len(few) < len(rows) else STEPS_TO_START
     inverse = _search(sums, first, start, steps)
     limits = np.finfo(np.float64)
@@ -133,13 +134,14 @@ class Sums(NamedTuple):
     """Sums over rows of weight times these, at one inverse temperature.
 
     `excess`: mean score minus that of the label; `variance`: of the scores; `gap`: largest score
-    minus that of the label; `error`: 1 - the largest probability; `steepness`: of `error`, its fall
-    per unit of the inverse temperature.
+    minus that of the label. And over rows whose label has the largest score, `right`: 1; `error`:
+    the probability of smaller scores; `steepness`: its fall per unit of the inverse temperature.
     """
 
     excess: float
     variance: float
     gap: float
+    right: float
     error: float
     steepness: float
 
@@ -163,7 +165,7 @@ class SumsAt:
         temperature = 1 / inverse if inverse else np.inf
 
         def share(blocks: list[slice]) -> Float64s:
-            total = np.zeros(5)
+            total = np.zeros(6)
             for block in blocks:
                 # Classes first: rows are often short. And less the score of the label: then the sum
                 # that is to become 0 has all its digits.
@@ -173,15 +175,22 @@ class SumsAt:
                     scores /= self.unit
                 p = np.empty_like(scores)
                 kernels.softmax(scores.T, temperature, p.T)
-                largest, top = scores.max(axis=0, initial=0.0), p.max(axis=0)
+                largest = scores.max(axis=0, initial=0.0)
+                right = np.where(largest == 0, self.weights[block], 0.0)
+                top = np.einsum("ij,ij->j", p, scores == 0)
                 if scores.min() == -np.inf:
                     scores[scores == -np.inf] = 0.0  # where p is 0
                 mean = np.einsum("ij,ij->j", p, scores)
                 scores -= mean
                 p *= scores
                 variance = np.einsum("ij,ij->j", p, scores)
-                of_row = mean, variance, largest, 1 - top, top * (largest - mean)
-                total += [self.weights[block] @ value for value in of_row]
+                weights = self.weights[block]
+                total += [
+                    *(weights @ value for value in (mean, variance, largest)),
+                    right.sum(),
+                    right @ (1 - top),
+                    right @ (top * -mean),
+                ]
             return total
 
         with np.errstate(over="ignore", invalid="ignore"):
@@ -200,7 +209,7 @@ def _search(sums: SumsAt, first: Sums, start: float | None, steps: int) -> float
     low, high = 1 / (HOTTEST * spread), 1 / (COLDEST * spread)
     if first.excess >= 0:
         return low
-    enough = LEAST_ERRORS * sums.total / sums.rows.effective
+    enough = LEAST_ERRORS * first.right / (1 + sums.rows.effective * first.right / sums.total)
     inverse = float(np.clip(start or -first.excess / first.variance, low, high))
     for _ in range(steps):
         step = _newton_step(sums(inverse), inverse, enough)
@@ -215,14 +224,18 @@ def _search(sums: SumsAt, first: Sums, start: float | None, steps: int) -> float
 
 
 def _newton_step(here: Sums, inverse: float, enough: float) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        distance = np.log(here.error / enough)
-        step = distance * here.error / (inverse * here.steepness)
-        of_labels = np.log1p(-here.excess / here.gap) if here.gap > 0 else np.inf
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        distance = np.log(np.divide(here.error, enough)) if enough else np.inf
+        fall = np.divide(inverse * here.steepness, here.error)
+        of_labels = np.log1p(np.divide(-here.excess, here.gap)) if here.gap else np.inf
         if of_labels < distance:
             distance = of_labels
-            step = distance * (here.gap - here.excess) / (inverse * here.variance)
-    return float(step if np.isfinite(step) else np.copysign(np.inf, distance))
+            fall = np.divide(inverse * here.variance, here.gap - here.excess)
+            if distance > 0:  # from below the logarithms overshoot, and the plain step falls short
+                plain = np.log1p(np.divide(-here.excess, inverse * here.variance))
+                fall = np.sqrt(fall * distance / plain)
+        step = float(np.divide(distance, fall))
+    return step if np.isfinite(step) else float(np.copysign(np.inf, distance))
 
 
 def _size_of(rows: Rows) -> float:
