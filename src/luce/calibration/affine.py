@@ -265,7 +265,7 @@ def tried(
 
     thetas = [np.zeros((rows.classes, 2 + part.directions.shape[1])) for part in parts]
     best = held_out(thetas), np.inf, thetas
-    weights = np.where(np.isfinite(best[0]), rows.weights, 0.0)
+    possible = np.isfinite(best[0])
     for strength in STRENGTHS:
         thetas = [
             minimise(
@@ -276,7 +276,7 @@ def tried(
             for part, theta in zip(parts, thetas, strict=True)
         ]
         found = held_out(thetas)
-        if not weights @ np.nan_to_num(best[0] - found) > 0:
+        if not rows.weights[possible] @ (best[0][possible] - found[possible]) > 0:
             break
         best = found, strength, thetas
     held, strength, thetas = best

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from luce import maps
 from luce.calibration.calibrator import Calibrator, keep_array
-from luce.calibration.given import Rows
+from luce.calibration.given import Array, Rows
 from luce.calibration.held_out import Improvement, Trial, splits
 from luce.calibration.rows import Float64s, Integers
 from luce.errors import DataError
@@ -102,7 +102,7 @@ class IsotonicScaling(Calibrator):
 
     @classmethod
     def _stepped(cls, rows: Rows) -> Self:
-        probabilities = maps.softmax(rows.scores.astype(np.float64))
+        probabilities = _rounded_softmax(rows.scores)
         steps = [
             _steps(column, rows.labels == c, rows.weights)
             for c, column in enumerate(probabilities.T)
@@ -112,7 +112,7 @@ class IsotonicScaling(Calibrator):
         return cls(knots, levels, first, rows.effective)
 
     def _transformed(self, scores: Float64s) -> Float64s:
-        probabilities = maps.softmax(scores)
+        probabilities = _rounded_softmax(scores)
         result = np.full(scores.shape, 1 / (self._classes * self.rows))
         for c, (start, stop) in enumerate(zip(self.first, self.first[1:], strict=False)):
             step = np.searchsorted(self.knots[start:stop], probabilities[:, c], "right")
@@ -125,6 +125,12 @@ class IsotonicScaling(Calibrator):
     @property
     def _classes(self) -> int:
         return len(self.first) - 1
+
+
+def _rounded_softmax(scores: Array) -> Float64s:
+    """Probabilities in the digits of float32: what was equal before logarithms is equal again."""
+    with np.errstate(under="ignore"):
+        return maps.softmax(scores.astype(np.float64)).astype(np.float32).astype(np.float64)
 
 
 def _are_steps(knots: Float64s, levels: Float64s, first: npt.NDArray[Any]) -> bool:

@@ -128,7 +128,8 @@ class PriorShift(ScoreMap):
             raise DataError(f"class {int(frequencies.argmin())} has old 0; expected all positive")
         weights = np.ones(n) if sample_weight is None else checked_weights(sample_weight, n, 0)
         check_total_weight(float(weights.sum()))
-        return cls(frequencies, _most_likely(p / frequencies, frequencies, weights))
+        ratios = p[weights > 0] / frequencies
+        return cls(frequencies, _most_likely(ratios, frequencies, weights[weights > 0]))
 
     @property
     def is_identity(self) -> bool:

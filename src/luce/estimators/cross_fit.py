@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, column_or_1d
@@ -54,7 +55,9 @@ def classifier_scores(estimator: BaseEstimator, X: ArrayLike) -> Array:
     if not hasattr(estimator, "classes_"):
         raise NotFittedError(f"This {type(estimator).__name__} has no classes_: fit it first.")
     classes = len(estimator.classes_)
-    if hasattr(estimator, "decision_function"):
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    of_pairs = getattr(last, "decision_function_shape", None) == "ovo"
+    if hasattr(estimator, "decision_function") and not (of_pairs and classes > 2):
         scores = np.asarray(estimator.decision_function(X))
         if scores.ndim == 1 and classes == 2:
             return np.column_stack([np.zeros_like(scores), scores])
