@@ -8,6 +8,8 @@ import luce
 from luce.calibration import affine
 from luce.calibration.affine import Ridge, minimise
 from luce.calibration.given import ALONE, labelled
+from luce.calibration.held_out import folds_of
+from luce.calibration.temperature import best_temperature
 
 SHAPES = [pytest.param(0, id="vector"), pytest.param(2, id="rank 2"), pytest.param(4, id="whole")]
 
@@ -120,6 +122,32 @@ def test_a_fit_for_cross_validation_is_near_enough(ridge_of):
         for certified in (True, False)
     )
     assert near - least <= affine.LITTLE / ridge.rows.effective
+
+
+def test_the_fit_that_is_kept_is_certified(ridge_of, monkeypatch):
+    monkeypatch.setattr(affine, "STRENGTHS", (1e-6,))  # hard to certify
+    rows = ridge_of(2).rows
+    directions = np.eye(4)
+    trial = affine.tried(rows, folds_of(rows), lambda *_: directions, lambda fit: fit)
+    fit = trial.finish(rows)
+    ridge = Ridge(rows, fit.temperature, directions, fit.strength)
+    gradient = ridge.value_and_gradient(fit.theta)[1]
+    assert fit.strength < np.inf
+    assert (gradient**2 / ridge.penalty).sum() / 2 <= affine.ENOUGH / rows.effective
+
+
+def test_held_out_losses_are_of_fits_without_the_row(ridge_of):
+    rows = ridge_of(0).rows
+    folds = folds_of(rows)
+    trial = affine.tried(rows, folds, lambda *_: np.empty((4, 0)), lambda fit: fit)
+    strength = trial.finish(rows).strength
+    for fold in (0, 3):
+        others, inside = rows.take(folds != fold), folds == fold
+        ridge = Ridge(others, best_temperature(others), np.empty((4, 0)), strength)
+        theta = minimise(ridge, np.zeros((4, 2)), certified=True)
+        scores = affine.corrected(rows.scores[inside], ridge.temperature, ridge.directions, theta)
+        expected = luce.cross_entropy(scores, rows.labels[inside], reduction="none")
+        np.testing.assert_allclose(trial.losses[inside], expected, rtol=0.01)
 
 
 def test_peers_find_nearly_the_same():

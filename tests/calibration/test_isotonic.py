@@ -49,6 +49,14 @@ def test_it_is_its_formula():
     np.testing.assert_allclose(found, levels / levels.sum(axis=1, keepdims=True))
 
 
+def test_a_step_is_midway():
+    p = np.repeat([[0.8, 0.2], [0.2, 0.8]], 500, axis=0)
+    calibrator = IsotonicScaling.fit_from_probabilities(p, [0] * 480 + [1] * 500 + [0] * 20)
+    assert not calibrator.is_identity
+    np.testing.assert_allclose(calibrator.knots, [0.0, 0.5, 0.0, 0.5], atol=1e-7)
+    np.testing.assert_allclose(calibrator.levels, [0.04, 0.96, 0.04, 0.96])
+
+
 def test_where_all_levels_are_zero_probabilities_stay():
     calibrator = IsotonicScaling([0.0, 0.0], [0.0, 0.0], [0, 1, 2], rows=np.inf)
     np.testing.assert_allclose(calibrator.from_probabilities([[0.3, 0.7]]), [[0.3, 0.7]])

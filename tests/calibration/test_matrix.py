@@ -4,6 +4,8 @@ import scipy.stats
 
 import luce
 from luce.calibration import MatrixScaling, VectorScaling
+from luce.calibration.given import labelled
+from luce.calibration.matrix import _directions
 from luce.errors import DataError
 
 
@@ -52,6 +54,14 @@ def test_many_classes_have_a_matrix_of_low_rank(calibrated):
     vector = VectorScaling.fit(spoilt[train], labels[train])
     after = loss_of(calibrator, spoilt[test], labels[test])
     assert after < loss_of(vector, spoilt[test], labels[test]) - 0.1
+
+
+def test_directions_are_those_of_most_variance(calibrated):
+    scores, labels = calibrated(1000, 80)
+    found = _directions(labelled(scores, labels, None), 1.5)
+    x = luce.log_softmax(scores / 1.5)
+    most = np.sort(np.linalg.eigvalsh(np.cov(x.T)))[::-1][:32]
+    np.testing.assert_allclose((x @ found).var(axis=0, ddof=1), most)
 
 
 @pytest.mark.parametrize(("n", "k"), [(20, 2), (150, 4)])

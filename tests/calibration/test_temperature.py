@@ -86,6 +86,19 @@ def test_the_derivative_vanishes_whatever_the_scale(shape):
         assert is_bound or abs(here.excess) < 1e-7 * here.gap, trial
 
 
+def test_weak_signals_are_found_in_as_few_readings(calibrated):
+    # Here a sample of the rows may say that labels are no likelier than chance.
+    ends = 0
+    for seed in range(40):
+        scores, labels = calibrated(5000, 3, spread=0.03, seed=seed)
+        sums = SumsAt(rows_of(scores, labels))
+        first, found = sums(0.0), best_temperature(sums.rows)
+        if first.excess < 0 and found < 999 * np.sqrt(first.variance / 5000):
+            assert abs(sums(1 / found).excess) < 1e-7 * first.gap, seed
+            ends += 1
+    assert ends > 10
+
+
 def test_a_known_temperature_is_found_within_its_sampling_error(calibrated):
     deviations = []
     for seed in range(300):

@@ -179,7 +179,7 @@ def _most_likely(ratios: Float64s, start: Float64s, weights: Float64s) -> Float6
     mixture, safe, longest, best = start, start, 4.0, -np.inf
     for _ in range(MOST_PASSES // 2):
         value, slope = at(mixture)
-        if not value >= best:
+        if not value >= best:  # or NaN, of classes that have gone
             mixture, longest = safe, max(1.0, longest / 4)
             value, slope = at(mixture)
         best = value
@@ -197,6 +197,4 @@ def _most_likely(ratios: Float64s, start: Float64s, weights: Float64s) -> Float6
                 longest *= 4
             mixture = mixture * np.exp(2 * length * step + length**2 * change)
             mixture /= mixture.sum()
-        if not np.isfinite(mixture).all():
-            mixture = safe
     return np.asarray(mixture / mixture.sum())

@@ -13,6 +13,7 @@ from luce.calibration.rows import Float64s, Integers
 
 PASSES = 8
 ROWS_TO_START, STEPS_TO_START = 2**12, 60  # the search begins on so many rows
+WEAK = 0.3  # inverse temperature times spread, below which one step from 0 is a better start
 PRECISION = 1e-5  # of log T, before the last step; a Newton step squares it
 COLDEST, HOTTEST = 1e-6, 1e3  # times the spread of the scores
 LEAST_ERRORS = 0.5  # that have to be expected of rows without one, and one row more
@@ -119,11 +120,10 @@ def best_temperature(rows: Rows, near: float | None = None) -> float:
         return 1.0
     few = rows.take(slice(None, None, -(-len(rows) // ROWS_TO_START)))
     start = None if near is None else sums.unit / near
-    if start is None and len(few) < len(rows):
+    is_weak = -first.excess < WEAK * np.sqrt(first.variance * sums.total)
+    if start is None and len(few) < len(rows) and not is_weak:
         sums_of_few = SumsAt(few, sums.unit)
-        first_of_few = sums_of_few(0.0)
-        if first_of_few.excess < 0:
-            start = _search(sums_of_few, first_of_few, None, STEPS_TO_START)
+        start = _search(sums_of_few, sums_of_few(0.0), None, STEPS_TO_START)
     steps = PASSES - 1 if len(few) < len(rows) else STEPS_TO_START
     inverse = _search(sums, first, start, steps)
     limits = np.finfo(np.float64)
@@ -211,13 +211,14 @@ def _search(sums: SumsAt, first: Sums, start: float | None, steps: int) -> float
         return low
     enough = LEAST_ERRORS * first.right / (1 + sums.rows.effective * first.right / sums.total)
     inverse = float(np.clip(start or -first.excess / first.variance, low, high))
+    tried: set[float] = set()
     for _ in range(steps):
         step = _newton_step(sums(inverse), inverse, enough)
         low, high = (inverse, high) if step > 0 else (low, inverse)
-        following = inverse * float(np.exp(np.clip(step, -30, 30)))
-        if not low <= following <= high:
-            following = float(np.sqrt(low * high))
-        inverse = following
+        tried.add(inverse)
+        inverse = float(np.clip(inverse * np.exp(np.clip(step, -30, 30)), low, high))
+        if inverse in tried:
+            inverse = float(np.sqrt(low * high))
         if abs(step) < PRECISION or high < low * (1 + PRECISION):
             break
     return inverse
