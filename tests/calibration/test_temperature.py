@@ -86,6 +86,16 @@ def test_the_derivative_vanishes_whatever_the_scale(shape):
         assert is_bound or abs(here.excess) < 1e-7 * here.gap, trial
 
 
+@pytest.mark.parametrize("factor", [1.0, 1 + 1e-9, 0.5, 100.0, 1e-4])
+@pytest.mark.parametrize("n", [300, 9000])
+def test_a_search_that_begins_near_ends_there(calibrated, n, factor):
+    scores, labels = calibrated(n, 3)
+    rows = rows_of(2.5 * scores, labels)
+    alone = best_temperature(rows)
+    assert best_temperature(rows, alone) == pytest.approx(alone, rel=1e-8)
+    assert best_temperature(rows, factor * alone) == pytest.approx(alone, rel=1e-4)
+
+
 def test_weak_signals_are_found_in_as_few_readings(calibrated):
     # Here a sample of the rows may say that labels are no likelier than chance.
     ends = 0

@@ -217,10 +217,10 @@ def _search(sums: SumsAt, first: Sums, start: float | None, steps: int) -> float
         low, high = (inverse, high) if step > 0 else (low, inverse)
         tried.add(inverse)
         inverse = float(np.clip(inverse * np.exp(np.clip(step, -30, 30)), low, high))
-        if inverse in tried:
-            inverse = float(np.sqrt(low * high))
         if abs(step) < PRECISION or high < low * (1 + PRECISION):
             break
+        if inverse in tried:
+            inverse = float(np.sqrt(low * high))
     return inverse
 
 
