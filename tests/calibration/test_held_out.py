@@ -75,8 +75,8 @@ def test_every_row_is_held_out_once(n):
     rows = rows_of(n)
     held_out = []
     for others, inside in splits(rows, folds_of(rows)):
-        assert len(others) + len(inside) == n
-        assert not np.isin(rows.scores[inside], others.scores).any()
+        assert np.flatnonzero(others.weights == 0).tolist() == inside.tolist()
+        assert others.scores is rows.scores
         held_out += inside.tolist()
     assert sorted(held_out) == list(range(n))
 

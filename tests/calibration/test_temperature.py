@@ -1,6 +1,7 @@
 """One temperature: the optimum, its bounds, and that it stays away where it does not help."""
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -285,3 +286,25 @@ def test_peers_find_the_same():
 def test_no_temperature_that_cannot_be(wrong):
     with pytest.raises(luce.DataError, match="expected a finite number > 0"):
         TemperatureScaling(wrong)
+
+
+@pytest.mark.parametrize("k", [temperature.MANY_CLASSES - 1, temperature.MANY_CLASSES, 70_000])
+def test_rows_of_any_length(calibrated, k):
+    scores, labels = calibrated(12, k, spread=3.0)
+    scores[:, :3], labels = -np.inf, labels % (k - 3) + 3
+    sums = SumsAt(rows_of(scores, labels))(0.7)
+    p = luce.softmax(0.7 * scores)
+    possible = np.where(p > 0, scores, 0.0)
+    mean = (p * possible).sum(axis=1)
+    assert sums.excess == pytest.approx((mean - scores[np.arange(12), labels]).sum())
+    assert sums.variance == pytest.approx((p * possible**2).sum() - (mean**2).sum())
+    assert sums.gap == pytest.approx((scores.max(axis=1) - scores[np.arange(12), labels]).sum())
+
+
+def test_memory_is_bounded():
+    scores = np.random.default_rng(0).normal(size=(40, 100_000)).astype(np.float32)
+    tracemalloc.start()
+    TemperatureScaling.fit(scores, np.arange(40))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * scores.nbytes

@@ -28,6 +28,7 @@ from luce.calibration.temperature import best_temperature
 
 FLOOR = -30.0  # the least log-probability that a correction sees
 STRENGTHS = 100.0, 10.0, 1.0, 0.1, 0.01, 0.001
+PATIENCE = 2  # strengths that do not help, before the rest are given up
 ENOUGH, LITTLE = 1e-3, 0.05  # of a nat, in the sum of the losses: no data can tell
 MOST_KEPT = 2**21  # scores whose probabilities are kept from one product to the next
 MOST_STEPS, MOST_PRODUCTS = 30, 100
@@ -98,6 +99,11 @@ class Ridge:
         return self.rows.classes, 2 + self.directions.shape[1]
 
     @cached_property
+    def blocks(self) -> list[slice]:
+        """Of the rows; classes come first in their arrays, which wants some rows behind."""
+        return self.rows.blocks(least=32)
+
+    @cached_property
     def penalty(self) -> Float64s:
         """Of each number in a class's theta."""
         k = self.rows.classes
@@ -126,7 +132,7 @@ class Ridge:
                 self._collect(total[1:], x, scores)
             return total
 
-        total = summed(self.rows, share, theta.size)
+        total = summed(self.rows, share, self.blocks, theta.size)
         gradient = total[1:].reshape(theta.shape)
         gradient += self.penalty * theta
         return float(total[0] + (self.penalty * theta**2).sum() / 2), gradient
@@ -135,7 +141,7 @@ class Ridge:
         """The Hessian's products with directions, each a pass over the rows."""
         kept = {}
         if self.rows.scores.size <= MOST_KEPT:
-            kept = {block.start: self._probabilities(block, theta) for block in self.rows.blocks()}
+            kept = {block.start: self._probabilities(block, theta) for block in self.blocks}
 
         def product(direction: Float64s) -> Float64s:
             def share(blocks: list[slice]) -> Float64s:
@@ -149,7 +155,7 @@ class Ridge:
                     self._collect(total, x, moved)
                 return total
 
-            result = summed(self.rows, share, theta.size).reshape(theta.shape)
+            result = summed(self.rows, share, self.blocks, theta.size).reshape(theta.shape)
             result += self.penalty * direction
             return result
 
@@ -265,7 +271,7 @@ def tried(
 
     thetas = [np.zeros((rows.classes, 2 + part.directions.shape[1])) for part in parts]
     best = held_out(thetas), np.inf, thetas
-    possible = np.isfinite(best[0])
+    possible, since = np.isfinite(best[0]), 0
     for strength in STRENGTHS:
         thetas = [
             minimise(
@@ -276,9 +282,11 @@ def tried(
             for part, theta in zip(parts, thetas, strict=True)
         ]
         found = held_out(thetas)
-        if not rows.weights[possible] @ (best[0][possible] - found[possible]) > 0:
+        since += 1
+        if rows.weights[possible] @ (best[0][possible] - found[possible]) > 0:
+            best, since = (found, strength, thetas), 0
+        if since == PATIENCE:
             break
-        best = found, strength, thetas
     held, strength, thetas = best
 
     def finish(every: Rows) -> Calibrator:

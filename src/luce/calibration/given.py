@@ -24,16 +24,17 @@ from luce.calibration.rows import (
 from luce.errors import CalibrationWarning, DataError
 from luce.kernels.threads import num_threads
 from luce.maps._rows import real_array, result_dtype, working_dtype
-from luce.training.objective import Share, blocks_of_rows, lanes_for, shared_rows
+from luce.training.objective import Share, lanes_for, shared_rows
 
 Array = npt.NDArray[Any]
 
+BLOCK_ELEMENTS, MOST_ROWS = 2**16, 2**14
 ALONE = 2**19  # scores: a pass over fewer is done before threads have come together
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows to calibrate on, checked, all of positive weight.
+    """Rows to calibrate on, checked.
 
     Attributes
     ----------
@@ -41,6 +42,7 @@ class Rows:
         No NaN, no +inf; -inf is a class that cannot happen.
     labels : int64 array of shape (n,)
     weights : float64 array of shape (n,)
+        Positive; 0 for rows that are held out.
     """
 
     scores: Array
@@ -61,13 +63,18 @@ class Rows:
         weights = self.weights / self.weights.max()
         return float(weights.sum() ** 2 / (weights @ weights))
 
-    def blocks(self) -> list[slice]:
-        """All rows, cut into blocks that stay in a core's own cache."""
-        return blocks_of_rows(len(self), 2 * self.classes)
+    def blocks(self, least: int = 1) -> list[slice]:
+        """All rows, cut into blocks that stay in a core's own cache, of so many rows at least."""
+        step = max(least, min(BLOCK_ELEMENTS // self.classes, MOST_ROWS))
+        return [slice(start, start + step) for start in range(0, len(self), step)]
 
     def take(self, chosen: npt.NDArray[Any] | slice) -> "Rows":
         """Some of the rows."""
         return Rows(self.scores[chosen], self.labels[chosen], self.weights[chosen])
+
+    def without(self, held_out: npt.NDArray[np.bool_]) -> "Rows":
+        """The same with some held out: nothing is copied but weights."""
+        return Rows(self.scores, self.labels, np.where(held_out, 0.0, self.weights))
 
     def of_labels(self) -> Float64s:
         """The score of each row's label: -inf where it is held impossible."""
@@ -86,9 +93,8 @@ def losses(scores: Array, labels: Integers) -> Float64s:
     return result
 
 
-def summed(rows: "Rows", share: Share, size: int = 1) -> Float64s:
+def summed(rows: Rows, share: Share, blocks: list[slice], size: int = 1) -> Float64s:
     """The sum over all blocks of rows of what `share` gives for some of them: `size` numbers."""
-    blocks = rows.blocks()
     if rows.scores.size <= ALONE:
         return share(blocks)
     with shared_rows() as over_rows:

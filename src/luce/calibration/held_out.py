@@ -111,11 +111,11 @@ def folds_of(rows: Rows) -> Integers:
 
 
 def splits(rows: Rows, folds: Integers) -> Iterator[tuple[Rows, npt.NDArray[np.intp]]]:
-    """The rows outside of each fold, and the places of those inside; of folds that have both."""
+    """The rows without each fold, and the places of those inside; of folds that have both."""
     for fold in range(FOLDS):
-        inside = np.flatnonzero(folds == fold)
-        if 0 < len(inside) < len(rows):
-            yield rows.take(folds != fold), inside
+        inside = folds == fold
+        if inside.any() and not inside.all():
+            yield rows.without(inside), np.flatnonzero(inside)
 
 
 def compared(before: Float64s, after: Float64s, rows: Rows) -> Improvement:

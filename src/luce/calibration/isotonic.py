@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from luce import maps
-from luce.calibration.calibrator import Calibrator, keep_array
+from luce.calibration.calibrator import BLOCK_ELEMENTS, Calibrator, keep_array
 from luce.calibration.given import Array, Rows
 from luce.calibration.held_out import Improvement, Trial, splits
 from luce.calibration.rows import Float64s, Integers
@@ -102,9 +102,10 @@ class IsotonicScaling(Calibrator):
 
     @classmethod
     def _stepped(cls, rows: Rows) -> Self:
+        rows = rows.take(rows.weights > 0)
         probabilities = _rounded_softmax(rows.scores)
         steps = [
-            _steps(column, rows.labels == c, rows.weights)
+            _steps(column.astype(np.float64), rows.labels == c, rows.weights)
             for c, column in enumerate(probabilities.T)
         ]
         knots, levels = (np.concatenate(parts) for parts in zip(*steps, strict=True))
@@ -115,7 +116,8 @@ class IsotonicScaling(Calibrator):
         probabilities = _rounded_softmax(scores)
         result = np.full(scores.shape, 1 / (self._classes * self.rows))
         for c, (start, stop) in enumerate(zip(self.first, self.first[1:], strict=False)):
-            step = np.searchsorted(self.knots[start:stop], probabilities[:, c], "right")
+            p = probabilities[:, c].astype(np.float64)
+            step = np.searchsorted(self.knots[start:stop], p, "right")
             result[:, c] += self.levels[start + np.maximum(step, 1) - 1]
         possible = result.any(axis=1)
         result[~possible] = probabilities[~possible]
@@ -127,10 +129,15 @@ class IsotonicScaling(Calibrator):
         return len(self.first) - 1
 
 
-def _rounded_softmax(scores: Array) -> Float64s:
+def _rounded_softmax(scores: Array) -> npt.NDArray[np.float32]:
     """Probabilities in the digits of float32: what was equal before logarithms is equal again."""
-    with np.errstate(under="ignore"):
-        return maps.softmax(scores.astype(np.float64)).astype(np.float32).astype(np.float64)
+    result = np.empty(scores.shape, np.float32)
+    step = max(1, BLOCK_ELEMENTS // scores.shape[1])
+    for start in range(0, len(scores), step):
+        block = slice(start, start + step)
+        with np.errstate(under="ignore"):
+            result[block] = maps.softmax(scores[block].astype(np.float64))
+    return result
 
 
 def _are_steps(knots: Float64s, levels: Float64s, first: npt.NDArray[Any]) -> bool:

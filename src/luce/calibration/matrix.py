@@ -128,6 +128,6 @@ def _directions(rows: Rows, temperature: float) -> Float64s:
     if rows.classes <= MOST_WHOLE:
         return np.eye(rows.classes)
     some = rows.take(slice(None, None, -(-len(rows) // ROWS_FOR_DIRECTIONS)))
-    x = np.maximum(log_softmax(some.scores, temperature), FLOOR)
+    x = np.maximum(log_softmax(some.scores, temperature)[:, some.weights > 0], FLOOR)
     x -= x.mean(axis=1, keepdims=True)
     return np.linalg.svd(x, full_matrices=False)[0][:, :DIRECTIONS]

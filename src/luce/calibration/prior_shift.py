@@ -128,8 +128,10 @@ class PriorShift(ScoreMap):
             raise DataError(f"class {int(frequencies.argmin())} has old 0; expected all positive")
         weights = np.ones(n) if sample_weight is None else checked_weights(sample_weight, n, 0)
         check_total_weight(float(weights.sum()))
-        ratios = p[weights > 0] / frequencies
-        return cls(frequencies, _most_likely(ratios, frequencies, weights[weights > 0]))
+        if not weights.all():
+            p, weights = p[weights > 0], weights[weights > 0]
+        p /= frequencies
+        return cls(frequencies, _most_likely(p, frequencies, weights))
 
     @property
     def is_identity(self) -> bool:

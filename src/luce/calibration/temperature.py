@@ -17,6 +17,7 @@ WEAK = 0.3  # inverse temperature times spread, below which one step from 0 is a
 PRECISION = 1e-5  # of log T, before the last step; a Newton step squares it
 COLDEST, HOTTEST = 1e-6, 1e3  # times the spread of the scores
 LEAST_ERRORS = 0.5  # that have to be expected of rows without one, and one row more
+MANY_CLASSES = 256
 SMALL, LARGE = 1e-200, 1e200  # variances beyond which squares may be none
 
 
@@ -164,26 +165,32 @@ class SumsAt:
         """One pass over the rows."""
         temperature = 1 / inverse if inverse else np.inf
 
+        # Short rows want their classes first, so that NumPy's loops are long.
+        classes_first = self.rows.classes < MANY_CLASSES
+        over_classes = "ij,ij->j" if classes_first else "ij,ij->i"
+        axis = 0 if classes_first else 1
+
         def share(blocks: list[slice]) -> Float64s:
             total = np.zeros(6)
             for block in blocks:
-                # Classes first: rows are often short. And less the score of the label: then the sum
-                # that is to become 0 has all its digits.
-                scores = self.rows.scores[block].T.astype(np.float64, order="C")
-                scores -= self.label_scores[block]
+                scores, labels = self.rows.scores[block], self.label_scores[block]
+                scores = (scores.T if classes_first else scores).astype(np.float64, order="C")
+                # Less the score of the label: then the sum that is to be 0 has all its digits.
+                scores -= np.expand_dims(labels, axis)
                 if self.unit != 1:
                     scores /= self.unit
                 p = np.empty_like(scores)
-                kernels.softmax(scores.T, temperature, p.T)
-                largest = scores.max(axis=0, initial=0.0)
+                given, out = (scores.T, p.T) if classes_first else (scores, p)
+                kernels.softmax(given, temperature, out)
+                largest = scores.max(axis=axis, initial=0.0)
                 right = np.where(largest == 0, self.weights[block], 0.0)
-                top = np.einsum("ij,ij->j", p, scores == 0)
+                top = np.einsum(over_classes, p, scores == 0)
                 if scores.min() == -np.inf:
                     scores[scores == -np.inf] = 0.0  # where p is 0
-                mean = np.einsum("ij,ij->j", p, scores)
-                scores -= mean
+                mean = np.einsum(over_classes, p, scores)
+                scores -= np.expand_dims(mean, axis)
                 p *= scores
-                variance = np.einsum("ij,ij->j", p, scores)
+                variance = np.einsum(over_classes, p, scores)
                 weights = self.weights[block]
                 total += [
                     *(weights @ value for value in (mean, variance, largest)),
@@ -194,7 +201,7 @@ class SumsAt:
             return total
 
         with np.errstate(over="ignore", invalid="ignore"):
-            return Sums(*summed(self.rows, share).tolist())
+            return Sums(*summed(self.rows, share, self.rows.blocks()).tolist())
 
 
 def _search(sums: SumsAt, first: Sums, start: float | None, steps: int) -> float:
