@@ -27,7 +27,7 @@ from luce.estimators import classifier_scores, cross_fit_scores
 CLASSIFIERS = [
     SoftmaxClassifier(),
     NetworkClassifier((8,), batch_size=10, max_iter=20, learning_rate="cosine", random_state=0),
-    LogisticRegression(max_iter=500),
+    LogisticRegression(C=0.1, max_iter=500),
     make_pipeline(StandardScaler(), LogisticRegression()),
     RidgeClassifier(),
     LinearSVC(),

@@ -22,8 +22,7 @@ from luce.calibration.rows import (
     checked_weights,
 )
 from luce.errors import CalibrationWarning, DataError
-from luce.kernels.threads import num_threads
-from luce.maps._rows import real_array, result_dtype, working_dtype
+from luce.maps._rows import real_array, result_dtype, threads_for, working_dtype
 from luce.training.objective import Share, lanes_for, shared_rows
 
 Array = npt.NDArray[Any]
@@ -89,7 +88,7 @@ class Rows:
 def losses(scores: Array, labels: Integers) -> Float64s:
     """The cross-entropy of each row, inf where its label is held impossible."""
     result = np.empty(len(labels))
-    kernels.cross_entropy(scores, labels, None, result, None, threads=num_threads())
+    kernels.cross_entropy(scores, labels, None, result, None, threads=threads_for(scores.size))
     return result
 
 

@@ -125,7 +125,8 @@ def best_temperature(rows: Rows, near: float | None = None) -> float:
     if start is None and len(few) < len(rows) and not is_weak:
         sums_of_few = SumsAt(few, sums.unit)
         start = _search(sums_of_few, sums_of_few(0.0), None, STEPS_TO_START)
-    steps = PASSES - 1 if len(few) < len(rows) else STEPS_TO_START
+    left = PASSES - (1 if sums.unit == 1 else 3)
+    steps = left if len(few) < len(rows) else STEPS_TO_START
     inverse = _search(sums, first, start, steps)
     limits = np.finfo(np.float64)
     return float(np.clip(sums.unit / inverse, limits.tiny, limits.max))
