@@ -129,7 +129,7 @@ def cross_fit_scores(
     Notes
     -----
     A warm start from fold to fold would not pay: the certified fit of `luce.SoftmaxClassifier`
-    took as many passes from the optimum of another fold as from its own start.
+    takes as long from the optimum of another fold as from its own start.
 
     Examples
     --------
