@@ -1,22 +1,24 @@
 """Probabilities that mean what they say: how good they are, and how to make them better."""
 
+from luce.calibration.calibration_errors import (
+    expected_calibration_error,
+    maximum_calibration_error,
+    smooth_calibration_error,
+)
+from luce.calibration.calibration_test import CalibrationTest, calibration_test
 from luce.calibration.calibrator import Calibrator, ScoreMap
 from luce.calibration.choice import Choice, calibrate, calibrate_from_probabilities
 from luce.calibration.evaluation import Evaluation, Figure, RunningEvaluation, evaluate
 from luce.calibration.held_out import Improvement
 from luce.calibration.isotonic import IsotonicScaling
 from luce.calibration.matrix import MatrixScaling
-from luce.calibration.metrics import (
-    accuracy,
-    brier_score,
-    expected_calibration_error,
-    log_loss,
-)
+from luce.calibration.metrics import accuracy, brier_score, log_loss
 from luce.calibration.prior_shift import PriorShift
 from luce.calibration.temperature import TemperatureScaling
 from luce.calibration.vector import VectorScaling
 
 __all__ = [
+    "CalibrationTest",
     "Calibrator",
     "Choice",
     "Evaluation",
@@ -33,7 +35,10 @@ __all__ = [
     "brier_score",
     "calibrate",
     "calibrate_from_probabilities",
+    "calibration_test",
     "evaluate",
     "expected_calibration_error",
     "log_loss",
+    "maximum_calibration_error",
+    "smooth_calibration_error",
 ]

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from luce.calibration import rows, units
+from luce.calibration import bootstrap, rows, units
 from luce.calibration.units import Part, Units
 from luce.errors import DataError
 from luce.training.blas import single_threaded_blas
 
 _MAX_CONFUSION_CLASSES = 2000
-_DRAWS_AT_ONCE = 2**20
-_COVERAGE = 0.95
 
 
 @dataclass(frozen=True)
@@ -230,8 +228,7 @@ class RunningEvaluation:
         DataError
             There was no row, the weights sum to 0 or overflow, or there are fewer resamples.
         """
-        if resamples < 40:
-            raise DataError(f"resamples is {resamples}; a 95 % interval needs at least 40")
+        bootstrap.check_resamples(resamples)
         if not self._seen:
             raise DataError("there was no row; a metric needs one")
         with np.errstate(over="ignore"):
@@ -309,16 +306,7 @@ def _interval(
     if n == 1:
         return np.full(4, np.nan), np.full(4, np.nan)
     metrics = np.empty((4, resamples))
-    step = max(1, _DRAWS_AT_ONCE // n)
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        drawn = random.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+    for part, counts in bootstrap.resampled(n, resamples, random):
         with single_threaded_blas():  # too little for threads that wait for each other
-            sums = totals @ counts.T.astype(np.float64)
-        metrics[:, start : start + size] = _metrics(sums)
-    metrics.sort(axis=1)
-    # Order statistics, not interpolation: between two infinite losses that would be NaN.
-    last = resamples - 1
-    outside = int((1 - _COVERAGE) / 2 * last)
-    return metrics[:, outside], metrics[:, last - outside]
+            metrics[:, part] = _metrics(totals @ counts)
+    return bootstrap.interval(metrics)

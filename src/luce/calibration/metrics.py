@@ -1,4 +1,4 @@
-"""Accuracy, log loss, Brier score and calibration error of probabilities, on held-out rows.
+"""Accuracy, log loss and Brier score of probabilities, on held-out rows.
 
 Conventions: `probabilities` or `log_probabilities` (n, k), any real dtype, computed in float64;
 rows must sum to 1 within 1e-3. `labels` (n,) are class indices 0 to k - 1. `sample_weight` (n,)
@@ -138,57 +138,6 @@ def brier_score(
     0.25
     """
     return float(_mean(rows.squared_distance, probabilities, labels, sample_weight))
-
-
-def expected_calibration_error(
-    probabilities: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    *,
-    sample_weight: npt.ArrayLike | None = None,
-) -> float:
-    """sum_b |sum_(i in bin b) w_i (confidence_i - correct_i)| / sum_i w_i, with 15 bins.
-
-    The confidence of a row is its largest probability, and it is correct where that class is the
-    label. Bin b = 0 to 14 holds confidences in (b/15, (b + 1)/15]. This is the mean gap between
-    confidence and accuracy, bin by bin, of the top class alone.
-
-    Hazards: the estimate is biased upward, because noise inside a bin never cancels: a perfectly
-    calibrated model measures about sqrt(15 / n) * 0.3 and not 0. Compare only figures of equal n.
-    It also says nothing about how well classes are told apart: always guessing the class
-    frequencies scores near 0. Read it next to the log loss or the Brier score, which measure both.
-
-    Parameters
-    ----------
-    probabilities : array_like of shape (n, k)
-        Each row sums to 1.
-    labels : array_like of int, shape (n,)
-        Class indices, 0 to k - 1.
-    sample_weight : array_like of shape (n,), optional
-        Weights w >= 0, by default 1 each.
-
-    Returns
-    -------
-    float
-        In [0, 1]; less is better.
-
-    Raises
-    ------
-    DataError
-        Unusable input; the message names the row.
-
-    References
-    ----------
-    C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On calibration of modern neural networks", ICML
-    (2017), for the estimator; R. Roelofs et al., "Mitigating bias in calibration error
-    estimation", AISTATS (2022), for its bias.
-
-    Examples
-    --------
-    >>> round(expected_calibration_error([[0.9, 0.1], [0.9, 0.1]], [0, 1]), 6)
-    0.4
-    """
-    gaps = _mean(rows.overconfidence, probabilities, labels, sample_weight)
-    return float(abs(gaps).sum())
 
 
 def _mean(

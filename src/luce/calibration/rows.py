@@ -56,7 +56,7 @@ def blocks(
     labels = checked_labels(np.asarray(labels), n, k, first_row)
     weights = None if sample_weight is None else checked_weights(sample_weight, n, first_row)
 
-    step = max(1, _BLOCK_ELEMENTS // (k + BINS))
+    step = rows_at_once(k)
     for start in range(0, n, step):
         rows = np.arange(start, min(start + step, n))
         block = values[rows[0] : rows[-1] + 1].astype(np.float64)
@@ -70,6 +70,11 @@ def blocks(
             kept = weights[rows] > 0
             rows = rows[kept]
             yield Block(rows, block[kept], probabilities[kept], labels[rows], weights[rows])
+
+
+def rows_at_once(classes: int) -> int:
+    """The most rows of a block."""
+    return max(1, _BLOCK_ELEMENTS // (classes + BINS))
 
 
 def check_total_weight(total: float) -> None:
@@ -111,16 +116,9 @@ def squared_distance(probabilities: Float64s, labels: Integers) -> Float64s:
     return np.asarray(np.einsum("ij,ij->i", residual, residual))
 
 
-def overconfidence(probabilities: Float64s, labels: Integers) -> Float64s:
-    """Confidence minus correctness, in the row of its bin; (BINS, m)."""
-    confidence = probabilities.max(axis=1)
-    excess = confidence - correct(probabilities, labels)
-    return np.where(confidence_bin(confidence) == np.arange(BINS)[:, None], excess, 0.0)
-
-
 def confidence_bin(confidence: Float64s) -> Integers:
     """The bin b of each confidence in (b / BINS, (b + 1) / BINS]."""
-    return np.asarray(np.ceil(confidence * BINS) - 1, np.intp).clip(0, BINS - 1)
+    return np.searchsorted(np.arange(1, BINS) / BINS, confidence)
 
 
 def checked_labels(labels: npt.NDArray[Any], n: int, k: int, first_row: int) -> Integers:

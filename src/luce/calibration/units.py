@@ -88,11 +88,28 @@ class Units:
         return np.array([self._known[name] for name in names] or np.arange(MOST), np.intp)
 
 
-def checked_groups(groups: npt.ArrayLike, n: int, first_row: int) -> npt.NDArray[Any]:
+def dealt(
+    n: int, groups: npt.NDArray[Any] | None, most: int, random: np.random.Generator
+) -> Integers:
+    """The unit of each of n rows that are all at hand; beyond `most`, all are dealt at random."""
+    if groups is None:
+        return np.arange(n) if n <= most else random.integers(most, size=n)
+    try:
+        names, number = np.unique(groups, return_inverse=True)
+    except TypeError as error:
+        raise _no_order() from error
+    if len(names) <= most:
+        return number
+    return random.integers(most, size=len(names))[number]
+
+
+def checked_groups(
+    groups: npt.ArrayLike, n: int, first_row: int, name: str = "groups"
+) -> npt.NDArray[Any]:
     """A group for each of n rows, or a DataError."""
     groups = np.asarray(groups)
     if groups.shape != (n,):
-        raise DataError(f"groups have shape {groups.shape}; expected ({n},), one for each row")
+        raise DataError(f"{name} have shape {groups.shape}; expected ({n},), one for each row")
     if groups.dtype.kind == "f" and np.isnan(groups).any():
         row = first_row + int(np.isnan(groups).argmax())
         raise DataError(f"row {row}: the group is NaN; give every row a group")
