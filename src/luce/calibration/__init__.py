@@ -14,10 +14,14 @@ from luce.calibration.isotonic import IsotonicScaling
 from luce.calibration.matrix import MatrixScaling
 from luce.calibration.metrics import accuracy, brier_score, log_loss
 from luce.calibration.prior_shift import PriorShift
+from luce.calibration.report import CalibrationError, CalibrationReport, calibration_report
+from luce.calibration.splits import Split, brier_score_split, log_loss_split
 from luce.calibration.temperature import TemperatureScaling
 from luce.calibration.vector import VectorScaling
 
 __all__ = [
+    "CalibrationError",
+    "CalibrationReport",
     "CalibrationTest",
     "Calibrator",
     "Choice",
@@ -29,16 +33,20 @@ __all__ = [
     "PriorShift",
     "RunningEvaluation",
     "ScoreMap",
+    "Split",
     "TemperatureScaling",
     "VectorScaling",
     "accuracy",
     "brier_score",
+    "brier_score_split",
     "calibrate",
     "calibrate_from_probabilities",
+    "calibration_report",
     "calibration_test",
     "evaluate",
     "expected_calibration_error",
     "log_loss",
+    "log_loss_split",
     "maximum_calibration_error",
     "smooth_calibration_error",
 ]

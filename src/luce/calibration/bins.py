@@ -31,10 +31,10 @@ def quantile_edges(probabilities: Float64s, bins: int) -> Float64s:
 
 def bins_of_classes(probabilities: Float64s, edges: Float64s) -> Integers:
     """The bin of each of (m, k) probabilities, by the edges of its column (bins - 1, k)."""
-    places = np.zeros(probabilities.shape, np.intp)
+    places = np.zeros(probabilities.shape, np.min_scalar_type(len(edges)))
     for edge in edges:
         places += probabilities > edge
-    return places
+    return places.astype(np.intp)
 
 
 def check_bins(bins: int, strategy: str) -> None:

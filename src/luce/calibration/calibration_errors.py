@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from luce.calibration.bins import Strategy, check_bins, uniform_edges
 from luce.calibration.cell_sums import Cut, cut_into, summed
-from luce.calibration.gaps import gap_norm, mean_square_gap
+from luce.calibration.gaps import gap_norm
 from luce.calibration.labelled import labelled
 from luce.calibration.smooth import CELLS, smooth_error
 from luce.errors import DataError
@@ -98,9 +98,7 @@ def expected_calibration_error(
     cut = cut_into(given, n_bins, strategy, classwise=classwise)
     sums = summed(given, cut, draw=debiased and norm == 1)
     if debiased and norm == 2:
-        square = mean_square_gap(
-            sums.weight, sums.excess, sums.weight_squares, sums.excess_squares
-        )[0]
+        square = sums.mean_square()
         return float(np.sign(square) * np.sqrt(abs(square)))
     return sums.beyond_calibration(lambda excess: gap_norm(sums.weight, excess, norm))
 

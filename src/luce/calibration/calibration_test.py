@@ -134,7 +134,7 @@ def tested(tally: Tally) -> CalibrationTest:
         top_label=top_label,
         classwise=classwise,
         times=squares.shape[1] - 1,
-        exact=tally.drawn,
+        exact=tally.exact,
     )
 
 
@@ -142,10 +142,8 @@ def _squares(tally: Tally) -> Float64s:
     """Squared distances from calibration (4, 1 + times), first of what was seen."""
     cells = tally.cells
     surprise, confidence, classes = (
-        np.concatenate([seen.sum(axis=-1, keepdims=True), calibrated], axis=-1)
-        for seen, calibrated in zip(
-            vars(tally.seen).values(), vars(tally.calibrated).values(), strict=True
-        )
+        np.concatenate([seen.sum(axis=-1, keepdims=True), null], axis=-1)
+        for seen, null in zip(vars(tally.seen).values(), vars(tally.null).values(), strict=True)
     )
     class_weight = tally.class_weight.sum(axis=1, keepdims=True)
     top = np.add.reduceat(confidence, cells.quantile, axis=0)

@@ -7,6 +7,7 @@ import numpy as np
 
 from luce.calibration import draws, rows
 from luce.calibration.bins import Strategy, bins_of_classes, quantile_edges, uniform_edges
+from luce.calibration.gaps import mean_square_gap
 from luce.calibration.labelled import Labelled
 from luce.calibration.rows import Block, Float64s, Integers
 
@@ -58,6 +59,11 @@ class CellSums:
     weight_squares: Float64s
     excess_squares: Float64s
     calibrated: Float64s
+
+    def mean_square(self) -> float:
+        """The mean square of the gaps, without bias."""
+        square = mean_square_gap(self.weight, self.excess, self.weight_squares, self.excess_squares)
+        return float(square[0])
 
     def beyond_calibration(self, error: Callable[[Float64s], Float64s]) -> float:
         """The error of the excess, minus its mean over those drawn, if any."""

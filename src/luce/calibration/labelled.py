@@ -33,10 +33,10 @@ class Labelled:
         """The number of columns, k."""
         return int(self.values.shape[1])
 
-    def of(self, chosen: Integers) -> "Labelled":
-        """Some of these rows, which are all."""
-        groups = None if self.groups is None else self.groups[chosen]
-        return replace(self, chosen=chosen, groups=groups)
+    def of(self, places: Integers) -> "Labelled":
+        """Some of these rows."""
+        groups = None if self.groups is None else self.groups[places]
+        return replace(self, chosen=self._handed_in(places), groups=groups)
 
     def blocks(self) -> Iterator[Block]:
         """Rows of positive weight, checked; `Block.rows` are places among the rows meant."""
@@ -60,16 +60,19 @@ class Labelled:
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(block.values))
 
+    def some(self, random: np.random.Generator) -> Integers:
+        """Places of all rows, or of some at random where they are many."""
+        n, most = len(self), max(_LEAST_SAMPLE, _SAMPLE_ELEMENTS // self.classes)
+        return np.arange(n) if n <= most else np.sort(random.choice(n, most, replace=False))
+
     def sample(self, random: np.random.Generator) -> Float64s:
-        """Probabilities of all rows, or of some at random where they are many; unchecked."""
-        n = len(self)
-        most = max(_LEAST_SAMPLE, _SAMPLE_ELEMENTS // self.classes)
-        places = np.arange(n) if n <= most else np.sort(random.choice(n, most, replace=False))
-        if self.chosen is not None:
-            places = self.chosen[places]
-        values = self.values[places].astype(np.float64)
+        """Probabilities of `some` rows, unchecked."""
+        values = self.values[self._handed_in(self.some(random))].astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(np.exp(values)) if self.logarithmic else values
+
+    def _handed_in(self, places: Integers) -> Integers:
+        return places if self.chosen is None else self.chosen[places]
 
 
 def labelled(

@@ -20,13 +20,16 @@ def smooth_error(excess: Float64s) -> Float64s:
     """
     from scipy.fft import dct, idct  # slow to import
 
-    series = dct(excess, axis=0)
-    frequency = np.pi * np.arange(CELLS)[:, None]
+    series = dct(excess.astype(np.float32), axis=0)  # digits enough for the bisection
+    frequency = np.pi * np.arange(CELLS, dtype=np.float32)[:, None]
     low, high = np.zeros(excess.shape[1]), np.ones(excess.shape[1])
     for _ in range(_STEPS):
         width = (low + high) / 2
         with np.errstate(under="ignore"):
-            kernel = np.exp(-0.5 * np.square(frequency * width))
-            wider = abs(idct(series * kernel, axis=0)).sum(axis=0) > width
+            kernel = frequency * width.astype(np.float32)
+            kernel *= kernel
+            kernel *= -0.5
+            smoothed = idct(np.multiply(np.exp(kernel, out=kernel), series, out=kernel), axis=0)
+        wider = abs(smoothed).sum(axis=0, dtype=np.float64) > width
         low, high = np.where(wider, width, low), np.where(wider, high, width)
     return (low + high) / 2

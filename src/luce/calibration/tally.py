@@ -4,28 +4,29 @@ A unit is a row, a group of rows that belong together, or a bundle of either whe
 All figures are functions of the sums over units, so that a bootstrap resample, which counts how
 often each unit was drawn, is a matrix product.
 
-What a calibrated model would give is found in one of two ways:
+What a calibrated model would give is found in two ways:
 
-- draws: of up to MOST_DRAWN rows without groups, labels are drawn from the probabilities: exactly
-  what calibration means;
-- flips: of more rows, or of groups, the excesses of random units change their signs. Their means
-  are 0 if the model is calibrated, and their distribution then is as good as symmetric: of bundles
-  of many rows by the central limit theorem, of groups where none outweighs the others.
+- draws: of rows without groups, labels are drawn from the probabilities: exactly what calibration
+  means. Few times where rows are many, enough for means but not for small p-values;
+- flips: of groups, and of more than MOST_DRAWN rows, the excesses of random units change their
+  signs. Their means are 0 if the model is calibrated, and the distribution of their sum is then as
+  good as symmetric: that of many rows by the central limit theorem, that of groups where none
+  outweighs the others.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from luce.calibration import draws, rows, units
+from luce.calibration import rows, units
 from luce.calibration.cells import Cells, cells_from
+from luce.calibration.draws import add_classes, add_correct, drawn
 from luce.calibration.labelled import Labelled
 from luce.calibration.rows import Block, Float64s, Integers
 from luce.training.blas import single_threaded_blas
 
 MOST_DRAWN = 2**16
-_LEAST_TIMES, _MOST_TIMES = 199, 999
-_DRAWN_LABELS = 2**24
+_LEAST_DRAWS, _LEAST_TIMES, _MOST_TIMES = 20, 199, 999
 _DRAWN_SUMS = 2**23
 _LEAST_UNITS = 64
 _UNIT_SUMS = 2**22
@@ -63,17 +64,20 @@ class Tally:
     ----------
     rows : how many have weight
     mean_square_weight : of these
+    unit : (n,) the unit of each row, meaningless for a row without weight
     weight, loss, impossible, distance : (units,)
         Weights, log losses where finite, weights where not, Brier scores.
     confidence_weight, class_weight : (cells, units)
     seen : Excess of each unit
-    calibrated : Excess of all rows, if the model were calibrated, many times over
-    drawn : whether by draws, which are exact, and not by flips
+    null : Excess of all rows, if calibrated, often enough for a test
+    exact : whether `null` are draws, and not flips
+    noise : the same, the best for means: draws, but flips of groups
     """
 
     cells: Cells
     rows: int
     mean_square_weight: float
+    unit: Integers
     weight: Float64s
     loss: Float64s
     impossible: Float64s
@@ -81,8 +85,9 @@ class Tally:
     confidence_weight: Float64s
     class_weight: Float64s
     seen: Excess
-    calibrated: Excess
-    drawn: bool
+    null: Excess
+    exact: bool
+    noise: Excess
 
 
 def tallied(labelled: Labelled, random: np.random.Generator, *, apart: bool) -> Tally:
@@ -95,34 +100,38 @@ def tallied(labelled: Labelled, random: np.random.Generator, *, apart: bool) -> 
     """
     n = len(labelled)
     cells = cells_from(labelled.sample(random))
-    drawn = labelled.groups is None and n <= MOST_DRAWN
+    exact = labelled.groups is None and n <= MOST_DRAWN
     most = min(units.MOST, _UNIT_SUMS // (cells.finest + cells.of_classes))
-    most = max(_LEAST_UNITS, most) if apart or not drawn else 1
-    times = _DRAWN_SUMS // cells.of_classes
-    if drawn:
-        times = min(times, _DRAWN_LABELS // n)
-    times = min(max(_LEAST_TIMES, times), _MOST_TIMES)
+    most = max(_LEAST_UNITS, most) if apart or not exact else 1
     unit = units.dealt(n, labelled.groups, most, random)
-    sums = _Sums(cells, int(unit.max()) + 1, times if drawn else 0)
+    times = min(_MOST_TIMES, _DRAWN_SUMS // cells.of_classes)
+    flips = 0 if exact else max(_LEAST_TIMES, times)
+    if labelled.groups is not None or not (exact or apart):
+        draws = 0
+    else:
+        least, most_labels = (_LEAST_TIMES, 2**24) if exact else (_LEAST_DRAWS, 2**22)
+        draws = max(least, min(times, most_labels // n))
+    sums = _Sums(cells, int(unit.max()) + 1, draws)
     with np.errstate(over="ignore", invalid="ignore"):
         for block in labelled.blocks():
             sums.add(block, labelled.logarithms(block), unit[block.rows], random)
     rows.check_total_weight(sums.weight.sum())
-    return sums.tally(times, random)
+    return sums.tally(unit, flips, random)
 
 
 class _Sums:
     """The sums so far; each array has its units, or its draws, last."""
 
-    def __init__(self, cells: Cells, many: int, times: int) -> None:
-        self.cells, self.times = cells, times
+    def __init__(self, cells: Cells, many: int, draws: int) -> None:
+        self.cells, self.draws = cells, draws
         self.rows, self.square_weight = 0, 0.0
         self.weight, self.loss, self.impossible, self.distance = np.zeros((4, many))
         self.confidence_weight = np.zeros((cells.finest, many))
         self.class_weight = np.zeros((cells.of_classes, many))
         self.seen = _none(cells, many)
         self.expected = _none(cells, 1)
-        self.drawn = _none(cells, times)
+        self.came = np.zeros(cells.of_classes)
+        self.drawn = _none(cells, draws)
 
     def add(
         self, block: Block, logarithms: Float64s, unit: Integers, random: np.random.Generator
@@ -161,33 +170,33 @@ class _Sums:
         np.add.at(self.seen.confidence.reshape(-1), place, excess)
         np.add.at(self.seen.classes.reshape(-1), class_place, excesses.ravel())
 
-        if self.times:
-            expected = weights[:, None] * probabilities
+        if self.draws:
             self.expected.surprise[0] += weights @ entropy
             np.add.at(self.expected.confidence[:, 0], cell, weights * confidence)
-            np.add.at(self.expected.classes[:, 0], class_cell.ravel(), expected.ravel())
-            for part, labels in draws.drawn(block, self.times, random):
+            np.add.at(self.came, class_cell[every, block.labels], weights)
+            for part, labels in drawn(block, self.draws, random):
                 surprises = -np.take_along_axis(logarithms[part], labels, axis=1)
                 self.drawn.surprise[:] += weights[part] @ surprises.clip(max=_MOST_SURPRISED)
-                draws.add_correct(
-                    self.drawn.confidence, cell[part], top[part], labels, weights[part]
-                )
-                draws.add_classes(self.drawn.classes, class_cell[part], labels, weights[part])
+                add_correct(self.drawn.confidence, cell[part], top[part], labels, weights[part])
+                add_classes(self.drawn.classes, class_cell[part], labels, weights[part])
 
-    def tally(self, times: int, random: np.random.Generator) -> Tally:
+    def tally(self, unit: Integers, flips: int, random: np.random.Generator) -> Tally:
+        """All sums; without flips the draws are the null distribution."""
         # A unit without weight is no unit; a resample of such alone would be 0 / 0.
         kept = self.weight > 0
         seen = Excess(*(values[..., kept] for values in vars(self.seen).values()))
-        if self.times:
-            pairs = zip(vars(self.expected).values(), vars(self.drawn).values(), strict=True)
-            calibrated = Excess(*(expected - drawn for expected, drawn in pairs))
-        else:
-            flips = random.integers(2, size=(int(kept.sum()), times)) > 0
-            calibrated = seen.times(np.where(flips, 1.0, -1.0))
+        self.expected.classes[:, 0] = seen.classes.sum(axis=1) + self.came
+        pairs = zip(vars(self.expected).values(), vars(self.drawn).values(), strict=True)
+        null = noise = Excess(*(expected - drawn for expected, drawn in pairs))
+        if flips:
+            signs = 2 * random.integers(2, size=(int(kept.sum()), flips)) - 1
+            null = seen.times(signs.astype(np.float64))
+            noise = noise if self.draws else null
         return Tally(
             cells=self.cells,
             rows=self.rows,
             mean_square_weight=self.square_weight / self.rows,
+            unit=(kept.cumsum() - 1).clip(0)[unit],
             weight=self.weight[kept],
             loss=self.loss[kept],
             impossible=self.impossible[kept],
@@ -195,8 +204,9 @@ class _Sums:
             confidence_weight=self.confidence_weight[:, kept],
             class_weight=self.class_weight[:, kept],
             seen=seen,
-            calibrated=calibrated,
-            drawn=self.times > 0,
+            null=null,
+            exact=not flips,
+            noise=noise,
         )
 
 
