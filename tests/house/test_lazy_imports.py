@@ -36,6 +36,11 @@ def modules_loaded_by(code: str) -> set[str]:
     ("code", "unwanted"),
     [
         pytest.param("import luce", HEAVY, id="import luce"),
+        pytest.param(
+            "import luce; luce.calibration.ReliabilityDisplay",
+            HEAVY - {"msgspec"},
+            id="calibration",
+        ),
         pytest.param("import luce; luce.load", {"pandas", "sklearn", "scipy", "torch"}, id="load"),
         pytest.param(SOFTMAX, HEAVY, id="softmax"),
         pytest.param(CROSS_ENTROPY, HEAVY, id="cross_entropy"),

@@ -8,6 +8,13 @@ from luce.calibration.calibration_errors import (
 from luce.calibration.calibration_test import CalibrationTest, calibration_test
 from luce.calibration.calibrator import Calibrator, ScoreMap
 from luce.calibration.choice import Choice, calibrate, calibrate_from_probabilities
+from luce.calibration.curves import (
+    ReliabilityCurve,
+    RiskCoverageCurve,
+    reliability_curve,
+    risk_coverage_curve,
+)
+from luce.calibration.displays import ReliabilityDisplay, RiskCoverageDisplay
 from luce.calibration.evaluation import Evaluation, Figure, RunningEvaluation, evaluate
 from luce.calibration.held_out import Improvement
 from luce.calibration.isotonic import IsotonicScaling
@@ -31,6 +38,10 @@ __all__ = [
     "IsotonicScaling",
     "MatrixScaling",
     "PriorShift",
+    "ReliabilityCurve",
+    "ReliabilityDisplay",
+    "RiskCoverageCurve",
+    "RiskCoverageDisplay",
     "RunningEvaluation",
     "ScoreMap",
     "Split",
@@ -48,5 +59,7 @@ __all__ = [
     "log_loss",
     "log_loss_split",
     "maximum_calibration_error",
+    "reliability_curve",
+    "risk_coverage_curve",
     "smooth_calibration_error",
 ]

@@ -1,0 +1,176 @@
+"""Risk against coverage: how often answers are wrong if only the surest rows are answered."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from luce.calibration.curves import RiskCoverageCurve, risk_coverage_curve
+from luce.calibration.displays import style
+from luce.calibration.displays.given import as_indices, predicted_by
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclass(eq=False)
+class RiskCoverageDisplay:
+    """The share of wrong answers against the share of rows answered, the surest first.
+
+    To the left only the rows are answered whose most probable class has the highest probability; to
+    the right all. The band has exact 95 % bounds (Clopper and Pearson) of each point by itself, not
+    of all at once, and not of a threshold chosen from the picture. The dashed line is the best that
+    any order of the same answers could give, the dotted one what a random order gives.
+
+    Attributes
+    ----------
+    curve : RiskCoverageCurve
+    ax_ : matplotlib Axes
+        Set by `plot`, as the others below.
+    figure_ : matplotlib Figure
+    line_ : matplotlib Line2D
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> y_prob = random.dirichlet([0.3, 0.3, 0.3], size=500)
+    >>> y_true = (random.random((500, 1)) > y_prob.cumsum(axis=1)).sum(axis=1)
+    >>> display = RiskCoverageDisplay.from_predictions(y_true, y_prob)
+    >>> display.ax_.get_ylabel()
+    'share of answers that are wrong'
+    >>> 0 < display.curve.perfect_area < display.curve.area < 0.2
+    True
+    """
+
+    curve: RiskCoverageCurve
+    ax_: "Axes" = field(init=False, repr=False)
+    figure_: Any = field(init=False, repr=False)
+    line_: Any = field(init=False, repr=False)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: npt.ArrayLike,
+        y_prob: npt.ArrayLike,
+        *,
+        classes: npt.ArrayLike | None = None,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+    ) -> Self:
+        """Draw risk against coverage.
+
+        Parameters
+        ----------
+        y_true : array_like of shape (n,)
+            Class indices, or the values in `classes`.
+        y_prob : array_like of shape (n, k), or (n,)
+            Probabilities; a single column is that of the second of two classes.
+        classes : array_like of shape (k,), optional
+            The class of each column.
+        name : str, optional
+            Of the model, for the legend.
+        ax : matplotlib Axes, optional
+            Where to draw, also on top of another display; by default in a new figure.
+
+        Returns
+        -------
+        RiskCoverageDisplay
+
+        Raises
+        ------
+        DataError
+            Unusable input; the message names the row.
+        ImportError
+            There is no matplotlib.
+        """
+        labels, table, _ = as_indices(y_true, y_prob, classes)
+        return cls(risk_coverage_curve(table, labels, name=name or "")).plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: npt.ArrayLike, *, name: str | None = None, **options: Any
+    ) -> Self:
+        """Draw risk against coverage of a fitted classifier, on rows that it was not fitted to.
+
+        Parameters
+        ----------
+        estimator : classifier
+            With `predict_proba` and `classes_`.
+        X : array_like of shape (n, d)
+        y : array_like of shape (n,)
+        name : str, optional
+            By default the name of the estimator's type.
+        **options
+            As of `from_predictions`.
+
+        Returns
+        -------
+        RiskCoverageDisplay
+        """
+        table, classes, type_name = predicted_by(estimator, X)
+        return cls.from_predictions(y, table, classes=classes, name=name or type_name, **options)
+
+    def plot(self, ax: "Axes | None" = None) -> Self:
+        """Draw it, again.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw, also on top of another display; by default in a new figure.
+
+        Returns
+        -------
+        RiskCoverageDisplay
+            Itself.
+        """
+        if ax is None:
+            _, ax = style.pyplot().subplots(figsize=(5.4, 4.2), layout="constrained")
+        curve = self.curve
+        style.quiet(ax)
+        areas = (
+            f"area {curve.area:.3g} (perfect {curve.perfect_area:.3g}, random {curve.risk[-1]:.3g})"
+        )
+        label = f"{curve.name}: {areas}" if curve.name else areas
+        (self.line_,) = ax.plot(curve.coverage, curve.risk, linewidth=1.6, label=label)
+        colour = self.line_.get_color()
+        ax.fill_between(
+            curve.coverage, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0
+        )
+        _compare(ax, curve.risk[-1], colour)
+        _frame(ax, curve)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _compare(axes: "Axes", error: float, colour: str) -> None:
+    """The same answers in perfect order and in random order, thin, and named where they begin."""
+    share = np.linspace(0, 1, 501)[1:]
+    perfect = (share - (1 - error)).clip(min=0) / share
+    axes.plot(share, perfect, color=colour, linestyle=(0, (4, 2)), linewidth=0.9)
+    axes.axhline(error, color=colour, linestyle=":", linewidth=0.9)
+    near: dict[str, Any] = {"textcoords": "offset points", "color": colour, "fontsize": 8}
+    axes.annotate("random order", (0, error), (4, 3), **near)
+    axes.annotate("perfect order", (1 - error, 0), (-4, 3), ha="right", **near)
+
+
+def _frame(axes: "Axes", curve: RiskCoverageCurve) -> None:
+    """Limits that show the curve; the bounds of few rows may leave them."""
+    from matplotlib.ticker import FuncFormatter
+
+    is_first = axes.get_legend() is None
+    highest = max(1.15 * curve.risk[-1], 1.05 * curve.high[curve.coverage >= 0.1].max(), 0.01)
+    top = highest if is_first else max(highest, axes.get_ylim()[1])
+    axes.set(xlim=(0, 1), ylim=(0, min(1.0, top)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.set_xlabel("share of rows that are answered", color=style.INK)
+    axes.set_ylabel("share of answers that are wrong", color=style.INK)
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0.2,
+        frameon=False,
+        fontsize=9,
+        labelcolor=style.INK,
+    )
