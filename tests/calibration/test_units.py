@@ -6,6 +6,7 @@ import pytest
 
 from luce.calibration import units
 from luce.calibration.units import Units
+from luce.errors import DataError
 
 
 def numbers(parts_of_blocks):
@@ -86,3 +87,27 @@ def test_another_process_deals_alike():
         for _ in range(2)
     ]
     assert said[0] == said[1]
+
+
+class TestDealt:
+    def test_few_are_a_unit_each(self):
+        random = np.random.default_rng(0)
+        np.testing.assert_array_equal(units.dealt(5, None, 5, random), np.arange(5))
+        groups = np.array(["b", "a", "b"])
+        np.testing.assert_array_equal(units.dealt(3, groups, 2, random), [1, 0, 1])
+
+    def test_many_are_dealt_by_chance(self):
+        unit = units.dealt(100_000, None, 50, np.random.default_rng(0))
+        counts = np.bincount(unit, minlength=50)
+        assert counts.size == 50
+        assert abs(counts - 2000).max() < 5 * np.sqrt(2000)
+
+    def test_groups_stay_whole(self):
+        groups = np.random.default_rng(0).integers(1000, size=5000)
+        unit = units.dealt(5000, groups, 30, np.random.default_rng(1))
+        assert unit.max() == 29
+        assert all(np.ptp(unit[groups == group]) == 0 for group in np.unique(groups))
+
+    def test_types_without_an_order(self):
+        with pytest.raises(DataError, match="no common order"):
+            units.dealt(2, np.array(["a", 1], object), 5, np.random.default_rng(0))

@@ -5,7 +5,6 @@ from luce.calibration.calibration_errors import (
     maximum_calibration_error,
     smooth_calibration_error,
 )
-from luce.calibration.calibration_test import CalibrationTest, calibration_test
 from luce.calibration.calibrator import Calibrator, ScoreMap
 from luce.calibration.choice import Choice, calibrate, calibrate_from_probabilities
 from luce.calibration.curves import (
@@ -24,6 +23,7 @@ from luce.calibration.prior_shift import PriorShift
 from luce.calibration.report import CalibrationError, CalibrationReport, calibration_report
 from luce.calibration.splits import Split, brier_score_split, log_loss_split
 from luce.calibration.temperature import TemperatureScaling
+from luce.calibration.testing import CalibrationTest, calibration_test
 from luce.calibration.vector import VectorScaling
 
 __all__ = [

@@ -88,14 +88,22 @@ def labelled(
     Raises
     ------
     DataError
-        A wrong shape or dtype, no rows, a label that is no class, an unusable weight or group.
+        A wrong shape or dtype, no rows, a label that is no class, an unusable weight or group,
+        weights that sum to 0 or overflow.
     """
     table = rows.as_table(values)
     n, k = table.shape
     return Labelled(
         table,
         rows.checked_labels(np.asarray(labels), n, k, 0),
-        None if sample_weight is None else rows.checked_weights(sample_weight, n, 0),
+        None if sample_weight is None else _about_1(rows.checked_weights(sample_weight, n, 0)),
         None if groups is None else units.checked_groups(groups, n, 0),
         logarithmic,
     )
+
+
+def _about_1(weights: Float64s) -> Float64s:
+    """The weights by a power of 2, so that their squares are numbers too."""
+    with np.errstate(over="ignore"):
+        rows.check_total_weight(float(weights.sum()))
+    return np.asarray(np.ldexp(weights, -int(np.frexp(weights.max())[1])))

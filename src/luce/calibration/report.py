@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from luce.calibration import bootstrap, units
-from luce.calibration.calibration_test import CalibrationTest, tested
 from luce.calibration.evaluation import Figure
 from luce.calibration.gaps import gap_norm, mean_square_gap
 from luce.calibration.labelled import Labelled, labelled
@@ -16,6 +15,7 @@ from luce.calibration.rows import Float64s, Integers
 from luce.calibration.smooth import smooth_error
 from luce.calibration.splits import Recalibration, Split, recalibration
 from luce.calibration.tally import Excess, Tally, tallied
+from luce.calibration.testing import CalibrationTest, testable, tested
 from luce.errors import DataError
 from luce.training.blas import single_threaded_blas
 
@@ -125,8 +125,8 @@ def calibration_report(
     models as for others.
 
     Where rows come in `groups` (several rows of one patient, one document) they are not
-    independent: whole groups are drawn, and flipped in the test. Of many rows or groups, bundles
-    are drawn, as in `evaluate`; 64 at least, 4000 of few classes.
+    independent: whole groups are drawn. Of many rows or groups, bundles are drawn, as in
+    `evaluate`: some 4000 of few classes, at least 64 of many.
 
     Memory beyond the input is bounded but for some numbers a row, and some hundred a class.
 
@@ -209,6 +209,8 @@ def _parts(by: npt.NDArray[Any]) -> tuple[list[Any], Integers]:
 def _report(given: Labelled, seed: int, resamples: int) -> CalibrationReport:
     random = np.random.default_rng(seed)
     tally = tallied(given, random, apart=True)
+    tested_rows = testable(given, random)
+    of_test = tally if tested_rows is given else tallied(tested_rows, random, apart=False)
     many = len(tally.weight)
     gain = recalibration(given, tally.unit)
     once = np.ones((many, 1))
@@ -226,7 +228,7 @@ def _report(given: Labelled, seed: int, resamples: int) -> CalibrationReport:
         Figure(float(value), float(np.minimum(value, low)), float(np.maximum(value, high)))
         for value, low, high in zip(scores, *bootstrap.interval(drawn_scores), strict=True)
     )
-    calibrated = _errors(tally, tally.noise, None)
+    calibrated = _errors(tally, tally.calibrated, None)
     uniform, quantile, root, largest, smooth, classwise = (
         _calibration_error(*of_one) for of_one in zip(errors, drawn_errors, calibrated, strict=True)
     )
@@ -241,7 +243,7 @@ def _report(given: Labelled, seed: int, resamples: int) -> CalibrationReport:
         maximum_calibration_error=largest,
         smooth_calibration_error=smooth,
         classwise_calibration_error=classwise,
-        test=tested(tally),
+        test=tested(of_test),
         by=None,
     )
 

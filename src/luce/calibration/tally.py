@@ -1,17 +1,13 @@
-"""Sums over labelled rows, apart by unit, and the same of labels as calibration would draw them.
+"""Sums over labelled rows, apart by unit, and the same of labels drawn from the probabilities.
 
 A unit is a row, a group of rows that belong together, or a bundle of either where they are many.
 All figures are functions of the sums over units, so that a bootstrap resample, which counts how
 often each unit was drawn, is a matrix product.
 
-What a calibrated model would give is found in two ways:
-
-- draws: of rows without groups, labels are drawn from the probabilities: exactly what calibration
-  means. Few times where rows are many, enough for means but not for small p-values;
-- flips: of groups, and of more than MOST_DRAWN rows, the excesses of random units change their
-  signs. Their means are 0 if the model is calibrated, and the distribution of their sum is then as
-  good as symmetric: that of many rows by the central limit theorem, that of groups where none
-  outweighs the others.
+What a calibrated model would give is found by drawing labels: exactly what calibration means, for
+rows that do not depend on each other. Where they come in groups the excesses of all groups together
+vary more than those of draws. By how much is told from the groups themselves, and the draws are
+stretched by it (Rao and Scott's correction).
 """
 
 from dataclasses import dataclass
@@ -25,8 +21,9 @@ from luce.calibration.labelled import Labelled
 from luce.calibration.rows import Block, Float64s, Integers
 from luce.training.blas import single_threaded_blas
 
-MOST_DRAWN = 2**16
-_LEAST_DRAWS, _LEAST_TIMES, _MOST_TIMES = 20, 199, 999
+MOST_TESTED = 2**16
+_LEAST_TIMES, _LEAST_TIMES_OF_MANY, _MOST_TIMES = 199, 20, 999
+_DRAWN_LABELS = 2**24
 _DRAWN_SUMS = 2**23
 _LEAST_UNITS = 64
 _UNIT_SUMS = 2**22
@@ -69,9 +66,9 @@ class Tally:
         Weights, log losses where finite, weights where not, Brier scores.
     confidence_weight, class_weight : (cells, units)
     seen : Excess of each unit
-    null : Excess of all rows, if calibrated, often enough for a test
-    exact : whether `null` are draws, and not flips
-    noise : the same, the best for means: draws, but flips of groups
+    calibrated : Excess of all rows, of each draw
+    stretch : Excess of one number each, the variance of groups over that of draws
+        1 without groups, and by it the `calibrated` are stretched.
     """
 
     cells: Cells
@@ -85,45 +82,37 @@ class Tally:
     confidence_weight: Float64s
     class_weight: Float64s
     seen: Excess
-    null: Excess
-    exact: bool
-    noise: Excess
+    calibrated: Excess
+    stretch: Excess
 
 
 def tallied(labelled: Labelled, random: np.random.Generator, *, apart: bool) -> Tally:
-    """Read all rows once; not `apart` leaves the sums in one unit where no flips need more.
+    """Read all rows once; not `apart` leaves independent rows in one unit.
 
     Raises
     ------
     DataError
-        A row that is no distribution, or weights that sum to 0 or overflow.
+        A row that is no distribution.
     """
     n = len(labelled)
     cells = cells_from(labelled.sample(random))
-    exact = labelled.groups is None and n <= MOST_DRAWN
     most = min(units.MOST, _UNIT_SUMS // (cells.finest + cells.of_classes))
-    most = max(_LEAST_UNITS, most) if apart or not exact else 1
+    most = max(_LEAST_UNITS, most) if apart or labelled.groups is not None else 1
     unit = units.dealt(n, labelled.groups, most, random)
-    times = min(_MOST_TIMES, _DRAWN_SUMS // cells.of_classes)
-    flips = 0 if exact else max(_LEAST_TIMES, times)
-    if labelled.groups is not None or not (exact or apart):
-        draws = 0
-    else:
-        least, most_labels = (_LEAST_TIMES, 2**24) if exact else (_LEAST_DRAWS, 2**22)
-        draws = max(least, min(times, most_labels // n))
-    sums = _Sums(cells, int(unit.max()) + 1, draws)
+    times = min(_MOST_TIMES, _DRAWN_SUMS // cells.of_classes, _DRAWN_LABELS // n)
+    times = max(_LEAST_TIMES if n <= MOST_TESTED else _LEAST_TIMES_OF_MANY, times)
+    sums = _Sums(cells, int(unit.max()) + 1, times)
     with np.errstate(over="ignore", invalid="ignore"):
         for block in labelled.blocks():
             sums.add(block, labelled.logarithms(block), unit[block.rows], random)
-    rows.check_total_weight(sums.weight.sum())
-    return sums.tally(unit, flips, random)
+    return sums.tally(unit, grouped=labelled.groups is not None)
 
 
 class _Sums:
     """The sums so far; each array has its units, or its draws, last."""
 
-    def __init__(self, cells: Cells, many: int, draws: int) -> None:
-        self.cells, self.draws = cells, draws
+    def __init__(self, cells: Cells, many: int, times: int) -> None:
+        self.cells = cells
         self.rows, self.square_weight = 0, 0.0
         self.weight, self.loss, self.impossible, self.distance = np.zeros((4, many))
         self.confidence_weight = np.zeros((cells.finest, many))
@@ -131,7 +120,7 @@ class _Sums:
         self.seen = _none(cells, many)
         self.expected = _none(cells, 1)
         self.came = np.zeros(cells.of_classes)
-        self.drawn = _none(cells, draws)
+        self.drawn = _none(cells, times)
 
     def add(
         self, block: Block, logarithms: Float64s, unit: Integers, random: np.random.Generator
@@ -170,28 +159,28 @@ class _Sums:
         np.add.at(self.seen.confidence.reshape(-1), place, excess)
         np.add.at(self.seen.classes.reshape(-1), class_place, excesses.ravel())
 
-        if self.draws:
-            self.expected.surprise[0] += weights @ entropy
-            np.add.at(self.expected.confidence[:, 0], cell, weights * confidence)
-            np.add.at(self.came, class_cell[every, block.labels], weights)
-            for part, labels in drawn(block, self.draws, random):
-                surprises = -np.take_along_axis(logarithms[part], labels, axis=1)
-                self.drawn.surprise[:] += weights[part] @ surprises.clip(max=_MOST_SURPRISED)
-                add_correct(self.drawn.confidence, cell[part], top[part], labels, weights[part])
-                add_classes(self.drawn.classes, class_cell[part], labels, weights[part])
+        self.expected.surprise[0] += weights @ entropy
+        np.add.at(self.expected.confidence[:, 0], cell, weights * confidence)
+        np.add.at(self.came, class_cell[every, block.labels], weights)
+        for part, labels in drawn(block, self.drawn.surprise.size, random):
+            surprises = -np.take_along_axis(logarithms[part], labels, axis=1)
+            self.drawn.surprise[:] += weights[part] @ surprises.clip(max=_MOST_SURPRISED)
+            add_correct(self.drawn.confidence, cell[part], top[part], labels, weights[part])
+            add_classes(self.drawn.classes, class_cell[part], labels, weights[part])
 
-    def tally(self, unit: Integers, flips: int, random: np.random.Generator) -> Tally:
-        """All sums; without flips the draws are the null distribution."""
+    def tally(self, unit: Integers, *, grouped: bool) -> Tally:
+        """All sums, and the draws as noisy as groups are."""
         # A unit without weight is no unit; a resample of such alone would be 0 / 0.
         kept = self.weight > 0
         seen = Excess(*(values[..., kept] for values in vars(self.seen).values()))
         self.expected.classes[:, 0] = seen.classes.sum(axis=1) + self.came
         pairs = zip(vars(self.expected).values(), vars(self.drawn).values(), strict=True)
-        null = noise = Excess(*(expected - drawn for expected, drawn in pairs))
-        if flips:
-            signs = 2 * random.integers(2, size=(int(kept.sum()), flips)) - 1
-            null = seen.times(signs.astype(np.float64))
-            noise = noise if self.draws else null
+        calibrated = Excess(*(expected - drawn for expected, drawn in pairs))
+        stretch = Excess(*np.ones((3, 1)))
+        if grouped:
+            stretch = _stretch(self.cells, seen, calibrated)
+            factors = zip(vars(stretch).values(), vars(calibrated).values(), strict=True)
+            calibrated = Excess(*(np.sqrt(factor) * drawn for factor, drawn in factors))
         return Tally(
             cells=self.cells,
             rows=self.rows,
@@ -204,10 +193,29 @@ class _Sums:
             confidence_weight=self.confidence_weight[:, kept],
             class_weight=self.class_weight[:, kept],
             seen=seen,
-            null=null,
-            exact=not flips,
-            noise=noise,
+            calibrated=calibrated,
+            stretch=stretch,
         )
+
+
+def _stretch(cells: Cells, seen: Excess, calibrated: Excess) -> Excess:
+    """The variance of the sum over units, over that of draws; on average over bins, and never < 1.
+
+    In the bins of equal counts, for the finest cells have too few rows to tell.
+    """
+    found = []
+    for units_, draws in (
+        (seen.surprise, calibrated.surprise),
+        (
+            np.add.reduceat(seen.confidence, cells.quantile, axis=0),
+            np.add.reduceat(calibrated.confidence, cells.quantile, axis=0),
+        ),
+        (seen.classes, calibrated.classes),
+    ):
+        expected = np.square(draws).mean(axis=-1).sum()
+        ratio = np.square(units_).sum() / expected if expected > 0 else 1.0
+        found.append(np.array([max(1.0, ratio)]))
+    return Excess(*found)
 
 
 def _none(cells: Cells, many: int) -> Excess:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from luce.calibration.labelled import labelled
+from luce.calibration.labelled import Labelled, labelled
 from luce.calibration.rows import Float64s
-from luce.calibration.tally import Tally, tallied
+from luce.calibration.tally import MOST_TESTED, Tally, tallied
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class CalibrationTest:
     classwise : float
         The same of every class, in 15 bins of its own, as in the calibration part of the Brier
         score.
+    rows : int
+        Rows of positive weight, of which 65536 at most are tested.
     times : int
-        How many times labels were drawn, or signs flipped; no p-value is below 1 / (times + 1).
-    exact : bool
-        Whether labels were drawn: the p-values are then valid for any number of rows.
+        How many times labels were drawn; no p-value is below 1 / (times + 1).
 
     Examples
     --------
@@ -42,7 +42,7 @@ class CalibrationTest:
     True
     >>> sharpened = probabilities**2 / (probabilities**2).sum(axis=1, keepdims=True)
     >>> calibration_test(sharpened, labels)
-    CalibrationTest(p_value=0.001, confidence=0.001, classes=..., exact=True)
+    CalibrationTest(p_value=0.001, confidence=0.001, classes=..., times=999)
     """
 
     p_value: float
@@ -50,8 +50,8 @@ class CalibrationTest:
     classes: float
     top_label: float
     classwise: float
+    rows: int
     times: int
-    exact: bool
 
 
 def calibration_test(
@@ -68,13 +68,15 @@ def calibration_test(
     draw from them. Four statistics look for four ways to miss that; `p_value` is of the largest of
     them, each measured in the units of its own chance.
 
-    The null distribution. Up to 65536 rows without groups: labels are drawn from the probabilities,
-    and every statistic is measured of each draw; what was seen is one more of them, exchangeable
-    with them under the hypothesis, and a p-value is the share that are at least as far off. That is
-    exact: P(p_value <= a) <= a for any number of rows, classes and weights, with ties on the safe
-    side. Of more rows, and of groups, whose rows are not independent: the sums of random units
-    (bundles of rows, or groups) change their signs; that is exact as far as their distributions are
-    symmetric, so good for many bundles, and for 30 groups and more of similar size.
+    The null distribution: labels are drawn from the probabilities, and every statistic is measured
+    of each draw. What was seen is one more of them, exchangeable with them under the hypothesis,
+    and a p-value is the share that are at least as far off. That is exact: P(p_value <= a) <= a for
+    any number of rows, classes and weights, with ties on the safe side. Of more than 65536 rows,
+    that many are tested, drawn at random: more would only find what does not matter.
+
+    Rows of a group depend on each other, and sums over groups vary more than draws do. The draws
+    are stretched by the ratio of the variances, on average over bins (Rao and Scott's correction);
+    that is approximate, and good for 30 groups and more of similar size.
 
     Hazards: a large p-value is no proof. With few rows only gross errors are found, and an error
     that all four statistics average out is not found at all. With very many rows every model is
@@ -108,15 +110,25 @@ def calibration_test(
     ----------
     J. Bröcker, L. A. Smith, "Increasing the reliability of reliability diagrams", Weather and
     Forecasting 22 (2007), and J. Vaicenavicius et al., "Evaluating model calibration in
-    classification", AISTATS (2019), for labels drawn from the probabilities.
+    classification", AISTATS (2019), for labels drawn from the probabilities; J. N. K. Rao, A. J.
+    Scott, "The analysis of categorical data from complex sample surveys", Journal of the American
+    Statistical Association 76 (1981).
 
     Examples
     --------
     >>> calibration_test([[0.99, 0.01]] * 30, [0] * 25 + [1] * 5).p_value
     0.001
     """
-    rows = labelled(probabilities, labels, sample_weight, groups, logarithmic=False)
-    return tested(tallied(rows, np.random.default_rng(seed), apart=False))
+    given = labelled(probabilities, labels, sample_weight, groups, logarithmic=False)
+    random = np.random.default_rng(seed)
+    return tested(tallied(testable(given, random), random, apart=False))
+
+
+def testable(given: Labelled, random: np.random.Generator) -> Labelled:
+    """As many of the rows, at random, as can be tested."""
+    if len(given) <= MOST_TESTED:
+        return given
+    return given.of(np.sort(random.choice(len(given), MOST_TESTED, replace=False)))
 
 
 def tested(tally: Tally) -> CalibrationTest:
@@ -133,8 +145,8 @@ def tested(tally: Tally) -> CalibrationTest:
         classes=classes,
         top_label=top_label,
         classwise=classwise,
+        rows=tally.rows,
         times=squares.shape[1] - 1,
-        exact=tally.exact,
     )
 
 
@@ -142,22 +154,25 @@ def _squares(tally: Tally) -> Float64s:
     """Squared distances from calibration (4, 1 + times), first of what was seen."""
     cells = tally.cells
     surprise, confidence, classes = (
-        np.concatenate([seen.sum(axis=-1, keepdims=True), null], axis=-1)
-        for seen, null in zip(vars(tally.seen).values(), vars(tally.null).values(), strict=True)
+        np.concatenate([seen.sum(axis=-1, keepdims=True), drawn], axis=-1)
+        for seen, drawn in zip(
+            vars(tally.seen).values(), vars(tally.calibrated).values(), strict=True
+        )
     )
     class_weight = tally.class_weight.sum(axis=1, keepdims=True)
     top = np.add.reduceat(confidence, cells.quantile, axis=0)
+    row = tally.mean_square_weight
     return np.stack(
         [
             np.square(surprise),
-            _scaled_squares(cells.class_totals(classes), tally.mean_square_weight),
-            _scaled_squares(top, tally.mean_square_weight),
+            _scaled_squares(cells.class_totals(classes), row * tally.stretch.classes),
+            _scaled_squares(top, row * tally.stretch.confidence),
             (np.square(classes) / np.where(class_weight > 0, class_weight, 1.0)).sum(axis=0),
         ]
     )
 
 
-def _scaled_squares(excess: Float64s, least: float) -> Float64s:
+def _scaled_squares(excess: Float64s, least: Float64s) -> Float64s:
     """The sum of squares, each over its variance; at least that of one row, for what is rare.
 
     The variance is that of what was seen and of what was drawn, all alike: they stay exchangeable.
