@@ -223,7 +223,9 @@ def _name_one(axes: "Axes", curve: ReliabilityCurve, name: str | None) -> None:
     of = "the " if curve.name == _TOP_LABEL else ""
     axes.set_xlabel(f"probability of {of}{curve.name}", color=style.INK)
     axes.set_ylabel("share that came true", color=style.INK)
-    axes.legend(handles=_legend(), frameon=False, fontsize=9, labelcolor=style.INK)
+    axes.legend(
+        handles=_legend(), edgecolor="none", framealpha=0.8, fontsize=9, labelcolor=style.INK
+    )
 
 
 def _name_several(
