@@ -129,7 +129,7 @@ def quick(monkeypatch):
 @pytest.mark.usefixtures("quick")
 def test_intervals_hold_the_truth(draw, temperature):
     """In 95 % of cases, and mostly more; `benchmarks/calibration.py` asks so by the thousand."""
-    rounds, held = 60, {}
+    rounds, held = 100, {}
     random = np.random.default_rng(0)
     for seed in range(rounds):
         log_probabilities, labels, truth = draw(random, 150, 3, temperature)

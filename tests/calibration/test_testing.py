@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from luce.calibration import calibration_test, tally
+from luce.calibration import calibration_test, tally, testing
+from luce.calibration.labelled import labelled
+from luce.calibration.tally import tallied
 
 KINDS = ["p_value", "confidence", "classes", "top_label", "classwise"]
 
@@ -151,6 +153,24 @@ class TestWhatIsFound:
     def test_a_label_that_was_held_impossible(self):
         test = calibration_test([[1.0, 0.0]] * 50, [0] * 49 + [1])
         assert test.p_value == test.confidence == 1 / 1000
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_one_statistic_far_off_is_enough(kind, monkeypatch):
+    """However the others look, and of however many squares it is the sum."""
+    random = np.random.default_rng(0)
+    squares = random.chisquare(np.array([[1], [2], [15], [150]]), size=(4, 1000))
+    squares[:, 0] = squares.min(axis=1) / 2
+    squares[kind, 0] = stats.chi2.isf(1e-5, [1, 2, 15, 150][kind])
+    monkeypatch.setattr("luce.calibration.testing._squares", lambda tally: squares)
+    tally_of_few = tallied(
+        labelled([[0.5, 0.5]] * 4, [0] * 4, None, None, logarithmic=False), random, apart=False
+    )
+    found = testing.tested(tally_of_few)
+    assert found.p_value <= 0.01
+    assert [getattr(found, name) for name in KINDS[1:]] == [
+        0.001 if place == kind else 1 for place in range(4)
+    ]
 
 
 def test_how_sure_a_test_can_be_depends_on_the_draws():

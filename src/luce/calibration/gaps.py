@@ -37,8 +37,7 @@ def mean_square_gap(
     """
     products = np.square(excess) - excess_squares
     pairs = np.square(weight) - weight_squares
-    alone = pairs <= 1e-9 * np.square(weight)  # what rounding leaves of nothing
-    products[alone] = 0.0
+    alone = pairs <= 1e-9 * np.square(weight)  # but for rounding
     pairs[alone] = 1.0
     return np.asarray((weight * products / pairs).sum(axis=0) / weight.sum(axis=0))
 

@@ -32,8 +32,7 @@ class CalibrationError(Figure):
     value : float
         As the plain estimate has it, which other packages report.
     low, high : float
-        95 % interval of the true error, the noise taken off: it starts at 0 where a calibrated
-        model might well measure so much.
+        95 % interval of the true error: from 0 where it may well be 0.
     if_calibrated : float
         The mean estimate on these rows if the probabilities were calibrated.
 
@@ -119,9 +118,8 @@ def calibration_report(
     them; the bins stay what they are, the temperature of `log_loss_split` is fitted anew. Those of
     calibration errors are about the true error of the same bins, not about the estimate, whose bias
     is unknown, but between none and that of a calibrated model: they reach from the value minus
-    the latter minus a margin up to the value plus a margin, margins by the bootstrap, and start at
-    0 where a calibrated model would measure so much, give or take two standard deviations. So they
-    are wide rather than wrong: they hold the truth in 95 % of cases and mostly more, for calibrated
+    the latter minus a margin up to the value plus a margin, margins by the bootstrap. So they are
+    wide rather than wrong: they hold the truth in 95 % of cases and mostly more, for calibrated
     models as for others.
 
     Where rows come in `groups` (several rows of one patient, one document) they are not
@@ -309,15 +307,12 @@ def _errors(tally: Tally, excess: Excess, counts: Float64s | None) -> Float64s:
 
 def _calibration_error(value: float, resampled: Float64s, calibrated: Float64s) -> CalibrationError:
     """An interval that allows for any bias from none to that of a calibrated model."""
-    bias, spread = float(calibrated.mean()), float(calibrated.std())
+    bias = float(calibrated.mean())
     least, most = bootstrap.interval(resampled)
     margin = max(most - resampled.mean(), resampled.mean() - least)
-    low = value - bias - margin
-    if value < bias + 2 * spread:
-        low = min(low, 0.0)
     return CalibrationError(
         value=float(value),
-        low=float(np.clip(low, 0.0, value)),
+        low=float(np.clip(value - bias - margin, 0.0, value)),
         high=float(np.clip(value + margin, value, 1.0)),
         if_calibrated=bias,
     )
