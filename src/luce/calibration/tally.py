@@ -178,7 +178,8 @@ class _Sums:
         calibrated = Excess(*(expected - drawn for expected, drawn in pairs))
         stretch = Excess(*np.ones((3, 1)))
         if grouped:
-            stretch = _stretch(self.cells, seen, calibrated)
+            copies = np.square(self.weight).sum() / self.square_weight
+            stretch = _stretch(self.cells, seen, calibrated, most=copies)
             factors = zip(vars(stretch).values(), vars(calibrated).values(), strict=True)
             calibrated = Excess(*(np.sqrt(factor) * drawn for factor, drawn in factors))
         return Tally(
@@ -198,13 +199,14 @@ class _Sums:
         )
 
 
-def _stretch(cells: Cells, seen: Excess, calibrated: Excess) -> Excess:
-    """The variance of the sum over units, over that of draws; on average over bins, and never < 1.
+def _stretch(cells: Cells, seen: Excess, calibrated: Excess, most: float) -> Excess:
+    """The variance of the sum over units, over that of draws; on average over bins.
 
-    In the bins of equal counts, for the finest cells have too few rows to tell.
+    At least that of independent rows, at most that of copies. In the bins of equal counts, for the
+    finest cells have too few rows to tell.
     """
     found = []
-    for units_, draws in (
+    for of_units, drawn_sums in (
         (seen.surprise, calibrated.surprise),
         (
             np.add.reduceat(seen.confidence, cells.quantile, axis=0),
@@ -212,9 +214,9 @@ def _stretch(cells: Cells, seen: Excess, calibrated: Excess) -> Excess:
         ),
         (seen.classes, calibrated.classes),
     ):
-        expected = np.square(draws).mean(axis=-1).sum()
-        ratio = np.square(units_).sum() / expected if expected > 0 else 1.0
-        found.append(np.array([max(1.0, ratio)]))
+        variance, expected = (np.square(of_units).sum(), np.square(drawn_sums).mean(axis=-1).sum())
+        surely_most = variance >= most * expected
+        found.append(np.array([most if surely_most else max(1.0, variance / expected)]))
     return Excess(*found)
 
 
