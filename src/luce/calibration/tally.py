@@ -67,8 +67,7 @@ class Tally:
     confidence_weight, class_weight : (cells, units)
     seen : Excess of each unit
     calibrated : Excess of all rows, of each draw
-    stretch : Excess of one number each, the variance of groups over that of draws
-        1 without groups, and by it the `calibrated` are stretched.
+    stretch : of the variance of `calibrated`; 1 without groups
     """
 
     cells: Cells
@@ -83,7 +82,7 @@ class Tally:
     class_weight: Float64s
     seen: Excess
     calibrated: Excess
-    stretch: Excess
+    stretch: float
 
 
 def tallied(labelled: Labelled, random: np.random.Generator, *, apart: bool) -> Tally:
@@ -176,12 +175,12 @@ class _Sums:
         self.expected.classes[:, 0] = seen.classes.sum(axis=1) + self.came
         pairs = zip(vars(self.expected).values(), vars(self.drawn).values(), strict=True)
         calibrated = Excess(*(expected - drawn for expected, drawn in pairs))
-        stretch = Excess(*np.ones((3, 1)))
+        stretch = 1.0
         if grouped:
-            copies = np.square(self.weight).sum() / self.square_weight
+            copies = float(np.square(self.weight).sum() / self.square_weight)
             stretch = _stretch(self.cells, seen, calibrated, most=copies)
-            factors = zip(vars(stretch).values(), vars(calibrated).values(), strict=True)
-            calibrated = Excess(*(np.sqrt(factor) * drawn for factor, drawn in factors))
+            stretched = (np.sqrt(stretch) * drawn for drawn in vars(calibrated).values())
+            calibrated = Excess(*stretched)
         return Tally(
             cells=self.cells,
             rows=self.rows,
@@ -199,25 +198,25 @@ class _Sums:
         )
 
 
-def _stretch(cells: Cells, seen: Excess, calibrated: Excess, most: float) -> Excess:
-    """The variance of the sum over units, over that of draws; on average over bins.
+def _stretch(cells: Cells, seen: Excess, calibrated: Excess, most: float) -> float:
+    """The variance of sums over units, over that of draws, of the kind of sum where it is largest.
 
-    At least that of independent rows, at most that of copies. In the bins of equal counts, for the
-    finest cells have too few rows to tell.
+    On average over bins of a kind; at least that of independent rows, at most that of copies.
     """
-    found = []
-    for of_units, drawn_sums in (
+    stretch = 1.0
+    for of_units, of_draws in (
         (seen.surprise, calibrated.surprise),
         (
             np.add.reduceat(seen.confidence, cells.quantile, axis=0),
             np.add.reduceat(calibrated.confidence, cells.quantile, axis=0),
         ),
         (seen.classes, calibrated.classes),
+        (cells.class_totals(seen.classes), cells.class_totals(calibrated.classes)),
     ):
-        variance, expected = (np.square(of_units).sum(), np.square(drawn_sums).mean(axis=-1).sum())
-        surely_most = variance >= most * expected
-        found.append(np.array([most if surely_most else max(1.0, variance / expected)]))
-    return Excess(*found)
+        variance, expected = np.square(of_units).sum(), np.square(of_draws).mean(axis=-1).sum()
+        is_most = variance >= most * expected
+        stretch = max(stretch, most if is_most else float(variance / expected))
+    return stretch
 
 
 def _none(cells: Cells, many: int) -> Excess:

@@ -75,8 +75,9 @@ def calibration_test(
     that many are tested, drawn at random: more would only find what does not matter.
 
     Rows of a group depend on each other, and sums over groups vary more than draws do. The draws
-    are stretched by the ratio of the variances, on average over bins (Rao and Scott's correction);
-    that is approximate, and good for 30 groups and more of similar size.
+    are stretched by the ratio of the variances, where that is largest (Rao and Scott's correction),
+    but not beyond that of copies; this is approximate, and good for 30 groups and more of similar
+    size.
 
     Hazards: a large p-value is no proof. With few rows only gross errors are found, and an error
     that all four statistics average out is not found at all. With very many rows every model is
@@ -161,18 +162,18 @@ def _squares(tally: Tally) -> Float64s:
     )
     class_weight = tally.class_weight.sum(axis=1, keepdims=True)
     top = np.add.reduceat(confidence, cells.quantile, axis=0)
-    row = tally.mean_square_weight
+    row = tally.mean_square_weight * tally.stretch
     return np.stack(
         [
             np.square(surprise),
-            _scaled_squares(cells.class_totals(classes), row * tally.stretch.classes),
-            _scaled_squares(top, row * tally.stretch.confidence),
+            _scaled_squares(cells.class_totals(classes), row),
+            _scaled_squares(top, row),
             (np.square(classes) / np.where(class_weight > 0, class_weight, 1.0)).sum(axis=0),
         ]
     )
 
 
-def _scaled_squares(excess: Float64s, least: Float64s) -> Float64s:
+def _scaled_squares(excess: Float64s, least: float) -> Float64s:
     """The sum of squares, each over its variance; at least that of one row, for what is rare.
 
     The variance is that of what was seen and of what was drawn, all alike: they stay exchangeable.
