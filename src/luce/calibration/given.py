@@ -85,10 +85,13 @@ class Rows:
         return losses(self.scores, self.labels)
 
 
-def losses(scores: Array, labels: Integers) -> Float64s:
+def losses(scores: Array, labels: Integers, temperature: float = 1.0) -> Float64s:
     """The cross-entropy of each row, inf where its label is held impossible."""
     result = np.empty(len(labels))
-    kernels.cross_entropy(scores, labels, None, result, None, threads=threads_for(scores.size))
+    threads = threads_for(scores.size)
+    kernels.cross_entropy(
+        scores, labels, None, result, None, temperature=temperature, threads=threads
+    )
     return result
 
 

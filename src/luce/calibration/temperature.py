@@ -21,6 +21,9 @@ MANY_CLASSES = 256
 SMALL, LARGE = 1e-200, 1e200  # variances beyond which squares may be none
 
 
+FARTHEST = float(np.finfo(np.float64).max) / 4
+
+
 @dataclass(frozen=True)
 class TemperatureScaling(Calibrator):
     """softmax(scores / T), with the T > 0 that makes the labels most likely.
@@ -95,12 +98,15 @@ class TemperatureScaling(Calibrator):
     def _trial(cls, rows: Rows, folds: Integers) -> Trial:
         held_out, near = rows.losses(), best_temperature(rows)
         for others, inside in splits(rows, folds):
-            scores = rows.scores[inside] / best_temperature(others, near)
-            held_out[inside] = losses(scores, rows.labels[inside])
+            temperature = best_temperature(others, near)
+            held_out[inside] = losses(rows.scores[inside], rows.labels[inside], temperature)
         return Trial(held_out, lambda every: cls(best_temperature(every)))
 
     def _transformed(self, scores: Float64s) -> Float64s:
-        return scores / self.temperature
+        with np.errstate(over="ignore"):
+            scaled = scores / self.temperature
+        # What overflows is as far away as can be, and no more impossible than it was.
+        return np.where(np.isinf(scores), scores, np.clip(scaled, -FARTHEST, FARTHEST))
 
     @property
     def _classes(self) -> None:
