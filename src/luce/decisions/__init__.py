@@ -2,6 +2,7 @@
 
 from luce.decisions.abstain import Abstain
 from luce.decisions.decision import Decision, Rule
+from luce.decisions.measuring import AnswerEvaluation, SetEvaluation
 from luce.decisions.minimum_cost import CostEvaluation, MinimumCost
 from luce.decisions.order import Argmax, TopK
 from luce.decisions.prediction_set import PredictionSet
@@ -10,6 +11,7 @@ from luce.decisions.threshold import Threshold
 
 __all__ = [
     "Abstain",
+    "AnswerEvaluation",
     "Argmax",
     "CostEvaluation",
     "Decision",
@@ -17,6 +19,7 @@ __all__ = [
     "PredictionSet",
     "Rule",
     "Sample",
+    "SetEvaluation",
     "Threshold",
     "TopK",
 ]

@@ -65,14 +65,14 @@ def rows_needed(rate: float, risk: float, level: float) -> int | None:
     return n
 
 
-def upper_bound(errors: int, rows: int, level: float) -> float:
+def upper_bound(errors: float, rows: float, level: float) -> float:
     """Clopper and Pearson's: exceeded by the error rate with at most the probability `level`."""
     from scipy.special import betaincinv
 
     return 1.0 if errors >= rows else float(betaincinv(errors + 1, rows - errors, 1 - level))
 
 
-def share_interval(part: int, rows: int, confidence: float) -> tuple[float, float]:
+def share_interval(part: float, rows: float, confidence: float) -> tuple[float, float]:
     """Clopper and Pearson's interval for a share, between two such bounds."""
     level = (1 - confidence) / 2
     return 1 - upper_bound(rows - part, rows, level), upper_bound(part, rows, level)

@@ -1,13 +1,15 @@
 """How well labelled rows are predicted, block after block, in memory that does not grow."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luce.calibration import Evaluation, RunningEvaluation
+from luce.decisions import AnswerEvaluation, CostEvaluation, SetEvaluation
+from luce.model.deciding import ModelRule
 from luce.model.rows import LabelledRows
 
 
@@ -25,6 +27,8 @@ class Comparison:
     trained_on : bool
         Whether these are exactly the rows that the model was trained on: the figures then say
         nothing about other rows.
+    decisions : tuple of AnswerEvaluation, SetEvaluation and CostEvaluation
+        What the rules of the model do on the rows, in their order.
 
     Examples
     --------
@@ -42,6 +46,7 @@ class Comparison:
     unlabelled: int
     unseen: Mapping[str, int]
     trained_on: bool
+    decisions: tuple[AnswerEvaluation | SetEvaluation | CostEvaluation, ...]
 
 
 class RunningComparison:
@@ -55,9 +60,18 @@ class RunningComparison:
         Whether the rows have weights.
     seed : int
         For the intervals.
+    rules : sequence of rules
+        Of the model.
     """
 
-    def __init__(self, class_weights: NDArray[np.float64], *, weighted: bool, seed: int) -> None:
+    def __init__(
+        self,
+        class_weights: NDArray[np.float64],
+        *,
+        weighted: bool,
+        seed: int,
+        rules: Sequence[ModelRule] = (),
+    ) -> None:
         self.guess = np.log(class_weights / class_weights.sum())
         self.model, self.baseline = (
             RunningEvaluation(len(class_weights), weighted=weighted, seed=seed) for _ in range(2)
@@ -81,5 +95,10 @@ class RunningComparison:
     def result(self, *, unlabelled: int = 0, trained_on: bool = False) -> Comparison:
         """The comparison over all rows so far."""
         return Comparison(
-            self.model.result(), self.baseline.result(), unlabelled, dict(self.unseen), trained_on
+            self.model.result(),
+            self.baseline.result(),
+            unlabelled,
+            dict(self.unseen),
+            trained_on,
+            (),
         )

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from luce import decisions, files
 from luce.errors import DataError, ModelFileError
-from luce.model import record_v1, record_v2, record_v3
+from luce.model import calibrating, deciding, record_v1, record_v2, record_v3
+from luce.model.calibrating import ModelCalibrator
+from luce.model.deciding import ModelRule
 from luce.model.events import Guessed, Report, RowsDone, tell_nobody
 from luce.model.linear import LinearScorer
 from luce.model.measuring import Comparison, RunningComparison
@@ -106,6 +108,11 @@ class Model:
         `network`. `document.training.fit` says which it is, and how it was fitted.
     confusion : float64 array of shape (k, k), or None
         Of the validation: true class by row, predicted class by column; None above 100 classes.
+    calibrator : TemperatureScaling, VectorScaling or None
+        What makes the scorer's probabilities the model's; `document.calibration` says how it was
+        found.
+    rules : tuple of Abstain, PredictionSet and MinimumCost
+        What the model decides by; `document.rules` says to which rows they were fitted.
 
     Raises
     ------
@@ -126,11 +133,24 @@ class Model:
     document: Document
     scorer: Scorer
     confusion: NDArray[np.float64] | None
+    calibrator: ModelCalibrator | None = None
+    rules: tuple[ModelRule, ...] = ()
 
     @property
     def classes(self) -> NDArray[Any]:
         """Labels of the k classes, ascending, shape (k,)."""
         return self.labels(np.arange(len(self.document.target.classes)))
+
+    @property
+    def actions(self) -> NDArray[Any]:
+        """What the labels of a `decision` index: the classes, or the actions of a `MinimumCost`.
+
+        Its names; the classes where it has none and an action for each; else the actions' indices.
+        """
+        for rule in self.rules:
+            if isinstance(rule, decisions.MinimumCost):
+                return rule.names(self.classes)
+        return self.classes
 
     def predict(self, data: Source, *, reading: Reading = AS_FOUND) -> NDArray[Any]:
         """Most probable label of each row of data, in the type that labels came in, shape (n,)."""
@@ -145,8 +165,33 @@ class Model:
     def decide(
         self, data: Source, rule: decisions.Rule | None = None, *, reading: Reading = AS_FOUND
     ) -> decisions.Decision:
-        """Decision of a rule, by default `luce.decisions.Argmax()`, for each row of data."""
-        return (rule or decisions.Argmax()).decide(self.predict_proba(data, reading=reading))
+        """Decision for each row of data, by a rule or by the model's own: see `decision`."""
+        probabilities = self.predict_proba(data, reading=reading)
+        return self.decision(probabilities) if rule is None else rule.decide(probabilities)
+
+    def decision(
+        self,
+        probabilities: NDArray[np.float32],
+        random: np.random.Generator | None = None,
+    ) -> decisions.Decision:
+        """What the model's own rules make of probabilities (m, k).
+
+        Labels, which index `actions`, and answers are those of its `Abstain` or `MinimumCost`,
+        without either the most probable class; sets are those of its `PredictionSet`, None
+        without. Where that is randomised it draws from `random`: blocks of one table should share
+        one, and without each call begins anew.
+
+        Examples
+        --------
+        >>> import luce
+        >>> from luce.decisions import MinimumCost
+        >>> costs = MinimumCost([[0, 9, 1], [9, 0, 1], [9, 9, 1]], ["go", "stop", "ask"], ask="ask")
+        >>> model = luce.train("examples/penguins.csv", "species", rules=[costs])
+        >>> decision = model.decision(model.predict_proba("examples/penguins.csv"))
+        >>> model.actions[decision.labels[:2]], decision.answered[:2]
+        (array(['go', 'go'], dtype=object), array([ True,  True]))
+        """
+        return deciding.decide(self.rules, probabilities, random)
 
     def stream(
         self, data: Source, reading: Reading = AS_FOUND, report: Report = tell_nobody
@@ -175,7 +220,8 @@ class Model:
                 encoded = encode(encoder, block, first_row=first)
                 places = range(first, first + block.num_rows)
                 self.scorer.require_scores(encoder, encoded.features, places)
-            yield Predicted(self.scorer.probabilities(encoded.features), encoded.unseen)
+            found = calibrating.probabilities(self.scorer, self.calibrator, encoded.features)
+            yield Predicted(found, encoded.unseen)
             first += block.num_rows
 
     def evaluate(
@@ -196,7 +242,10 @@ class Model:
         require_columns(table, [*encoder_columns(encoder), roles.target.column])
         roles = roles.among(table.schema.names)
         running = RunningComparison(
-            np.array(training.class_weights), weighted=roles.weight is not None, seed=training.seed
+            np.array(training.class_weights),
+            weighted=roles.weight is not None,
+            seed=training.seed,
+            rules=self.rules,
         )
         hashed = RowsHash(encoder, roles)
         first = 0
@@ -206,7 +255,9 @@ class Model:
                 encoded = rows.encoded(encoder)
                 places = first + rows.places
                 self.scorer.require_scores(encoder, encoded.features, places)
-            log_probabilities = self.scorer.log_probabilities(encoded.features)
+            log_probabilities = calibrating.log_probabilities(
+                self.scorer, self.calibrator, encoded.features
+            )
             running.add(log_probabilities, rows, encoded.unseen)
             hashed.add(rows)
             first += block.num_rows
@@ -255,7 +306,9 @@ class Model:
         values = synthetic_values(self.document.encoder)
         try:
             replay = Replay(values, self._replayed(values))
-            parts = Parts(self.document, self.scorer, self.confusion, replay)
+            parts = Parts(
+                self.document, self.scorer, self.confusion, replay, self.calibrator, self.rules
+            )
             record, tensors = record_v3.to_record(parts)
         except ValueError as error:
             raise ModelFileError(f"{path}: not written: {error}") from error
@@ -307,7 +360,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     array(['Adelie', 'Chinstrap', 'Gentoo'], dtype=object)
     """
     parts = files.load(path, FORMATS)
-    model = Model(parts.document, parts.scorer, parts.confusion)
+    model = Model(parts.document, parts.scorer, parts.confusion, parts.calibrator, parts.rules)
     if parts.replay is not None:
         _check_replay(path, model, parts.replay)
     return model

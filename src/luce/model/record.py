@@ -7,7 +7,7 @@ go to the module of the format that had them, as in `record_v2`.
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from luce.calibration import Evaluation
 from luce.calibration import Figure as MeasuredFigure
+from luce.decisions import AnswerEvaluation, CostEvaluation, SetEvaluation
+from luce.model.calibrating import ModelCalibrator
+from luce.model.deciding import ModelRule
 from luce.model.scorer import Scorer, largest
 from luce.tables import (
     CategoryColumn,
@@ -67,18 +70,95 @@ class Figures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(**{name: Figure.of(getattr(evaluation, name)) for name in cls.__struct_fields__})
 
 
+class AnswerRecord(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="answers",
+):
+    """`luce.decisions.AnswerEvaluation`: what an `Abstain` did on rows."""
+
+    rows: Count
+    answered: Count
+    errors: Count
+    share_answered: Figure
+    error_rate: Figure
+
+
+class SetRecord(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="sets",
+):
+    """`luce.decisions.SetEvaluation`: what a `PredictionSet` did on rows."""
+
+    rows: Count
+    covered: Count
+    coverage: Figure
+    mean_size: float | None
+    single: Figure
+
+
+class CostRecord(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="costs",
+):
+    """`luce.decisions.CostEvaluation`: what a `MinimumCost` did on rows."""
+
+    cost: float | None
+    standard_error: float | None
+    expected_cost: float | None
+    asked: float | None
+    single_action: Count
+    single_cost: float | None
+    perfect_cost: float | None
+    rows: Count
+
+
+DecisionRecord: TypeAlias = AnswerRecord | SetRecord | CostRecord
+_RECORDS: dict[type, type[DecisionRecord]] = {
+    AnswerEvaluation: AnswerRecord,
+    SetEvaluation: SetRecord,
+    CostEvaluation: CostRecord,
+}
+
+
+def decision_record(
+    evaluation: AnswerEvaluation | SetEvaluation | CostEvaluation,
+) -> DecisionRecord:
+    """Record of what a rule did on rows; None stands for what is not finite."""
+    record = _RECORDS[type(evaluation)]
+    return record(**{name: _held(getattr(evaluation, name)) for name in record.__struct_fields__})
+
+
+def _held(value: Any) -> Any:
+    if isinstance(value, MeasuredFigure):
+        return Figure.of(value)
+    return value if math.isfinite(value) else None
+
+
 class Validation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the model did on rows that it was not trained on.
 
     `source` says which rows; `model` are its figures and `baseline` those of always guessing the
-    class frequencies of the training rows. The model that was measured was trained without these
-    rows.
+    class frequencies of the training rows. `decisions` says what the rules did, in their order. The
+    model that was measured was trained, calibrated and given its rules without these rows.
     """
 
     source: str
     rows: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     model: Figures
     baseline: Figures
+    decisions: tuple[DecisionRecord, ...]
 
 
 class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,16 +255,41 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     standard_error: NotNegative
 
 
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the probabilities were calibrated, and what that did.
+
+    `asked` is what was asked for, `method` what was kept, and `reason` says why. The calibrator was
+    fitted to `rows` of those trained on, each scored by a model that was fitted without it, and
+    the mean log losses are of such rows that no calibrator had seen either.
+    """
+
+    asked: Literal["auto", "temperature", "vector"]
+    method: Literal["none", "temperature", "vector"]
+    reason: str
+    rows: Count
+    log_loss_before: NotNegative | None
+    log_loss_after: NotNegative | None
+
+
+class RuleFit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """To how many rows a rule was fitted, and which these are, in words."""
+
+    rows: Count
+    source: str
+
+
 class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the model was trained on, how, and how well the fit succeeded.
 
-    `rows` were used and `unlabelled` were not, lacking a label; `refitted` says whether the rows
-    of the validation are among them. `class_weights` are the rows of each class, or their weights.
-    `choice` is None where the kind of classifier was told.
+    `rows` were used and `unlabelled` were not, lacking a label; `rule_rows` were kept for the rules
+    and never trained on; `refitted` says whether the rows of the validation are among those used.
+    `class_weights` are the rows of each class, or their weights. `fingerprint` is that of the rows
+    used and those kept for the rules. `choice` is None where the kind of classifier was told.
     """
 
     luce: str
     rows: Count
+    rule_rows: Count
     unlabelled: Count
     refitted: bool
     class_weights: tuple[Annotated[float, Meta(ge=1 / LARGEST_WEIGHT, le=LARGEST_WEIGHT)], ...]
@@ -198,12 +303,18 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """All of a model but its arrays."""
+    """All of a model but its arrays.
+
+    `calibration` is None where none was asked for; `rules` are the fits of the model's rules, in
+    their order.
+    """
 
     target: Target
     encoder: Encoder
     left_out: tuple[LeftOut, ...]
     training: Training
+    calibration: Calibration | None
+    rules: tuple[RuleFit, ...]
     validation: Validation
 
 
@@ -227,6 +338,8 @@ class Parts:
     scorer: Scorer
     confusion: NDArray[np.float64] | None
     replay: Replay | None
+    calibrator: ModelCalibrator | None = None
+    rules: tuple[ModelRule, ...] = ()
 
 
 def check(parts: Parts) -> None:

@@ -156,13 +156,16 @@ def from_record(record: DocumentV1, tensors: Tensors) -> Parts:
         msgspec.to_builtins, (record.training, record.validation, record.left_out)
     )
     fit = {name: training.pop(name) for name in LinearTraining.__struct_fields__}
-    training |= {"choice": None, "fit": {"kind": "linear", **fit}}
+    validation["decisions"] = ()
+    training |= {"rule_rows": 0, "choice": None, "fit": {"kind": "linear", **fit}}
     parts = Parts(
         Document(
             target=Target(**_fields(record.target)),
             encoder=Encoder(tuple(map(_column, record.encoder.columns))),
             left_out=msgspec.convert(left_out, tuple[LeftOut, ...]),
             training=msgspec.convert(training, Training),
+            calibration=None,
+            rules=(),
             validation=msgspec.convert(validation, Validation),
         ),
         LinearScorer(tensors["coef"], tensors["intercept"]),

@@ -1,6 +1,7 @@
 """Format 2 of the model file, as luce wrote it before there were networks: read, never written.
 
-It differs from format 3 in what it says of the training, and all its models are linear.
+It differs from format 3 in what it says of the training and the validation; all its models are
+linear, and have neither a calibrator nor rules.
 """
 
 from typing import Annotated, Literal
@@ -14,6 +15,7 @@ from luce.model.columns import ColumnRecord
 from luce.model.record import (
     LARGEST_WEIGHT,
     Count,
+    Figures,
     LeftOut,
     LinearTraining,
     Parts,
@@ -46,7 +48,20 @@ class TrainingV2(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The same as the newest format says it."""
         said = msgspec.structs.asdict(self)
         fit = LinearTraining(**{name: said.pop(name) for name in LinearTraining.__struct_fields__})
-        return Training(**said, choice=None, fit=fit)
+        return Training(**said, rule_rows=0, choice=None, fit=fit)
+
+
+class ValidationV2(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the model did on rows that it was not trained on."""
+
+    source: str
+    rows: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    model: Figures
+    baseline: Figures
+
+    def renewed(self) -> Validation:
+        """The same as the newest format says it."""
+        return Validation(self.source, self.rows, self.model, self.baseline, ())
 
 
 class DocumentV2(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,7 +74,7 @@ class DocumentV2(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     text_bytes: Count
     left_out: tuple[LeftOut, ...]
     training: TrainingV2
-    validation: Validation
+    validation: ValidationV2
     replayed: tuple[FewValues, ...]
 
 
@@ -86,7 +101,10 @@ def _renewed(record: DocumentV2) -> record_v3.DocumentRecord:
         text_bytes=record.text_bytes,
         left_out=record.left_out,
         training=record.training.renewed(),
-        validation=record.validation,
+        calibration=None,
+        calibrator=None,
+        rules=(),
+        validation=record.validation.renewed(),
         replayed=record.replayed,
     )
 

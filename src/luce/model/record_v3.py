@@ -2,12 +2,14 @@
 
 What is large is in tensors: levels and classes that are texts are in `texts` (their UTF-8 bytes)
 and `text_ends`, column after column and then the classes; a column's arrays are in tensors named
-by its place and their name; the parameters are those of `luce.model.parameters`. Every field is
-required, unknown ones are refused, and equal models have equal documents.
+by its place and their name, as are those of a rule; the parameters are those of
+`luce.model.parameters`, the rules and the calibrator those of `luce.model.rule_records`. Every
+field is required, unknown ones are refused, and equal models have equal documents.
 """
 
+from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,6 +29,7 @@ from luce.model.columns import (
 from luce.model.parameters import parameter_shapes, scorer_of
 from luce.model.record import (
     MOST_CONFUSED,
+    Calibration,
     Count,
     Document,
     LeftOut,
@@ -38,10 +41,23 @@ from luce.model.record import (
     check,
 )
 from luce.model.replay import ROWS
+from luce.model.rule_records import (
+    MOST_RULES,
+    CalibratorRecord,
+    RuleRecord,
+    calibrator_shapes,
+    check_fitted,
+    pack_calibrator,
+    pack_rule,
+    rule_shapes,
+    unpack_calibrator,
+    unpack_rule,
+)
 from luce.model.texts import join_texts, split_texts
 from luce.tables import Encoder
 from luce.tables.roles import Target
 
+T = TypeVar("T")
 FewValues: TypeAlias = Annotated[tuple[Value, ...], Meta(min_length=ROWS, max_length=ROWS)]
 
 
@@ -64,6 +80,9 @@ class DocumentRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     text_bytes: Count
     left_out: tuple[LeftOut, ...]
     training: Training
+    calibration: Calibration | None
+    calibrator: CalibratorRecord | None
+    rules: Annotated[tuple[RuleRecord, ...], Meta(max_length=MOST_RULES)]
     validation: Validation
     replayed: tuple[FewValues, ...]
 
@@ -77,6 +96,7 @@ def to_record(parts: Parts) -> tuple[DocumentRecord, dict[str, NDArray[Any]]]:
         No file can hold this model: loading it would be refused.
     """
     check(parts)
+    check_fitted(parts.calibrator, parts.rules)
     document, replay = parts.document, parts.replay
     assert replay is not None
     packed = [pack(column) for column in document.encoder.columns]
@@ -85,6 +105,8 @@ def to_record(parts: Parts) -> tuple[DocumentRecord, dict[str, NDArray[Any]]]:
     texts += [label for label in classes if isinstance(label, str)]
     numbers = tuple(label for label in classes if not isinstance(label, str))
     content, ends = join_texts(texts)
+    calibrator, of_calibrator = pack_calibrator(parts.calibrator)
+    rules = [pack_rule(rule, fit) for rule, fit in zip(parts.rules, document.rules, strict=True)]
     record = DocumentRecord(
         target=TargetRecord(
             document.target.column,
@@ -96,6 +118,9 @@ def to_record(parts: Parts) -> tuple[DocumentRecord, dict[str, NDArray[Any]]]:
         text_bytes=len(content),
         left_out=document.left_out,
         training=document.training,
+        calibration=document.calibration,
+        calibrator=calibrator,
+        rules=tuple(rule for rule, _ in rules),
         validation=document.validation,
         replayed=replay.values,
     )
@@ -108,7 +133,10 @@ def to_record(parts: Parts) -> tuple[DocumentRecord, dict[str, NDArray[Any]]]:
     if parts.confusion is not None:
         tensors["confusion"] = parts.confusion
     for place, column in enumerate(packed):
-        tensors |= {_tensor_name(place, name): array for name, array in column.arrays.items()}
+        tensors |= _named("columns", place, column.arrays)
+    tensors |= {f"calibrator.{name}": array for name, array in of_calibrator.items()}
+    for place, (_, arrays) in enumerate(rules):
+        tensors |= _named("rules", place, arrays)
     return record, tensors
 
 
@@ -126,13 +154,14 @@ def from_record(record: DocumentRecord, tensors: Tensors) -> Parts:
             Packed(
                 column,
                 tuple(islice(texts, count_texts(column))),
-                {name: tensors[_tensor_name(place, name)] for name in array_shapes(column)},
+                _arrays("columns", place, array_shapes(column), tensors),
             )
         )
         for place, column in enumerate(record.columns)
     )
+    k = record.target.classes
     labels = tuple(texts) if record.target.labels is None else record.target.labels
-    if len(labels) != record.target.classes or len(record.replayed) != len(columns):
+    if len(labels) != k or len(record.replayed) != len(columns):
         raise ValueError("its counts contradict each other")
     parts = Parts(
         Document(
@@ -140,13 +169,21 @@ def from_record(record: DocumentRecord, tensors: Tensors) -> Parts:
             encoder=Encoder(columns),
             left_out=record.left_out,
             training=record.training,
+            calibration=record.calibration,
+            rules=tuple(rule.fit for rule in record.rules),
             validation=record.validation,
         ),
         scorer_of(record.training.fit, tensors),
         tensors.get("confusion"),
         Replay(record.replayed, tensors["replay"]),
+        unpack_calibrator(record.calibrator, tensors),
+        tuple(
+            unpack_rule(rule, k, _arrays("rules", place, rule_shapes(rule, k), tensors))
+            for place, rule in enumerate(record.rules)
+        ),
     )
     check(parts)
+    check_fitted(parts.calibrator, parts.rules)
     return parts
 
 
@@ -164,12 +201,18 @@ def tensor_shapes(record: DocumentRecord) -> Shapes:
     if k <= MOST_CONFUSED:
         shapes["confusion"] = (np.float64, (k, k))
     for place, column in enumerate(record.columns):
-        shapes |= {_tensor_name(place, name): of for name, of in array_shapes(column).items()}
-    return shapes
+        shapes |= _named("columns", place, array_shapes(column))
+    for place, rule in enumerate(record.rules):
+        shapes |= _named("rules", place, rule_shapes(rule, k))
+    return {**shapes, **calibrator_shapes(record.calibrator, k)}
 
 
-def _tensor_name(place: int, name: str) -> str:
-    return f"columns.{place}.{name}"
+def _named(of: str, place: int, parts: Mapping[str, T]) -> dict[str, T]:
+    return {f"{of}.{place}.{name}": part for name, part in parts.items()}
+
+
+def _arrays(of: str, place: int, names: Iterable[str], tensors: Tensors) -> Tensors:
+    return {name: tensors[f"{of}.{place}.{name}"] for name in names}
 
 
 FORMAT: Format[DocumentRecord, Parts] = Format(DocumentRecord, tensor_shapes, from_record)

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
+from luce.model.calibrating import Calibrate
 from luce.model.choosing import Kind, choose
+from luce.model.deciding import ModelRule
 from luce.model.events import Guessed, Report, RowsDone, Stage, tell_nobody
 from luce.model.fitting import EncodedRows
 from luce.model.measuring import Comparison, RunningComparison
@@ -21,6 +23,7 @@ from luce.model.record import (
     Training,
     Validation,
     confusion_to_keep,
+    decision_record,
 )
 from luce.model.rows import (
     LabelledRows,
@@ -67,6 +70,9 @@ def train(
     kinds: Mapping[str, str] | None = None,
     model: Kind = "linear",
     C: float | Literal["auto"] = 1.0,
+    calibrate: Calibrate = "none",
+    rules: Sequence[ModelRule] = (),
+    rule_rows: float = 0.2,
     seed: int = 0,
     reading: Reading = AS_FOUND,
     memory: int | None = None,
@@ -107,6 +113,16 @@ def train(
         Of a linear model: inverse strength of the L2 penalty on standardised features, as in
         `SoftmaxClassifier`; "auto" takes that of 0.001, 0.01 ... 10000 with the best log loss in a
         5-fold cross-validation over the rows that are not held out.
+    calibrate : "none", "auto", "temperature" or "vector"
+        Fit a temperature, or a scale and a bias for each class (see `luce.calibration`), to scores
+        that are cross-fitted over the rows that are trained on: five folds, whole groups, every
+        row scored by a model that was fitted without it. "auto" takes the one that held-out rows
+        speak for. Where they speak for none the probabilities are left as they are.
+    rules : sequence of Abstain, PredictionSet and MinimumCost
+        What the model is to decide by: at most one `PredictionSet`, and one of the others. Rules
+        that learn from rows are fitted to rows that the model is never trained on.
+    rule_rows : float
+        Share of the rows to keep for such rules, in (0, 1).
     seed : int
         For the choice of rows, the intervals, and where a network starts.
     reading : luce.tables.Reading
@@ -142,8 +158,9 @@ def train(
         memory=memory, report=report,
     )  # fmt: skip
     return train_on(
-        table, validation=validation, model=model, C=C, seed=seed, reading=reading, report=report
-    )
+        table, validation=validation, model=model, C=C, calibrate=calibrate, rules=rules,
+        rule_rows=rule_rows, seed=seed, reading=reading, report=report,
+    )  # fmt: skip
 
 
 def train_on(
@@ -152,6 +169,9 @@ def train_on(
     validation: float | Source = 0.2,
     model: Kind = "linear",
     C: float | Literal["auto"] = 1.0,
+    calibrate: Calibrate = "none",
+    rules: Sequence[ModelRule] = (),
+    rule_rows: float = 0.2,
     seed: int = 0,
     reading: Reading = AS_FOUND,
     report: Report = tell_nobody,
@@ -193,6 +213,7 @@ def train_on(
         training=Training(
             luce=version("luce"),
             rows=len(everything.labels),
+            rule_rows=0,
             unlabelled=table.unlabelled,
             refitted=training is not everything,
             class_weights=tuple(everything.class_weights(data.classes).tolist()),
@@ -203,11 +224,14 @@ def train_on(
             choice=choice,
             fit=fitted.record,
         ),
+        calibration=None,
+        rules=(),
         validation=Validation(
             source=source,
             rows=comparison.model.rows,
             model=Figures.of(comparison.model),
             baseline=Figures.of(comparison.baseline),
+            decisions=tuple(map(decision_record, comparison.decisions)),
         ),
     )
     return Model(document, fitted.scorer, confusion_to_keep(comparison.model))
