@@ -1,6 +1,6 @@
 """Which calibration? The simplest that held-out rows do not speak against."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy.typing as npt
@@ -58,7 +58,7 @@ def calibrate(
     labels: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None = None,
     *,
-    method: str = "auto",
+    method: str | Sequence[str] = "auto",
     as_is: bool = False,
 ) -> Choice:
     """Fit the calibrator of a method, or of the one that held-out rows speak for.
@@ -77,8 +77,10 @@ def calibrate(
         Class indices, 0 to k - 1.
     sample_weight : array_like of shape (n,), optional
         Not negative.
-    method : {"auto", "temperature", "vector", "matrix", "isotonic", "none"}, default "auto"
-        A method that is named keeps the identity, too, where it does not help.
+    method : {"auto", "temperature", "vector", "matrix", "isotonic", "none"} or some of them
+        By default "auto".
+        A method that is named keeps the identity, too, where it does not help. A sequence of such
+        names is as "auto", of these methods and no calibration.
     as_is : bool, default False
         Do not warn of scores that look like probabilities.
 
@@ -116,7 +118,7 @@ def calibrate_from_probabilities(
     labels: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None = None,
     *,
-    method: str = "auto",
+    method: str | Sequence[str] = "auto",
     as_is: bool = False,
 ) -> Choice:
     """`calibrate` of probabilities: their logarithms are the scores.
@@ -148,12 +150,17 @@ def calibrate_from_probabilities(
     return _chosen(labelled(checked, labels, sample_weight), method)
 
 
-def _chosen(rows: Rows, method: str) -> Choice:
+def _chosen(rows: Rows, method: str | Sequence[str]) -> Choice:
+    if not isinstance(method, str):
+        if not method or not set(method) <= METHODS.keys():
+            listed = ", ".join(map(repr, METHODS))
+            raise DataError(f"methods are {method!r}; expected some of {listed}")
+        return _best(rows, {name: each for name, each in METHODS.items() if name in method})
     if method not in ("auto", "none", *METHODS):
         listed = ", ".join(map(repr, METHODS))
         raise DataError(f"method is {method!r}; expected 'auto', {listed} or 'none'")
     if method == "auto":
-        return _best(rows)
+        return _best(rows, _worth_trying(rows))
     if method == "none":
         return Choice(TemperatureScaling(), "none", "none: not asked for.", {})
     calibrator = fitted(METHODS[method], rows)
@@ -164,13 +171,13 @@ def _chosen(rows: Rows, method: str) -> Choice:
     return Choice(calibrator, kept, f"{kept}: {calibrator.improvement}{why}", log_losses)
 
 
-def _best(rows: Rows) -> Choice:
+def _best(rows: Rows, methods: Mapping[str, type[Calibrator]]) -> Choice:
     with single_threaded_blas():
         sample = sampled(rows)
         folds, before = folds_of(sample), sample.losses()
         kept, losses, finish = "none", before, None
         log_losses = {"none": compared(before, before, sample).log_loss_before}
-        for name, method in _worth_trying(rows).items():
+        for name, method in methods.items():
             trial = method._trial(sample, folds)
             improvement = compared(losses, trial.losses, sample)
             log_losses[name] = improvement.log_loss_after

@@ -1,9 +1,10 @@
 """Probabilities to decisions: rules, frozen values with `decide(probabilities) -> Decision`."""
 
 from luce.decisions.abstain import Abstain
+from luce.decisions.cost_evaluation import CostEvaluation
 from luce.decisions.decision import Decision, Rule
 from luce.decisions.measuring import AnswerEvaluation, SetEvaluation
-from luce.decisions.minimum_cost import CostEvaluation, MinimumCost
+from luce.decisions.minimum_cost import MinimumCost
 from luce.decisions.order import Argmax, TopK
 from luce.decisions.prediction_set import PredictionSet
 from luce.decisions.sample import Sample

@@ -12,16 +12,20 @@ positive counts estimated from survey data", Survey Methodology 24 (1998).
 
 from dataclasses import dataclass
 from math import nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from luce.calibration import rows as labelled
 from luce.calibration.evaluation import Figure
 from luce.calibration.units import MOST, Part, Units
-from luce.decisions.decision import Decision
+from luce.decisions.decision import Rule
 from luce.decisions.error_control import share_interval
 from luce.errors import DataError
+
+if TYPE_CHECKING:
+    from luce.decisions.prediction_set import PredictionSet
 
 CONFIDENCE = 0.95
 
@@ -83,18 +87,27 @@ class SetEvaluation:
 
 
 class RunningAnswers:
-    """`AnswerEvaluation` of decisions for rows that come block after block."""
+    """`AnswerEvaluation` of a rule for rows that come block after block."""
 
-    def __init__(self) -> None:
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
         self._sums = Sums(3)
 
     def add(
-        self, decision: Decision, labels: npt.NDArray[np.int64], groups: npt.NDArray[Any] | None
+        self,
+        probabilities: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
     ) -> None:
-        """Take up decisions for the next rows, their labels (m,), and groups if there are any."""
-        answered = decision.answered
-        wrong = answered & (decision.labels != labels)
-        self._sums.add(np.stack([np.ones(len(labels)), answered, wrong]), groups)
+        """Take up the next rows, also none."""
+        if not len(np.asarray(probabilities)):
+            return
+        for block in labelled.blocks(probabilities, labels, sample_weight, logarithmic=False):
+            decision = self._rule.decide(block.probabilities)
+            wrong = decision.answered & (decision.labels != block.labels)
+            values = [np.ones(len(wrong)), decision.answered, wrong]
+            self._sums.add(np.stack(values), groups_of(groups, block.rows))
 
     def result(self) -> AnswerEvaluation:
         """The evaluation of all rows so far."""
@@ -105,19 +118,30 @@ class RunningAnswers:
 
 
 class RunningSets:
-    """`SetEvaluation` of decisions for rows that come block after block."""
+    """`SetEvaluation` of a rule for rows that come block after block."""
 
-    def __init__(self) -> None:
+    def __init__(self, rule: "PredictionSet") -> None:
+        self._rule = rule
+        self._random = np.random.default_rng(rule.seed)
         self._sums = Sums(4)
 
     def add(
-        self, decision: Decision, labels: npt.NDArray[np.int64], groups: npt.NDArray[Any] | None
+        self,
+        probabilities: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
     ) -> None:
-        """Take up decisions for the next rows, their labels (m,), and groups if there are any."""
-        assert decision.sets is not None
-        sizes = decision.sets.sum(axis=1)
-        covered = decision.sets[np.arange(len(labels)), labels]
-        self._sums.add(np.stack([np.ones(len(labels)), covered, sizes == 1, sizes]), groups)
+        """Take up the next rows, also none."""
+        if not len(np.asarray(probabilities)):
+            return
+        for block in labelled.blocks(probabilities, labels, sample_weight, logarithmic=False):
+            sets = self._rule.decide(block.probabilities, random=self._random).sets
+            assert sets is not None
+            sizes = sets.sum(axis=1)
+            covered = sets[np.arange(len(sets)), block.labels]
+            values = [np.ones(len(sets)), covered, sizes == 1, sizes]
+            self._sums.add(np.stack(values), groups_of(groups, block.rows))
 
     def result(self) -> SetEvaluation:
         """The evaluation of all rows so far."""
@@ -129,6 +153,11 @@ class RunningSets:
             sizes / rows if rows else nan,
             self._sums.share(2, 0),
         )
+
+
+def groups_of(groups: npt.ArrayLike | None, rows: npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:
+    """The groups of some of the rows, if there are any."""
+    return None if groups is None else np.asarray(groups)[rows]
 
 
 class Sums:

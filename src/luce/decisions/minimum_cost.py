@@ -8,62 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from luce.calibration import rows as labelled
+from luce.decisions.cost_evaluation import CostEvaluation, RunningCosts
 from luce.decisions.decision import Decision
 from luce.decisions.rows import Float64s, as_distributions, blocks
 from luce.decisions.value import Value, frozen
 from luce.errors import DataError
-
-
-@dataclass(frozen=True, eq=False)
-class CostEvaluation:
-    """What a rule cost on labelled rows, between the best that needs no model and a perfect one.
-
-    All are means over the rows, in the unit of the costs.
-
-    Attributes
-    ----------
-    cost : float
-        Of the actions that the rule chose.
-    standard_error : float
-        Of `cost`; NaN for a single row.
-    expected_cost : float
-        What the probabilities promised. Where it is far from `cost`, they are not calibrated.
-    asked : float
-        The share of rows that a person was asked about.
-    single_action : int
-        The action that, always chosen, would have cost least on these rows.
-    single_cost : float
-        What it would have cost.
-    perfect_cost : float
-        What the best action for each row's label would have cost.
-    rows : int
-        Rows of positive weight.
-
-    Examples
-    --------
-    >>> found = MinimumCost([[0, 1], [5, 0]]).evaluate([[0.9, 0.1], [0.3, 0.7]], [0, 1])
-    >>> found.cost, found.single_action, found.single_cost, found.worth_of_perfect
-    (0.0, 1, 0.5, 0.5)
-    """
-
-    cost: float
-    standard_error: float
-    expected_cost: float
-    asked: float
-    single_action: int
-    single_cost: float
-    perfect_cost: float
-    rows: int
-
-    @property
-    def worth(self) -> float:
-        """What the model saves a row, against always the best single action."""
-        return self.single_cost - self.cost
-
-    @property
-    def worth_of_perfect(self) -> float:
-        """What a model that knows every label would save a row: no model is worth more."""
-        return self.single_cost - self.perfect_cost
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -212,7 +161,7 @@ class MinimumCost(Value):
         labels = np.empty(len(table), dtype=np.intp)
         answered = np.ones(len(table), dtype=bool)
         for rows, block in blocks(table, self.costs.shape[1]):
-            chosen, labels[rows] = self._choose(block @ self.costs)
+            chosen, labels[rows] = self.choose(block @ self.costs)
             answered[rows] = chosen == labels[rows]
         return Decision(labels, answered)
 
@@ -221,6 +170,7 @@ class MinimumCost(Value):
         probabilities: npt.ArrayLike,
         labels: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
     ) -> CostEvaluation:
         """What the decisions for labelled rows cost, and what they might have.
 
@@ -232,6 +182,8 @@ class MinimumCost(Value):
             Class indices, 0 to k - 1.
         sample_weight : array_like of shape (n,), optional
             Weights >= 0, by default 1 each.
+        groups : array_like of shape (n,), optional
+            Rows with equal values belong together: the standard error is that of groups.
 
         Returns
         -------
@@ -242,41 +194,16 @@ class MinimumCost(Value):
         DataError
             Unusable input, no row of positive weight, or another number of classes.
         """
-        k = len(self.costs)
-        weight = np.zeros(k)
-        found = []
-        for block in labelled.blocks(probabilities, labels, sample_weight, logarithmic=False):
-            if block.values.shape[1] != k:
-                as_distributions(block.values, k)
-            expected = block.values @ self.costs
-            chosen, _ = self._choose(expected)
-            weight += np.bincount(block.labels, block.weights, k)
-            found.append(
-                (
-                    self.costs[block.labels, chosen],
-                    expected[np.arange(len(chosen)), chosen],
-                    chosen == self.ask,
-                    block.weights,
-                )
-            )
-        labelled.check_total_weight(weight.sum())
-        cost, expected, asked, weights = (np.concatenate(part) for part in zip(*found, strict=True))
-        shares = weights / weights.sum()
-        mean = float(shares @ cost)
-        single = weight @ self.costs / weight.sum()
-        return CostEvaluation(
-            cost=mean,
-            standard_error=_standard_error(cost - mean, shares),
-            expected_cost=float(shares @ expected),
-            asked=float(shares @ asked),
-            single_action=int(single.argmin()),
-            single_cost=float(single.min()),
-            perfect_cost=float(weight @ self.costs.min(axis=1) / weight.sum()),
-            rows=len(cost),
-        )
+        labelled.as_table(probabilities)
+        running = RunningCosts(self)
+        running.add(probabilities, labels, sample_weight, groups)
+        return running.result()
 
-    def _choose(self, expected: Float64s) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """The action of each row, and the best that is not to ask."""
+    def choose(self, expected: Float64s) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """The action of each row of expected costs (n, m), and the best that is not to ask.
+
+        Both (n,), indices of actions.
+        """
         k = len(self.costs)
         rounding = 4 * k * np.finfo(np.float64).eps * abs(self.costs).max()
         chosen = (expected <= expected.min(axis=1, keepdims=True) + rounding).argmax(axis=1)
@@ -309,9 +236,3 @@ def _index(ask: int | str, actions: Sequence[str] | None, m: int) -> int:
     if m == 1:
         raise DataError("the only action is to ask; give at least one more")
     return index
-
-
-def _standard_error(deviations: Float64s, shares: Float64s) -> float:
-    """Of a weighted mean; for equal weights the sample's standard deviation over sqrt(n)."""
-    rest = 1 - shares @ shares
-    return float(np.sqrt(shares**2 @ deviations**2 / rest)) if rest > 0 else float("nan")

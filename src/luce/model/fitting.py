@@ -1,5 +1,6 @@
 """Encoded rows, a classifier that is fitted to them, and how the linear one is."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -48,12 +49,28 @@ class EncodedRows:
 
     def losses(self, scorer: Scorer, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Log loss of each of the rows that are chosen, in their order."""
-        found = [np.empty(0)]
-        for block in blocks_of(self.features, scorer.numbers_a_row):
-            some = block.start + np.flatnonzero(chosen[block])
-            log_probabilities = scorer.log_probabilities(self.features[some])
+        found: list[NDArray[np.floating]] = [np.empty(0)]
+        for some, log_probabilities in self._predicted(scorer, np.flatnonzero(chosen)):
             found.append(-log_probabilities[np.arange(len(some)), self.rows.labels[some]])
         return np.concatenate(found, dtype=np.float64)
+
+    def log_probabilities(self, scorer: Scorer, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Log-probabilities (m, k) of the rows at these rising places, (m,)."""
+        found = np.empty((len(places), self.classes), np.float32)
+        done = 0
+        for some, log_probabilities in self._predicted(scorer, places):
+            found[done : done + len(some)] = log_probabilities
+            done += len(some)
+        return found
+
+    def _predicted(
+        self, scorer: Scorer, places: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Those of the rows that are in each block, and their log-probabilities."""
+        for block in blocks_of(self.features, scorer.numbers_a_row):
+            first, last = np.searchsorted(places, (block.start, block.stop))
+            some = places[first:last]
+            yield some, scorer.log_probabilities(self.features[some])
 
 
 @dataclass(frozen=True, eq=False)

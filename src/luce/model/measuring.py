@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.calibration import Evaluation, RunningEvaluation
-from luce.decisions import AnswerEvaluation, CostEvaluation, SetEvaluation
+from luce.decisions import (
+    Abstain,
+    AnswerEvaluation,
+    CostEvaluation,
+    PredictionSet,
+    SetEvaluation,
+)
+from luce.decisions.cost_evaluation import RunningCosts
+from luce.decisions.measuring import RunningAnswers, RunningSets
 from luce.model.deciding import ModelRule
 from luce.model.rows import LabelledRows
 
@@ -76,6 +84,7 @@ class RunningComparison:
         self.model, self.baseline = (
             RunningEvaluation(len(class_weights), weighted=weighted, seed=seed) for _ in range(2)
         )
+        self.decisions = [_running(rule) for rule in rules]
         self.unseen: Counter[str] = Counter()
         self.rows = 0
 
@@ -84,11 +93,18 @@ class RunningComparison:
         log_probabilities: NDArray[np.floating],
         rows: LabelledRows,
         unseen: Mapping[str, int],
+        probabilities: NDArray[np.floating] | None = None,
     ) -> None:
-        """Take up the next rows: what the model says of them, and what is true."""
+        """Take up the next rows: what the model says of them, and what is true.
+
+        The rules are given the probabilities themselves, which are needed where there are rules.
+        """
         guess = np.broadcast_to(self.guess, log_probabilities.shape)
         for running, predicted in ((self.model, log_probabilities), (self.baseline, guess)):
             running.add(predicted, rows.labels, sample_weight=rows.weights, groups=rows.groups)
+        for rule in self.decisions:
+            assert probabilities is not None
+            rule.add(probabilities, rows.labels, rows.weights, rows.groups)
         self.unseen.update(unseen)
         self.rows += len(rows.labels)
 
@@ -100,5 +116,11 @@ class RunningComparison:
             unlabelled,
             dict(self.unseen),
             trained_on,
-            (),
+            tuple(rule.result() for rule in self.decisions),
         )
+
+
+def _running(rule: ModelRule) -> RunningAnswers | RunningSets | RunningCosts:
+    if isinstance(rule, Abstain):
+        return RunningAnswers(rule)
+    return RunningSets(rule) if isinstance(rule, PredictionSet) else RunningCosts(rule)

@@ -255,10 +255,10 @@ class Model:
                 encoded = rows.encoded(encoder)
                 places = first + rows.places
                 self.scorer.require_scores(encoder, encoded.features, places)
-            log_probabilities = calibrating.log_probabilities(
-                self.scorer, self.calibrator, encoded.features
-            )
-            running.add(log_probabilities, rows, encoded.unseen)
+            chain = self.scorer, self.calibrator, encoded.features
+            log_probabilities = calibrating.log_probabilities(*chain)
+            probabilities = calibrating.probabilities(*chain) if self.rules else None
+            running.add(log_probabilities, rows, encoded.unseen, probabilities)
             hashed.add(rows)
             first += block.num_rows
             report(RowsDone(first))

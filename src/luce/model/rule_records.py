@@ -134,8 +134,9 @@ def pack_rule(rule: ModelRule, fit: RuleFit) -> tuple[RuleRecord, Arrays]:
     thresholds = np.clip(rule.thresholds, -LARGEST, LARGEST)
     if isinstance(rule, Abstain):
         record = AbstainRecord(fit=fit, **_fields(rule, AbstainRecord))
-        counts = {name: getattr(rule, name) for name in _COUNTS}
-        return record, {"thresholds": thresholds, "bounds": rule.bounds, **counts}
+        arrays = {name: getattr(rule, name) for name in ("bounds", *_COUNTS)}
+        return record, {"thresholds": thresholds, **arrays}
+    assert rule.rows is not None
     record = PredictionSetRecord(fit=fit, **_fields(rule, PredictionSetRecord))
     return record, {"thresholds": thresholds, "rows": rule.rows}
 

@@ -1,5 +1,7 @@
 """Which rows are held out: stratified by class, whole groups where rows come in groups."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,9 @@ Indices = NDArray[np.int64]
 TRAINED_ON = -1
 
 
-def hold_out(labels: Indices, groups: Indices | None, share: float, seed: int) -> NDArray[np.bool_]:
+def hold_out(
+    labels: Indices, groups: Indices | None, share: float, seed: int | Sequence[int]
+) -> NDArray[np.bool_]:
     """Choose rows to validate on: about `share` of every class, shape (n,).
 
     A class keeps at least one row to train on. Where there are groups, about `share` of the rows
@@ -114,7 +118,9 @@ def fold_of_rows(labels: Indices, groups: Indices | None, folds: int, seed: int)
     return fold
 
 
-def deal_groups(labels: Indices, groups: Indices, shares: tuple[float, ...], seed: int) -> Indices:
+def deal_groups(
+    labels: Indices, groups: Indices, shares: tuple[float, ...], seed: int | Sequence[int]
+) -> Indices:
     """Deal whole groups into parts that get about these shares of every class, shape (n,).
 
     The largest groups first, each to the part whose class counts then come nearest to its share;

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
+from luce.model import calibrating
 from luce.model.calibrating import Calibrate
+from luce.model.chain import Chain, encoded_blocks, fit_chain
 from luce.model.choosing import Kind, choose
-from luce.model.deciding import ModelRule
+from luce.model.dealing import deal
+from luce.model.deciding import ModelRule, check_rules
 from luce.model.events import Guessed, Report, RowsDone, Stage, tell_nobody
 from luce.model.fitting import EncodedRows
 from luce.model.measuring import Comparison, RunningComparison
@@ -37,8 +40,6 @@ from luce.model.rows import (
     role_types,
     row_keys,
 )
-from luce.model.scorer import Scorer
-from luce.model.split import hold_out
 from luce.model.understand import TrainingTable, counted, opened_name, understand
 from luce.tables import (
     AS_FOUND,
@@ -177,27 +178,33 @@ def train_on(
     report: Report = tell_nobody,
 ) -> Model:
     """Train on a table that is understood: parameters as for `train`."""
-    _check_parameters(model, C, seed)
-    everything = training = table.rows
+    _check_parameters(model, C, calibrate, seed)
+    rules = tuple(rules)
+    check_rules(rules, len(table.roles.target.classes))
     if isinstance(validation, int | float | np.floating):
-        training, held_out, source = _held_out(table, float(validation), seed)
-        data = _encode(table, training, report)
+        dealt = deal(table, float(validation), rules, rule_rows, seed)
+        held_out, source = dealt.held_out, dealt.source
+        data = _encode(table, dealt.first, report)
     else:
-        data = _encode(table, training, report)
+        dealt = deal(table, None, rules, rule_rows, seed)
+        data = _encode(table, dealt.first, report)
         held_out, source = _other_rows(table, data.encoder, validation, reading, report)
+    assert held_out is not None
     recipe, choice = choose(model, data, C, seed, report)
     report(data.stage("fitting on"))
-    fitted = recipe.fit(data, report)
+    chain = fit_chain(recipe, data, calibrate, rules, dealt.for_rules, seed, report)
     report(Stage(f"measuring on {len(held_out.labels):,} rows"))
     # Rows held out are others; those of another table may be the same once more.
-    known = _sorted_keys(data) if training is everything else None
-    comparison, repeated = _measure(fitted.scorer, data, held_out, known, seed)
+    known = _sorted_keys(data) if dealt.held_out is None else None
+    comparison, repeated = _measure(chain, data, held_out, known, seed)
     source += f"; {repeated:,} of them equal rows trained on" if repeated else ""
-    if training is not everything:
+    if dealt.held_out is not None:
         del data  # before there are other features
-        data = _encode(table, everything, report)
+        data = _encode(table, dealt.all, report)
         report(data.stage("fitting again on all"))
-        fitted = recipe.fit(data, report)
+        chain = fit_chain(
+            recipe, data, calibrate, rules, dealt.for_rules, seed, report, before=chain.calibration
+        )
 
     encoder = data.encoder
     used = {column.name for column in encoder.columns}
@@ -212,20 +219,20 @@ def train_on(
         left_out=tuple(left_out),
         training=Training(
             luce=version("luce"),
-            rows=len(everything.labels),
-            rule_rows=0,
+            rows=len(dealt.all.labels),
+            rule_rows=0 if dealt.for_rules is None else dealt.for_rules.kept,
             unlabelled=table.unlabelled,
-            refitted=training is not everything,
-            class_weights=tuple(everything.class_weights(data.classes).tolist()),
-            fingerprint=_fingerprint(everything, encoder, table.roles),
+            refitted=dealt.held_out is not None,
+            class_weights=tuple(dealt.all.class_weights(data.classes).tolist()),
+            fingerprint=_fingerprint(table.rows, encoder, table.roles),
             weight=table.roles.weight,
             group=table.roles.group,
             seed=int(seed),
             choice=choice,
-            fit=fitted.record,
+            fit=chain.fit,
         ),
-        calibration=None,
-        rules=(),
+        calibration=chain.calibration,
+        rules=chain.rule_fits,
         validation=Validation(
             source=source,
             rows=comparison.model.rows,
@@ -234,10 +241,11 @@ def train_on(
             decisions=tuple(map(decision_record, comparison.decisions)),
         ),
     )
-    return Model(document, fitted.scorer, confusion_to_keep(comparison.model))
+    confusion = confusion_to_keep(comparison.model)
+    return Model(document, chain.scorer, confusion, chain.calibrator, chain.rules)
 
 
-def _check_parameters(model: object, C: object, seed: int) -> None:
+def _check_parameters(model: object, C: object, calibrate: object, seed: int) -> None:
     if model not in get_args(Kind):
         raise DataError(f"model is one of {', '.join(get_args(Kind))}, not {model!r}")
     if model == "network" and C != 1.0:
@@ -249,27 +257,10 @@ def _check_parameters(model: object, C: object, seed: int) -> None:
     )
     if C != "auto" and not usable:
         raise DataError(f"C is a positive finite number or 'auto', not {C!r}")
+    if calibrate not in get_args(Calibrate):
+        raise DataError(f"calibrate is one of {', '.join(get_args(Calibrate))}, not {calibrate!r}")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise DataError(f"seed is a whole number of 0 or more, not {seed!r}")
-
-
-def _held_out(
-    table: TrainingTable, share: float, seed: int
-) -> tuple[LabelledRows, LabelledRows, str]:
-    """Rows to fit, rows to measure, and where these come from, in words."""
-    if not 0 < share < 1:
-        raise DataError(f"validation is a share between 0 and 1 or a table, not {share!r}")
-    rows, target = table.rows, table.roles.target
-    held = hold_out(rows.labels, rows.groups, share, seed)
-    training, held_out = rows.take(~held), rows.take(held)
-    totals = training.class_weights(len(target.classes))
-    if not totals.all():
-        raise DataError(
-            f"every row of class {target.classes[int(np.argmin(totals))]!r} is in the groups "
-            "held out, or has weight 0: use another seed, or a validation table of your own"
-        )
-    how = "at random by class" if table.roles.group is None else "in whole groups"
-    return training, held_out, f"{len(held_out.labels):,} of {len(held):,} rows, held out {how}"
 
 
 def _other_rows(
@@ -313,24 +304,25 @@ def _encode(table: TrainingTable, rows: LabelledRows, report: Report) -> Encoded
 
 
 def _measure(
-    scorer: Scorer,
+    chain: Chain,
     data: EncodedRows,
     held_out: LabelledRows,
     known: NDArray[np.int64] | None,
     seed: int,
 ) -> tuple[Comparison, int]:
     """Figures on the rows held out, and how many of these are among the known, 0 if none are."""
-    encoder = data.encoder
     running = RunningComparison(
-        data.rows.class_weights(data.classes), weighted=held_out.weights is not None, seed=seed
+        data.rows.class_weights(data.classes),
+        weighted=held_out.weights is not None,
+        seed=seed,
+        rules=chain.rules,
     )
     repeated = 0
-    for block in held_out.blocks_to_encode(encoder, scorer.numbers_a_row):
-        encoded = block.encoded(encoder)
-        places = block.first_row + block.places
-        scorer.require_scores(encoder, encoded.features, places)
-        log_probabilities = scorer.log_probabilities(encoded.features)
-        running.add(log_probabilities, block, encoded.unseen)
+    for block, encoded in encoded_blocks(held_out, data.encoder, chain.scorer):
+        of_block = chain.scorer, chain.calibrator, encoded.features
+        log_probabilities = calibrating.log_probabilities(*of_block)
+        probabilities = calibrating.probabilities(*of_block) if chain.rules else None
+        running.add(log_probabilities, block, encoded.unseen, probabilities)
         if known is not None:
             keys = row_keys(encoded.features, block.labels)
             places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
