@@ -46,12 +46,15 @@ DTYPES = {"U8": np.uint8, "F16": np.float16, "F32": np.float32, "F64": np.float6
 DTYPES |= {"I32": np.int32, "I64": np.int64}
 NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
 NAMES_OF_TENSORS = ["x", "columns.0.idf", "confusion", "scale", "coef", "layers.1.bias"]
+NAMES_OF_TENSORS += ["calibrator.scale", "rules.0.thresholds", "rules.1.rows", "rules.0.costs"]
+GRAFTED = ["calibrator", "calibration", "rules", "validation"]
 TYPES = {list: pa.list_(pa.float64()), tuple: pa.map_(pa.int64(), pa.float64())}
 HOSTILE = [
     *(0, -1, 1, 2, 3, 7, 100, 2**31, 2**53, 2**62, 2**63 - 1, 2**63, -(2**63), 2**64, 10**400),
     *(0.0, -0.0, 0.5, 1.0, -1.5, 1e-320, 1e-30, 1e30, 1e100, 1e308, -1e308, float("nan")),
     *(float("inf"), True, False, None, "", "a", "int64", "double", "bool", "string", "x" * 10_000),
     *("\x00", "\x1b[31m\n", "[bold]", "☂", "\ud800", "numeric", "category", "boolean", "0" * 64),
+    *("abstain", "prediction set", "minimum cost", "temperature", "vector", "saps", "class"),
     *([], {}, [[]], ["a"], ["b", "a"], [1, 2, 3], [None] * 4, [0] * 5, [True, False], {"kind": 1}),
 ]
 STAGES = {
@@ -199,14 +202,29 @@ def suit(document, tensors, random):
         return
     for name, (dtype, shape) in shapes.items():
         if name not in tensors or tensors[name].shape != shape:
-            tensors[name] = np.zeros(shape, dtype)
+            counts = name.endswith((".tested", ".rows"))
+            tensors[name] = np.ones(shape, dtype) if counts else np.zeros(shape, dtype)
+    for name in tensors.keys() - shapes.keys():
+        if name.startswith(("rules.", "calibrator.")):
+            del tensors[name]
     for name, tensor in tensors.items():
-        if re.fullmatch(r"coef|intercept|layers\.\d+\.(weights|bias)", name):
+        if re.fullmatch(r"coef|intercept|calibrator.bias|layers\.\d+\.(weights|bias)", name):
             tensor[:] = 0
-    if "scale" in tensors:
-        tensors["scale"][:] = 1
+    for name in {"scale", "calibrator.scale"} & tensors.keys():
+        tensors[name][:] = 1
     if "replay" in tensors and tensors["replay"].size:
         tensors["replay"][:] = 1 / tensors["replay"].shape[-1]
+
+
+def graft(document, tensors, random):
+    """Give a document calibrator and rules, or one of these, of another file."""
+    other, theirs = take_apart(random.choice(SEEDS).read_bytes())
+    for name in random.sample(GRAFTED, random.randrange(1, len(GRAFTED) + 1)):
+        if name in other and name in document:
+            document[name] = other[name]
+    tensors |= {
+        name: tensor for name, tensor in theirs.items() if name.startswith(("rules", "calibrator"))
+    }
 
 
 def change_bytes(raw, random):
@@ -271,6 +289,8 @@ def mutant(raw, random):
             with contextlib.suppress(IndexError, KeyError, TypeError, ValueError, AttributeError):
                 change_value(document, random)
     if kind >= 7 and isinstance(document, dict):
+        if random.randrange(3) == 0:
+            graft(document, tensors, random)
         suit(document, tensors, random)
     header, data = header_and_data(document, tensors)
     if random.randrange(20) == 0:
@@ -299,6 +319,11 @@ def small_table(model):
     return pa.table(columns | {name: values for name, values in roles.items() if name is not None})
 
 
+def actions_of(rule):
+    """How many things a rule chooses from, 0 for the classes."""
+    return rule.costs.shape[1] if hasattr(rule, "costs") else 0
+
+
 def use(path):
     """Do with a file what people do; return what became of it."""
     try:
@@ -317,9 +342,12 @@ def use(path):
     with contextlib.suppress(DataError):
         probabilities = model.predict_proba(table)
         assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-4, "no probabilities"
+        decision = model.decide(table)
+        assert decision.labels.max() < max(len(model.classes), *map(actions_of, model.rules), 0)
     if zlib.crc32(path.read_bytes()) % 5 == 0:  # It takes longer than all the rest.
         with contextlib.suppress(DataError):
             model.evaluate(table)
+    assert all(map(str, model.rules)), "a rule says nothing"
     json.dumps(report.model_as_json(model), allow_nan=False)
     if zlib.crc32(path.read_bytes()) % 20 == 0:  # It takes longer than all the rest.
         with contextlib.redirect_stdout(io.StringIO()):

@@ -14,7 +14,7 @@ from random import Random
 import atheris
 
 with atheris.instrument_imports(
-    include=["luce.scorers", "luce.tables", "luce.files", "luce.model"],
+    include=["luce.scorers", "luce.decisions", "luce.tables", "luce.files", "luce.model"],
 ):
     import luce.files
     import luce.model.model  # noqa: F401

@@ -11,12 +11,15 @@ import pyarrow as pa
 import pytest
 
 import luce
+from luce.model.calibrating import ModelCalibrator
+from luce.model.deciding import ModelRule
 from luce.model.model import FORMATS
 from luce.model.record import ActivationName
 from luce.tables import Column
 
 NEWEST = str(max(FORMATS))
 FILES = sorted((Path(__file__).parent / "formats").glob("*/*.luce"))
+WITH_RULES = [path for path in FILES if path.stem in {"abstain", "costs"}]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -25,6 +28,23 @@ def test_a_kept_file_predicts_what_it_did(path):
     model = luce.load(path)
     probabilities = model.predict_proba(pa.Table.from_pylist(kept["rows"]))
     np.testing.assert_allclose(probabilities, kept["probabilities"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("path", WITH_RULES, ids=lambda path: path.stem)
+def test_a_kept_file_decides_what_it_did(path):
+    kept = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    model = luce.load(path)
+    decision = model.decide(pa.Table.from_pylist(kept["rows"]))
+    assert model.actions[decision.labels].tolist() == kept["labels"]
+    assert decision.answered.tolist() == kept["answered"]
+    assert decision.sets.tolist() == kept["sets"]
+
+
+def test_the_newest_format_has_a_file_of_every_calibrator_and_rule():
+    models = [luce.load(path) for path in WITH_RULES]
+    assert {type(model.calibrator) for model in models} == set(get_args(ModelCalibrator))
+    rules = [rule for model in models for rule in model.rules]
+    assert {type(rule) for rule in rules} == set(get_args(ModelRule))
 
 
 def test_every_format_has_its_files():
@@ -70,6 +90,7 @@ def test_saving_writes_the_newest_format(path, tmp_path):
     model.save(tmp_path / "again.luce")
     again = luce.load(tmp_path / "again.luce")
     assert again.document == model.document
+    assert again.rules == model.rules
     assert again.scorer.tensors.keys() == model.scorer.tensors.keys()
     for name, tensor in model.scorer.tensors.items():
         assert again.scorer.tensors[name].tobytes() == tensor.tobytes()

@@ -221,8 +221,9 @@ class Abstain(Value):
             silent = np.flatnonzero(arrays["thresholds"] == inf)
             return told + (f"; never answers {_listed(silent)}" if len(silent) else "")
         threshold, tested, answered, errors, bound = (a.item() for a in arrays.values())
+        least = "of any size" if threshold == -inf else f"at least {threshold:.6g}"
         return (
-            f"{told}: {self.score} at least {threshold:.6g}; {answered} of {tested} tested rows, "
+            f"{told}: {self.score} {least}; {answered} of {tested} tested rows, "
             f"{errors} of them wrong, which shows a rate of at most {percent(bound)}"
         )
 
