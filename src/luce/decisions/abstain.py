@@ -18,6 +18,7 @@ from luce.decisions.error_control import (
     rows_needed,
     share_interval,
 )
+from luce.decisions.measuring import AnswerEvaluation, RunningAnswers
 from luce.decisions.rows import Float64s, as_distributions, blocks, refuse_weights
 from luce.decisions.value import Value, check_choice, check_share, frozen, percent
 from luce.errors import DataError
@@ -194,6 +195,39 @@ class Abstain(Value):
         for rows, block in blocks(table):
             answered[rows] = _SCORES[self.score](block) >= thresholds[labels[rows]]
         return Decision(labels, answered)
+
+    def evaluate(
+        self,
+        probabilities: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> AnswerEvaluation:
+        """How many labelled rows are answered, and how many of the answers are wrong.
+
+        Parameters
+        ----------
+        probabilities : array_like of shape (n, k)
+            Of rows that neither the model nor this rule has seen.
+        labels : array_like of int, shape (n,)
+            Class indices, 0 to k - 1.
+        sample_weight : array_like of shape (n,), optional
+            Rows of weight 0 are left out; others count as one each, as they do in the promise.
+        groups : array_like of shape (n,), optional
+            Rows with equal values belong together: the intervals are wider.
+
+        Returns
+        -------
+        AnswerEvaluation
+
+        Raises
+        ------
+        DataError
+            Unusable input, another number of classes than in `fit`, or no `fit` yet.
+        """
+        running = RunningAnswers(self)
+        running.add(probabilities, labels, sample_weight, groups)
+        return running.result()
 
     @property
     def answers(self) -> tuple[float, float, float]:

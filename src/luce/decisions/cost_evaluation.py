@@ -92,8 +92,8 @@ class RunningCosts:
         for block in labelled.blocks(probabilities, labels, sample_weight, logarithmic=False):
             if block.values.shape[1] != k:
                 as_distributions(block.values, k)
-            expected = block.values @ rule.costs / self._scale
-            chosen, _ = rule.choose(expected * self._scale)
+            expected = block.values @ rule.costs
+            chosen, _ = rule.choose(expected)
             cost = rule.costs[block.labels, chosen] / self._scale
             if self._near is None and len(cost):
                 self._near = float(cost.mean())  # so that little is lost by cancellation
@@ -103,7 +103,7 @@ class RunningCosts:
                     [
                         weights,
                         weights * cost,
-                        weights * expected[np.arange(len(chosen)), chosen],
+                        weights * expected[np.arange(len(chosen)), chosen] / self._scale,
                         weights * (chosen == rule.ask),
                         weights**2,
                         weights**2 * cost,

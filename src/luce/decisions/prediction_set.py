@@ -13,6 +13,7 @@ from luce.calibration import rows as labelled
 from luce.calibration.units import checked_groups
 from luce.decisions.conformity import SCORES, scores_of
 from luce.decisions.decision import Decision
+from luce.decisions.measuring import RunningSets, SetEvaluation
 from luce.decisions.rows import Float64s, as_distributions, blocks, refuse_weights
 from luce.decisions.value import Value, check_choice, check_count, check_share, frozen, percent
 from luce.errors import DataError
@@ -229,6 +230,41 @@ class PredictionSet(Value):
         if not self.allow_empty:
             sets[np.arange(len(sets)), labels] = True
         return Decision(labels, np.ones(len(sets), dtype=bool), sets)
+
+    def evaluate(
+        self,
+        probabilities: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> SetEvaluation:
+        """How many labelled rows have their class in their set, and how large the sets are.
+
+        Not for ``conditional="group"``.
+
+        Parameters
+        ----------
+        probabilities : array_like of shape (n, k)
+            Of rows that neither the model nor this rule has seen.
+        labels : array_like of int, shape (n,)
+            Class indices, 0 to k - 1.
+        sample_weight : array_like of shape (n,), optional
+            Rows of weight 0 are left out; others count as one each, as they do in the promise.
+        groups : array_like of shape (n,), optional
+            Rows with equal values belong together: the intervals are wider.
+
+        Returns
+        -------
+        SetEvaluation
+
+        Raises
+        ------
+        DataError
+            Unusable input, another number of classes than in `fit`, or no `fit` yet.
+        """
+        running = RunningSets(self)
+        running.add(probabilities, labels, sample_weight, groups)
+        return running.result()
 
     @property
     def guarantee(self) -> float:

@@ -76,7 +76,7 @@ def deal(
     if share is not None:
         rest = np.flatnonzero(~kept)
         groups = None if rows.groups is None else rows.groups[rest]
-        of_rest = share * n / len(rest)
+        of_rest = share * n / len(rest) if kept.any() else share
         if of_rest >= 1:
             raise DataError("too few rows are left beside those kept for rules: keep fewer")
         held[rest[hold_out(rows.labels[rest], groups, of_rest, seed)]] = True

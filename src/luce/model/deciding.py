@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from luce.decisions import Abstain, Argmax, Decision, MinimumCost, PredictionSet
 from luce.errors import DataError
 
+LARGEST_COST = 1e100
+LARGEST: dict[str, float] = {"penalty": 1e100, "unpenalised": 2**63 - 1, "seed": 2**63 - 1}
+
 ModelRule: TypeAlias = Abstain | PredictionSet | MinimumCost
 
 
@@ -41,8 +44,11 @@ def check_rules(rules: Sequence[ModelRule], classes: int | None = None) -> None:
     Raises
     ------
     DataError
-        A rule of another kind, two that would contradict each other, costs of other classes.
+        A rule of another kind, two that would contradict each other, costs of other classes,
+        numbers beyond those that a model file holds.
     """
+    if not isinstance(rules, Sequence):
+        raise DataError(f"rules are a list, such as [{reprlib.repr(rules)}], not one rule")
     for rule in rules:
         if not isinstance(rule, Abstain | PredictionSet | MinimumCost):
             raise DataError(
@@ -55,6 +61,11 @@ def check_rules(rules: Sequence[ModelRule], classes: int | None = None) -> None:
                 "predicts need not have groups; leave out conditional, or fit the rule to "
                 "probabilities of your own rows"
             )
+        if isinstance(rule, MinimumCost) and abs(rule.costs).max() > LARGEST_COST:
+            raise DataError(f"a cost is beyond {LARGEST_COST:g}: give the costs in a larger unit")
+        for name, most in LARGEST.items() if isinstance(rule, PredictionSet) else ():
+            if getattr(rule, name) > most:
+                raise DataError(f"{name} is {getattr(rule, name)}; a model can hold {most} at most")
         if classes is not None and isinstance(rule, MinimumCost) and len(rule.costs) != classes:
             raise DataError(
                 f"the costs are of {len(rule.costs)} classes, the rows of {classes}: give a row of "

@@ -14,11 +14,11 @@ from luce.calibration import TemperatureScaling, VectorScaling
 from luce.decisions import Abstain, MinimumCost, PredictionSet
 from luce.files import Shapes, Tensors
 from luce.model.calibrating import ModelCalibrator
-from luce.model.deciding import ModelRule, check_rules
-from luce.model.record import LARGEST_PARAMETER, LARGEST_WEIGHT, Count, RuleFit
+from luce.model.deciding import LARGEST, ModelRule, check_rules
+from luce.model.record import LARGEST_PARAMETER, Count, RuleFit
 from luce.model.scorer import largest
 
-LARGEST = float(np.finfo(np.float64).max)
+INFINITY = float(np.finfo(np.float64).max)
 MOST_RULES = 2
 MOST_ROWS = 2**62  # together
 
@@ -61,7 +61,7 @@ class PredictionSetRecord(_Record, frozen=True, tag_field="kind", tag="predictio
     conditional: Literal["class"] | None
     randomised: bool
     allow_empty: bool
-    penalty: Annotated[float, Meta(ge=0, le=LARGEST_WEIGHT)]
+    penalty: Annotated[float, Meta(ge=0, le=LARGEST["penalty"])]
     unpenalised: Count
     seed: Count
     fit: RuleFit
@@ -131,7 +131,7 @@ def pack_rule(rule: ModelRule, fit: RuleFit) -> tuple[RuleRecord, Arrays]:
         return record, {"costs": rule.costs}
     if rule.thresholds is None:
         raise ValueError(f"a rule is not fitted: {rule}")
-    thresholds = np.clip(rule.thresholds, -LARGEST, LARGEST)
+    thresholds = np.clip(rule.thresholds, -INFINITY, INFINITY)
     if isinstance(rule, Abstain):
         record = AbstainRecord(fit=fit, **_fields(rule, AbstainRecord))
         arrays = {name: getattr(rule, name) for name in ("bounds", *_COUNTS)}
@@ -187,8 +187,6 @@ def check_fitted(calibrator: ModelCalibrator | None, rules: tuple[ModelRule, ...
     check_rules(rules)
     for rule in rules:
         match rule:
-            case MinimumCost(costs=costs) if largest(costs) > LARGEST_WEIGHT:
-                raise ValueError(f"a cost is beyond {LARGEST_WEIGHT:g}")
             case Abstain(bounds=bounds):
                 _check_counts("Abstain", *(getattr(rule, name) for name in _COUNTS[::-1]))
                 if bounds is None or not 0 <= bounds.min() <= bounds.max() <= 1:
@@ -213,4 +211,4 @@ def _fields(rule: ModelRule, record: type[RuleRecord]) -> dict[str, Any]:
 
 
 def _unbounded(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(abs(thresholds) == LARGEST, np.copysign(np.inf, thresholds), thresholds)
+    return np.where(abs(thresholds) == INFINITY, np.copysign(np.inf, thresholds), thresholds)

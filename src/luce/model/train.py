@@ -179,7 +179,6 @@ def train_on(
 ) -> Model:
     """Train on a table that is understood: parameters as for `train`."""
     _check_parameters(model, C, calibrate, seed)
-    rules = tuple(rules)
     check_rules(rules, len(table.roles.target.classes))
     if isinstance(validation, int | float | np.floating):
         dealt = deal(table, float(validation), rules, rule_rows, seed)
