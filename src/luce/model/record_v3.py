@@ -96,7 +96,7 @@ def to_record(parts: Parts) -> tuple[DocumentRecord, dict[str, NDArray[Any]]]:
         No file can hold this model: loading it would be refused.
     """
     check(parts)
-    check_fitted(parts.calibrator, parts.rules)
+    check_fitted(parts)
     document, replay = parts.document, parts.replay
     assert replay is not None
     packed = [pack(column) for column in document.encoder.columns]
@@ -183,7 +183,7 @@ def from_record(record: DocumentRecord, tensors: Tensors) -> Parts:
         ),
     )
     check(parts)
-    check_fitted(parts.calibrator, parts.rules)
+    check_fitted(parts)
     return parts
 
 

@@ -3,6 +3,7 @@
 Infinity, which no tensor holds, is the largest float64 there.
 """
 
+from types import NoneType
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -15,7 +16,15 @@ from luce.decisions import Abstain, MinimumCost, PredictionSet
 from luce.files import Shapes, Tensors
 from luce.model.calibrating import ModelCalibrator
 from luce.model.deciding import LARGEST, ModelRule, check_rules
-from luce.model.record import LARGEST_PARAMETER, Count, RuleFit
+from luce.model.record import (
+    LARGEST_PARAMETER,
+    AnswerRecord,
+    CostRecord,
+    Count,
+    Parts,
+    RuleFit,
+    SetRecord,
+)
 from luce.model.scorer import largest
 
 INFINITY = float(np.finfo(np.float64).max)
@@ -83,6 +92,12 @@ CalibratorRecord: TypeAlias = TemperatureRecord | VectorRecord
 RuleRecord: TypeAlias = AbstainRecord | PredictionSetRecord | MinimumCostRecord
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
+_CALIBRATORS: dict[str, type] = {
+    "none": NoneType,
+    "temperature": TemperatureScaling,
+    "vector": VectorScaling,
+}
+_MEASURED = {Abstain: AnswerRecord, PredictionSet: SetRecord, MinimumCost: CostRecord}
 _COUNTS = ("tested", "answered", "errors")
 
 
@@ -172,20 +187,26 @@ def unpack_rule(record: RuleRecord, classes: int, arrays: Tensors) -> ModelRule:
     return PredictionSet(**told, **fitted, classes=classes)
 
 
-def check_fitted(calibrator: ModelCalibrator | None, rules: tuple[ModelRule, ...]) -> None:
-    """Refuse what contradicts itself, or would overflow in use.
+def check_fitted(parts: Parts) -> None:
+    """Refuse a calibrator and rules that contradict what is said of them, or would overflow in use.
 
     Raises
     ------
     ValueError
-        No model can have such a calibrator, or such rules.
+        No model can have them.
     """
+    document, calibrator, rules = parts.document, parts.calibrator, parts.rules
+    method = "none" if document.calibration is None else document.calibration.method
+    if not isinstance(calibrator, _CALIBRATORS[method]):
+        raise ValueError(f"its calibrator is none by the method {method!r}")
     if isinstance(calibrator, VectorScaling):
         for array in (calibrator.scale, calibrator.bias):
             if largest(array) > LARGEST_PARAMETER:
                 raise ValueError(f"a parameter of the calibrator is above {LARGEST_PARAMETER:g}")
-    check_rules(rules)
-    for rule in rules:
+    check_rules(rules, len(document.target.classes))
+    if list(map(type, document.validation.decisions)) != [_MEASURED[type(rule)] for rule in rules]:
+        raise ValueError("what was measured is not what its rules decide")
+    for rule, measured in zip(rules, document.validation.decisions, strict=True):
         match rule:
             case Abstain(bounds=bounds):
                 _check_counts("Abstain", *(getattr(rule, name) for name in _COUNTS[::-1]))
@@ -193,6 +214,9 @@ def check_fitted(calibrator: ModelCalibrator | None, rules: tuple[ModelRule, ...
                     raise ValueError("a bound of an Abstain is not from 0 to 1")
             case PredictionSet(rows=rows):
                 _check_counts("PredictionSet", rows)
+        actions = rule.costs.shape[1] if isinstance(rule, MinimumCost) else 0
+        if isinstance(measured, CostRecord) and measured.single_action >= actions:
+            raise ValueError("the best single action is none of the actions")
 
 
 def _check_counts(rule: str, *rising: NDArray[np.int64] | None) -> None:
