@@ -96,3 +96,20 @@ def test_probabilities_have_their_own_door(calibrated):
 def test_an_unknown_method_is_refused(calibrated):
     with pytest.raises(DataError, match="method is 'platt'; expected 'auto', 'temperature'"):
         calibrate(*calibrated(20, 2), method="platt")
+
+
+def test_some_methods_are_tried_and_no_other():
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(3000, 3))
+    labels = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
+    choice = calibrate(3 * scores, labels, method=["temperature", "vector"])
+    assert choice.log_losses.keys() == {"none", "temperature", "vector"}
+    every = calibrate(3 * scores, labels)
+    assert (choice.method, choice.calibrator) == (every.method, every.calibrator)
+    assert calibrate(3 * scores, labels, method=("vector",)).method == "vector"
+
+
+@pytest.mark.parametrize("methods", [[], ["temperature", "auto"], ("none",), ["Vector"]])
+def test_methods_that_there_are_not(methods):
+    with pytest.raises(DataError, match=r"methods are .*; expected some of 'temperature', 'v"):
+        calibrate([[0.0, 2.0]], [0], method=methods)

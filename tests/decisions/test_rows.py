@@ -38,3 +38,10 @@ def test_weights_that_do_not_differ_count_rows(weights):
 def test_weights_that_differ_do_not():
     with pytest.raises(DataError, match="Rule counts rows"):
         rows.refuse_weights("Rule", [1, 2, 0])
+
+
+@pytest.mark.parametrize("k", [1, 3, 8, 9, 40])
+def test_reducing_over_rows(k):
+    table = np.random.default_rng(0).normal(size=(17, k))
+    np.testing.assert_array_equal(rows.over_rows(np.maximum, table), table.max(axis=1))
+    np.testing.assert_array_equal(rows.over_rows(np.minimum, table[::2]), table[::2].min(axis=1))

@@ -1,12 +1,14 @@
 """A model at work: predictions in the labels' own type, figures on other rows, what pushes."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 import luce
-from luce.decisions import Argmax
+from luce.decisions import Argmax, MinimumCost, PredictionSet, TopK
 from luce.errors import DataError
 from luce.tables import encode
 
@@ -219,3 +221,68 @@ class TestPushes:
         assert of_adelie[0].feature.column == "bill_length_mm"
         assert of_adelie[0].coefficient < 0  # Adelie penguins have the shortest bills
         assert len(model.pushes(1000)[0]) == model.scorer.coef.shape[1]
+
+
+@pytest.fixture(scope="module")
+def deciding(patients):
+    costs = MinimumCost(
+        np.column_stack([1 - np.eye(3), np.full(3, 0.4)]),
+        ["rest", "stay", "cure", "ask"],
+        ask="ask",
+    )
+    return luce.train(patients, "outcome", rules=[costs, PredictionSet(0.7)], rule_rows=0.3)
+
+
+class TestDecisions:
+    def test_the_models_own_rules(self, deciding, patients):
+        probabilities = deciding.predict_proba(patients)
+        costs, sets = deciding.rules
+        for found in (deciding.decide(patients), deciding.decision(probabilities)):
+            np.testing.assert_array_equal(found.labels, costs.decide(probabilities).labels)
+            np.testing.assert_array_equal(found.answered, costs.decide(probabilities).answered)
+            np.testing.assert_array_equal(found.sets, sets.decide(probabilities).sets)
+        assert not found.answered.all()
+        assert deciding.actions.tolist() == ["rest", "stay", "cure", "ask"]
+
+    def test_another_rule(self, deciding, patients):
+        found = deciding.decide(patients, TopK(2))
+        np.testing.assert_array_equal(found.labels, deciding.predict_proba(patients).argmax(axis=1))
+        assert (found.sets.sum(axis=1) == 2).all()
+
+    def test_predictions_stay_the_most_probable_class(self, deciding, patients):
+        likeliest = deciding.predict_proba(patients).argmax(axis=1)
+        np.testing.assert_array_equal(deciding.predict(patients), deciding.classes[likeliest])
+
+    def test_without_rules(self, model, table):
+        decision = model.decide(table)
+        np.testing.assert_array_equal(model.actions[decision.labels], model.predict(table))
+        assert decision.answered.all()
+        assert decision.sets is None
+        assert model.evaluate(table).decisions == ()
+
+    def test_actions_without_names_are_the_classes_or_numbers(self, model):
+        errors = MinimumCost(1 - np.eye(3))
+        assert dataclasses.replace(model, rules=(errors,)).actions.tolist() == list(model.classes)
+        two = MinimumCost(np.ones((3, 2)))
+        assert dataclasses.replace(model, rules=(two,)).actions.tolist() == [0, 1]
+
+    def test_evaluation_says_what_the_rules_do(self, deciding, patients, monkeypatch):
+        probabilities = deciding.predict_proba(patients)
+        labels = np.searchsorted(deciding.classes, patients["outcome"].to_numpy())
+        expected = tuple(rule.evaluate(probabilities, labels) for rule in deciding.rules)
+        assert deciding.evaluate(patients).decisions == expected
+        monkeypatch.setattr("luce.model.rows.MOST_ROWS", 7)
+        monkeypatch.setattr("luce.model.rows.LEAST_ROWS", 7)
+        in_blocks = deciding.evaluate(patients).decisions
+        assert in_blocks[1] == expected[1]
+        assert in_blocks[0].cost == pytest.approx(expected[0].cost)
+
+    def test_a_network_is_calibrated_and_decides(self, patients, tmp_path):
+        network = luce.train(
+            patients, "outcome", model="network", calibrate="vector", rules=[PredictionSet(0.6)]
+        )
+        network.save(tmp_path / "network.luce")
+        loaded = luce.load(tmp_path / "network.luce")
+        assert loaded.rules == network.rules
+        assert loaded.document.calibration.asked == "vector"
+        np.testing.assert_array_equal(loaded.decide(patients).sets, network.decide(patients).sets)

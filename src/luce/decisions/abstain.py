@@ -19,7 +19,7 @@ from luce.decisions.error_control import (
     share_interval,
 )
 from luce.decisions.measuring import AnswerEvaluation, RunningAnswers
-from luce.decisions.rows import Float64s, as_distributions, blocks, refuse_weights
+from luce.decisions.rows import Float64s, as_distributions, blocks, over_rows, refuse_weights
 from luce.decisions.value import Value, check_choice, check_share, frozen, percent
 from luce.errors import DataError
 
@@ -308,7 +308,7 @@ def _margin(block: Float64s) -> Float64s:
 
 
 _SCORES: dict[str, Callable[[Float64s], Float64s]] = {
-    "confidence": lambda block: np.asarray(block.max(axis=1)),
+    "confidence": lambda block: over_rows(np.maximum, block),
     "margin": _margin,
     "entropy": _entropy,
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from luce.decisions.minimum_cost import MinimumCost
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class CostEvaluation:
     """What a rule cost on labelled rows, between the best that needs no model and a perfect one.
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from luce import maps
 from luce.calibration import rows as labelled
 from luce.decisions.cost_evaluation import CostEvaluation, RunningCosts
 from luce.decisions.decision import Decision
-from luce.decisions.rows import Float64s, as_distributions, blocks
+from luce.decisions.rows import Float64s, as_distributions, blocks, over_rows
 from luce.decisions.value import Value, frozen
 from luce.errors import DataError
 
@@ -136,7 +137,7 @@ class MinimumCost(Value):
         table = as_distributions(probabilities, len(self.costs))
         least = np.empty(len(table))
         for rows, block in blocks(table, self.costs.shape[1]):
-            least[rows] = (block @ self.costs).min(axis=1)
+            least[rows] = over_rows(np.minimum, block @ self.costs)
         return least
 
     def decide(self, probabilities: npt.ArrayLike) -> Decision:
@@ -206,12 +207,18 @@ class MinimumCost(Value):
         """
         k = len(self.costs)
         rounding = 4 * k * np.finfo(np.float64).eps * abs(self.costs).max()
-        chosen = (expected <= expected.min(axis=1, keepdims=True) + rounding).argmax(axis=1)
+        chosen = _least(expected, rounding)
         if self.ask is None:
             return chosen, chosen
         answers = np.delete(expected, int(self.ask), axis=1)
-        best = (answers <= answers.min(axis=1, keepdims=True) + rounding).argmax(axis=1)
-        return chosen, best + (best >= self.ask)
+        best = _least(answers, rounding)
+        return chosen, best + (best >= int(self.ask))
+
+
+def _least(expected: Float64s, rounding: float) -> npt.NDArray[np.intp]:
+    """The first column of each row that is its least but for rounding."""
+    near = expected <= over_rows(np.minimum, expected)[:, None] + rounding
+    return np.asarray(maps.argmax(near.astype(np.float32)), dtype=np.intp)
 
 
 def _names(actions: Sequence[str], m: int) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ Float64s = npt.NDArray[np.float64]
 
 _BLOCK_ELEMENTS = 2**20
 _SUM_TOLERANCE = 1e-3
+_FEW_COLUMNS = 8
 
 
 def as_table(probabilities: npt.ArrayLike) -> npt.NDArray[np.floating]:
@@ -27,9 +28,8 @@ def as_table(probabilities: npt.ArrayLike) -> npt.NDArray[np.floating]:
             f"the probabilities have shape {table.shape} and dtype {table.dtype}; expected floats "
             "of shape (rows, classes) with at least one class"
         )
-    unknown = np.isnan(table.max(axis=1))
-    if unknown.any():
-        row = int(unknown.argmax())
+    if np.isnan(table.max(initial=0)):
+        row = int(np.isnan(table.max(axis=1)).argmax())
         column = int(np.isnan(table[row]).argmax())
         raise DataError(f"row {row}: the probability of class {column} is NaN; expected a number")
     return table
@@ -44,9 +44,10 @@ def as_distributions(probabilities: npt.ArrayLike, classes: int) -> npt.NDArray[
             f"{classes}"
         )
     with np.errstate(over="ignore"):
-        sums = table.sum(axis=1, dtype=np.float64)
-    bad = ~((table.min(axis=1) >= 0) & (abs(sums - 1) <= _SUM_TOLERANCE))
-    if bad.any():
+        sums = np.einsum("ij->i", table, dtype=np.float64)
+    bad = ~(abs(sums - 1) <= _SUM_TOLERANCE)
+    if bad.any() or table.min(initial=0) < 0:
+        bad |= table.min(axis=1) < 0
         row = int(bad.argmax())
         column = int(table[row].argmin())
         wrong = (
@@ -59,6 +60,13 @@ def as_distributions(probabilities: npt.ArrayLike, classes: int) -> npt.NDArray[
             "as luce.softmax makes of scores"
         )
     return table
+
+
+def over_rows(ufunc: np.ufunc, table: Float64s) -> Float64s:
+    """ufunc.reduce of each row; of few columns as of a few long rows, at which NumPy is fast."""
+    if table.shape[1] <= _FEW_COLUMNS:
+        return np.asarray(ufunc.reduce(np.ascontiguousarray(table.T), axis=0))
+    return np.asarray(ufunc.reduce(table, axis=1))
 
 
 def blocks(table: npt.NDArray[Any], columns: int = 0) -> Iterator[tuple[slice, Float64s]]:
