@@ -154,6 +154,16 @@ class TestGroups:
         bare.add(np.stack([np.ones(n), right]), None)
         assert numbers(whole.share(1, 0)) == pytest.approx(numbers(bare.share(1, 0)), abs=3e-4)
 
+    def test_groups_that_come_again_stay_whole_however_many_there_are(self):
+        groups = np.tile(np.arange(2 * MOST), 4)
+        right = np.tile(np.random.default_rng(0).random(2 * MOST) < 0.9, 4)
+        order = np.argsort(groups, kind="stable")
+        in_turn, one_by_one = Sums(2), Sums(2)
+        in_turn.add(np.stack([np.ones(len(groups)), right]), groups)
+        one_by_one.add(np.stack([np.ones(len(groups)), right[order]]), groups[order])
+        found = numbers(in_turn.share(1, 0))
+        assert found == pytest.approx(numbers(one_by_one.share(1, 0)), abs=1e-9)
+
     def test_groups_are_for_all_rows_or_none(self):
         sums = Sums(2)
         sums.add(np.ones((2, 3)), None)

@@ -139,11 +139,14 @@ def test_the_calibration_is_that_of_the_scores(data, asked):
 
 
 def test_the_weights_have_a_say():
-    temperatures = [
-        calibrated(RECIPE, encoded(overfitted(), **roles), "temperature", None, 0, tell_nobody)
-        for roles in ({}, {"weight": "w"})
-    ]
-    assert temperatures[0][0].temperature != temperatures[1][0].temperature
+    rows = encoded(overfitted(), weight="w")
+    calibrator, _ = calibrated(RECIPE, rows, "temperature", None, 0, tell_nobody)
+    found = cross_fitted(RECIPE, rows, 0, tell_nobody)
+    weighted, bare = (
+        calibrate(found.scores, found.labels, weights, method="temperature").calibrator
+        for weights in (found.weights, None)
+    )
+    assert calibrator.temperature == weighted.temperature != bare.temperature
 
 
 def test_the_choice_of_an_earlier_fit_is_kept(data):

@@ -33,8 +33,8 @@ class Comparison:
     unseen : mapping of str to int
         For each column where there are any, how many rows have a level that no training row had.
     trained_on : bool
-        Whether these are exactly the rows that the model was trained on: the figures then say
-        nothing about other rows.
+        Whether these are exactly the rows that the model was trained on, and those kept for its
+        rules: the figures then say nothing about other rows.
     decisions : tuple of AnswerEvaluation, SetEvaluation and CostEvaluation
         What the rules of the model do on the rows, in their order.
 

@@ -227,7 +227,7 @@ class Model:
     def evaluate(
         self, data: Source, *, reading: Reading = AS_FOUND, report: Report = tell_nobody
     ) -> Comparison:
-        """Figures and confusion on labelled rows that the model was not trained on.
+        """Figures, confusion and what the rules do on labelled rows that the model has not seen.
 
         Rows without a label are passed over. The columns that gave the weights and groups in
         training do so here, if the data have them. Rows are read in blocks: memory does not grow
