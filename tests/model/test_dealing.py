@@ -102,7 +102,7 @@ class TestGroups:
         assert dealt.for_rules.kept == kept == N - len(dealt.all.places)
         assert dealt.for_rules.source == (
             f"one row of each of {len(groups[2])} groups, drawn at random, that the model is never "
-            "trained on"
+            "trained on; the promise is for a row that is drawn so"
         )
 
     def test_those_of_the_rules_are_drawn_whatever_their_size(self):

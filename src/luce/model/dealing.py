@@ -54,7 +54,8 @@ def deal(
     """Hold out a share of the rows, if one is given, and keep another for rules that learn.
 
     Rows are drawn at random by class. Where they come in groups, whole groups are: for the rules
-    at random, since their promise is for groups that are drawn as those to come.
+    at random, since their promise is for groups that are drawn as those to come, and for one row of
+    a group (where large groups are the difficult ones, it is not for all of their rows).
 
     Raises
     ------
@@ -163,7 +164,7 @@ def _rows_for_rules(rows: LabelledRows, kept: NDArray[np.bool_], seed: int) -> R
     one[places[first]] = True
     source = (
         f"one row of each of {len(first):,} groups, drawn at random, that the model is never "
-        "trained on"
+        "trained on; the promise is for a row that is drawn so"
     )
     return RuleRows(rows.take(one), number, source)
 
