@@ -13,6 +13,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 import luce
+from luce.decisions import MinimumCost, PredictionSet
 
 FEW, MANY = 120_000, 600_000
 LARGEST_GROWTH = 52 * 2**20  # the rows that are more take 65 MB and more
@@ -25,6 +26,12 @@ PART = pa.table(
         "y": LABELS,
     }
 )
+
+OPTIONS = {
+    "linear": {},
+    "network": {"model": "network"},
+    "deciding": {"rules": [MinimumCost([[0, 1], [1, 0]]), PredictionSet(0.9)]},
+}
 
 # Each file is read by a fork of a process that has read none: its peak is of this file alone.
 MEASURE = """
@@ -98,12 +105,13 @@ WRITE = {
         *(("stream", ending, "linear") for ending in WRITE),
         ("evaluate", "feather", "linear"),
         ("evaluate", "feather", "network"),
+        ("evaluate", "feather", "deciding"),
     ],
 )
 def test_it_does_not_grow_with_the_rows(use, ending, kind, tmp_path):
     few, many, model = (tmp_path / f"{name}.{ending}" for name in ("few", "many", "model"))
     WRITE[ending](few, 1000)
-    luce.train(few, "y", model=kind).save(model)
+    luce.train(few, "y", **OPTIONS[kind]).save(model)
     WRITE[ending](few, FEW)
     WRITE[ending](many, MANY)
     command = [sys.executable, "-c", MEASURE, use, model, few, FEW, many, MANY]
