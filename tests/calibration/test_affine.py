@@ -7,9 +7,10 @@ from scipy.optimize import minimize
 import luce
 from luce.calibration import affine
 from luce.calibration.affine import Ridge, minimise
-from luce.calibration.given import ALONE, labelled
+from luce.calibration.given import labelled
 from luce.calibration.held_out import folds_of
 from luce.calibration.temperature import best_temperature
+from luce.training.objective import WORTH_SHARING
 
 SHAPES = [pytest.param(0, id="vector"), pytest.param(2, id="rank 2"), pytest.param(4, id="whole")]
 
@@ -163,7 +164,7 @@ def test_peers_find_nearly_the_same():
 
 
 def test_threads_do_not_show(calibrated):
-    scores, labels = calibrated(ALONE // 4, 5)
+    scores, labels = calibrated(WORTH_SHARING // 4, 5)
     ridge = Ridge(labelled(scores, labels, None), 1.0, np.eye(5), 1.0)
     theta, found = random_theta(ridge), []
     for n in (1, 2):

@@ -13,8 +13,9 @@ from scipy.optimize import minimize_scalar
 
 import luce
 from luce.calibration import TemperatureScaling, temperature
-from luce.calibration.given import ALONE, checked_scores, labelled
+from luce.calibration.given import checked_scores, labelled
 from luce.calibration.temperature import SumsAt, best_temperature
+from luce.training.objective import WORTH_SHARING
 
 ANY_SCORE = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
@@ -235,7 +236,7 @@ def test_many_scores_are_quick(calibrated):
 
 
 def test_threads_do_not_show(calibrated):
-    scores, labels = calibrated(ALONE // 4, 5)
+    scores, labels = calibrated(WORTH_SHARING // 4, 5)
     found = []
     for n in (1, 2):
         with luce.threads(n):

@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 import luce
 from luce.errors import DataError
 from luce.training import fit_softmax_regression
+from luce.training.objective import WORTH_SHARING
 
 
 def objective(fit, features, labels, C, weights=None):
@@ -100,7 +101,7 @@ def test_parameters_sum_to_zero_over_the_classes():
 
 
 def test_same_bits_for_any_number_of_threads():
-    features, labels = problem(5, n=30000, d=10)
+    features, labels = problem(5, n=WORTH_SHARING // 8, d=10)
     fits = []
     for n in (1, 2, 5):
         with luce.threads(n):

@@ -17,7 +17,7 @@ from luce.training.inverse_hessians import (
     whole_of_two_classes,
 )
 from luce.training.moments import first_moments
-from luce.training.objective import shared_rows
+from luce.training.objective import WORTH_SHARING, shared_rows
 from luce.training.recentring import recentred
 from luce.training.sample import Sample, sample_of
 
@@ -57,7 +57,7 @@ def test_the_whole_inverse_hessian_is_exact(make, parameters, weighted, fit_inte
     objective = make(weighted=weighted, fit_intercept=fit_intercept)
     parameters[:, -1] *= fit_intercept
     gradient = some_gradient(objective)
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         step = whole(at(objective, parameters, over_rows))(gradient)
     undone = hessian_at(objective, parameters) @ step.ravel()
     np.testing.assert_allclose(undone.reshape(gradient.shape), gradient, atol=1e-8)
@@ -69,7 +69,7 @@ def test_that_of_two_classes_is_the_same(make, weighted, fit_intercept):
     objective = make(weighted=weighted, fit_intercept=fit_intercept, k=2)
     parameters = 0.3 * some_gradient(objective, 5)
     gradient = some_gradient(objective)
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         point = at(objective, parameters, over_rows)
         np.testing.assert_allclose(
             whole_of_two_classes(point)(gradient), whole(point)(gradient), rtol=1e-9
@@ -85,7 +85,7 @@ def test_the_kronecker_form_is_exact_where_all_rows_have_the_same_probabilities(
     if fit_intercept:
         parameters[:, -1] = [0.1, -0.5, 0.3, 0.1]
     gradient = some_gradient(objective)
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         step = kronecker(at(objective, parameters, over_rows))(gradient)
     undone = hessian_at(objective, parameters) @ step.ravel()
     np.testing.assert_allclose(undone.reshape(gradient.shape), gradient, atol=1e-8)
@@ -98,7 +98,7 @@ def test_few_rows_give_the_same_kronecker_form(make, parameters, weighted, fit_i
     parameters = parameters[:3]
     parameters[:, -1] *= fit_intercept
     gradient = some_gradient(objective)
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         point = at(objective, parameters, over_rows, damping=0.01)
         np.testing.assert_allclose(
             kronecker_of_few_rows(point)(gradient), kronecker(point)(gradient), rtol=1e-3
@@ -114,7 +114,7 @@ def test_the_class_blocks_are_those_of_the_hessian(
     objective = make(weighted=weighted)
     k, width = objective.shape
     gradient = some_gradient(objective)
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         step = class_blocks(at(objective, parameters, over_rows))(gradient)
     hessian = hessian_at(objective, parameters).reshape(k, width, k, width)
     expected = np.stack([np.linalg.solve(hessian[c, :, c], gradient[c]) for c in range(k)])
@@ -125,7 +125,7 @@ def test_the_class_blocks_are_those_of_the_hessian(
 def test_the_diagonal_is_the_root_of_that_of_features_centred_by_class(make, parameters, sparse):
     objective = make(sparse=sparse)
     gradient = some_gradient(objective)
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         step = diagonal(at(objective, parameters, over_rows))(gradient)
     hessian = hessian_at(objective, parameters).reshape(4, 4, 4, 4)
     expected = np.empty(objective.shape)
@@ -147,7 +147,7 @@ def test_the_inverses_are_positive_definite_also_where_probabilities_saturate(
 ):
     objective = make(fit_intercept=fit_intercept)
     parameters = far * some_gradient(objective)
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         product = form(at(objective, parameters, over_rows, damping=1e-6))
         gradients = [some_gradient(objective, seed) for seed in range(20)]
     products = np.array([[np.vdot(a, product(b)) for a in gradients] for b in gradients])
@@ -172,7 +172,7 @@ def test_a_sample_has_its_share_of_every_class_and_stands_for_all(make):
     np.testing.assert_allclose(len(sample), 4000, rtol=0.02)
     assert (np.diff(sample.rows) > 0).all()
     assert sample_of(objective, 30_000).rows is None
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         parameters = 0.3 * some_gradient(objective)
         gradient = some_gradient(objective, 4)
         some = class_blocks(at(objective, parameters, over_rows, sample=sample))(gradient)
@@ -192,7 +192,7 @@ def test_recentred_intercept_meets_the_class_frequencies(
 
     parameters[:, :-1] *= 0.1
     moved = parameters
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         for _ in range(4):
             moved = recentred(at(objective, moved, over_rows), gradient(moved))
     assert np.abs(gradient(moved)[:, -1]).max() < 1e-9

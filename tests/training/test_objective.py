@@ -8,7 +8,7 @@ import pytest
 from mpmath import mp, mpf
 
 from luce.training.moments import centre_of, first_moments
-from luce.training.objective import blocks_of_rows, shared_rows
+from luce.training.objective import WORTH_SHARING, blocks_of_rows, shared_rows
 from luce.training.sample import Sample
 
 
@@ -57,7 +57,7 @@ def test_moments(make, weighted):
     objective = make(weighted=weighted)
     sparse = make(weighted=weighted, sparse=True)
     weights = np.ones(9) if objective.weights is None else objective.weights
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         moments = first_moments(objective)
         uncentred = replace(objective, centre=None)
         np.testing.assert_allclose(
@@ -77,6 +77,6 @@ def test_lanes_depend_on_the_shape_alone():
     assert blocks[0].start == 0
     assert blocks[-1].stop == 100_000
     assert all(a.stop == b.start for a, b in pairwise(blocks))
-    with shared_rows() as over_rows:
+    with shared_rows(WORTH_SHARING) as over_rows:
         seen = over_rows(lambda lane: np.array([sum(b.stop - b.start for b in lane), 1.0]), blocks)
     np.testing.assert_array_equal(seen, [100_000, 16])

@@ -28,7 +28,6 @@ from luce.training.objective import Share, lanes_for, shared_rows
 Array = npt.NDArray[Any]
 
 BLOCK_ELEMENTS, MOST_ROWS = 2**16, 2**14
-ALONE = 2**19  # scores: a pass over fewer is done before threads have come together
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +96,7 @@ def losses(scores: Array, labels: Integers, temperature: float = 1.0) -> Float64
 
 def summed(rows: Rows, share: Share, blocks: list[slice], size: int = 1) -> Float64s:
     """The sum over all blocks of rows of what `share` gives for some of them: `size` numbers."""
-    if rows.scores.size <= ALONE:
-        return share(blocks)
-    with shared_rows() as over_rows:
+    with shared_rows(rows.scores.size) as over_rows:
         return over_rows(share, blocks, most_lanes=lanes_for(size))
 
 

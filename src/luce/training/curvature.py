@@ -61,7 +61,8 @@ class Curvatures:
         if dense and passes and numbers * width <= MOST_IN_BLOCKS:
             price = self._in_passes((2 * rows + 4 * width) * numbers * width)
             if price <= max(AFFORDABLE, passes):
-                return Curvature(class_blocks(point), lasting(price))
+                blocks = whole_of_two_classes if k == 2 else class_blocks
+                return Curvature(blocks(point), lasting(price))
         if dense and max(k, width) <= MOST_ROTATED and width <= n:
             rotating = 25 * (width**3 + k**3)
             price = self._in_passes(rows * (width**2 + 2 * numbers) + rotating)

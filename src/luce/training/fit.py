@@ -172,7 +172,7 @@ def fit_softmax_regression(
         dtype=features.dtype,
     )
     record = Record(max_seconds, on_pass)
-    with shared_rows() as over_rows:
+    with shared_rows(objective.rows * objective.features_per_row) as over_rows:
         some = sample_of(objective, ROWS_FOR_MEANS)
         if not penalised:
             objective = replace(objective, l2=UNPENALISED * least_variance(some, over_rows))

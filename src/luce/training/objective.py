@@ -31,6 +31,7 @@ BLOCK_ELEMENTS = 1 << 17  # of features and scores together: a block stays in a 
 LEAST_LANES, MOST_LANES = 4, 16
 ROWS_WORTH_SHARING = 256
 NUMBERS_IN_LANES = 1 << 21
+WORTH_SHARING = 1 << 19  # numbers: fewer are summed before threads have come together
 
 
 def blocks_of_rows(n: int, width: int) -> list[Rows]:
@@ -62,8 +63,8 @@ class SumOverRows(Protocol):
 
 
 @contextmanager
-def shared_rows() -> Iterator[SumOverRows]:
-    """Yield a `SumOverRows` that uses several threads.
+def shared_rows(numbers: int) -> Iterator[SumOverRows]:
+    """Yield a `SumOverRows` over rows of so many numbers, in several threads if that pays.
 
     The number of lanes does not depend on that of the threads and they are added in a fixed order,
     so the sum has the same bits for any number of threads.
@@ -85,7 +86,7 @@ def shared_rows() -> Iterator[SumOverRows]:
         return over_rows
 
     with single_threaded_blas():
-        if num_threads() <= 1:
+        if num_threads() <= 1 or numbers < WORTH_SHARING:
             yield over(map)
             return
         with ThreadPoolExecutor(num_threads(), thread_name_prefix="luce") as executor:
