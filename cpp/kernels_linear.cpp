@@ -1,6 +1,7 @@
 // The kernels of a linear classifier, compiled once for every instruction set as kernels.cpp is.
 #include "products.hpp"
 #include "residuals.hpp"
+#include "second_moments.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
@@ -10,7 +11,7 @@ constexpr LinearKernels<Real> linear_of() {
   LinearKernels<Real> table{2 * tile_rows, lanes<Real>, most_classes_dotted<Real>, short_columns<Real>, panel_width<Real>,
                             pack_rows<float, Real>, nullptr, pack_coefficients<Real>, score<Real>, score_few<Real>,
                             residuals_of_labels<Real>, softmax_jvp<Real>, add_gradient<Real, Real>, add_gradient<Real, double>,
-                            add_column_sums<Real>};
+                            add_column_sums<Real>, add_second_moments<Real>};
   if constexpr (sizeof(Real) == sizeof(double)) table.pack_double = pack_rows<double, Real>;
   return table;
 }

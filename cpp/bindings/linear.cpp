@@ -1,5 +1,7 @@
 #include "linear.hpp"
 
+#include <tuple>
+
 #include "../linear_cross_entropy.hpp"
 
 namespace luce::bindings {
@@ -114,6 +116,60 @@ void linear_hessian_vector(const Input& features, const OptionalInput& weights, 
   });
 }
 
+template <class Real>
+struct SecondMoments {
+  Matrix<const Real> rows, weights;
+  double* moments;
+
+  // The longest rows of the moments first.
+  static void run(const void* context, Index task, Workspace) {
+    const auto& self = *static_cast<const SecondMoments*>(context);
+    linear_of<Real>().add_second_moments(self.rows, self.weights, self.rows.columns - 1 - task, self.moments);
+  }
+};
+
+// A call of less work is done before other threads have come, and keeps the interpreter.
+constexpr Index least_work_shared = Index{1} << 20;
+
+void second_moments(const Input& features, const Input& weights, const Output& moments, int threads) {
+  if (features.ndim() != 2) refuse("features have shape " + shape_of(features) + "; expected (rows, features)");
+  if (weights.ndim() != 2) refuse("weights have shape " + shape_of(weights) + "; expected (rows, classes)");
+  const auto n = static_cast<Index>(features.shape(0)), d = static_cast<Index>(features.shape(1)),
+             k = static_cast<Index>(weights.shape(1));
+  if (moments.dtype() != nb::dtype<double>()) refuse_type("moments must be float64");
+  if (moments.ndim() != 3 || static_cast<Index>(moments.shape(0)) != k || static_cast<Index>(moments.shape(1)) != d ||
+      static_cast<Index>(moments.shape(2)) != d)
+    refuse("moments have shape " + shape_of(moments) + "; expected (" + std::to_string(k) + ", " + std::to_string(d) +
+           ", " + std::to_string(d) + ")");
+  require_aligned("moments", moments, sizeof(double));
+  for (const auto& [size, stride, adjacent] :
+       {std::tuple{d, moments.stride(2), Index{1}}, {d, moments.stride(1), d}, {k, moments.stride(0), d * d}})
+    if (size > 1 && d * k > 0 && stride != adjacent) refuse("moments must be C-contiguous");
+  require_apart(extent("moments", moments), extent("features", features));
+  require_apart(extent("moments", moments), extent("weights", weights));
+  const auto run = [&](auto element) {
+    using Real = decltype(element);
+    const SecondMoments<Real> call{matrix_of<const Real>("features", features, n, d),
+                                   matrix_of<const Real>("weights", weights, n, k),
+                                   static_cast<double*>(moments.data())};
+    for (const auto& [name, matrix] : {std::pair{"features", call.rows}, {"weights", call.weights}})
+      if (matrix.column_stride != 1 && matrix.columns > 1 && n > 0)
+        refuse(std::string(name) + ": the elements of a row must be adjacent; copy with numpy.ascontiguousarray");
+    const Job job{n > 0 && k > 0 ? d : 0, 0, &SecondMoments<Real>::run, &call};
+    Interrupt interrupt;
+    if (n * k * d * d <= least_work_shared) {
+      run_job(job, 1, interrupt.patience());
+    } else {
+      const nb::gil_scoped_release released;
+      run_job(job, threads, interrupt.patience());
+    }
+    interrupt.rethrow();
+  };
+  if (features.dtype() == nb::dtype<float>()) run(float{});
+  else if (features.dtype() == nb::dtype<double>()) run(double{});
+  else refuse_type("features must be float32 or float64");
+}
+
 }  // namespace
 
 void bind_linear(nb::module_& module) {
@@ -130,6 +186,9 @@ void bind_linear(nb::module_& module) {
              nb::arg("product").noconvert(), nb::arg("intercept_product").noconvert(), nb::kw_only(),
              nb::arg("centre").noconvert().none() = nb::none(), nb::arg("threads") = 1,
              "The product of that sum's Hessian with a direction.");
+  module.def("second_moments", &second_moments, nb::arg("features").noconvert(), nb::arg("weights").noconvert(),
+             nb::arg("moments").noconvert(), nb::kw_only(), nb::arg("threads") = 1,
+             "Adds to moments[c], on and below its diagonal, the sum over rows of weights[row, c] x x'.");
 }
 
 }  // namespace luce::bindings

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from luce.training import inverse_hessians, recentring
+from luce.training import recentring
 from luce.training.inverse_hessians import (
     Point,
     class_blocks,
@@ -105,12 +105,8 @@ def test_few_rows_give_the_same_kronecker_form(make, parameters, weighted, fit_i
         )
 
 
-@pytest.mark.parametrize("classes_per_feature", [0, 100])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_class_blocks_are_those_of_the_hessian(
-    make, parameters, weighted, classes_per_feature, monkeypatch
-):
-    monkeypatch.setattr(inverse_hessians, "CLASSES_PER_FEATURE", classes_per_feature)
+def test_the_class_blocks_are_those_of_the_hessian(make, parameters, weighted):
     objective = make(weighted=weighted)
     k, width = objective.shape
     gradient = some_gradient(objective)

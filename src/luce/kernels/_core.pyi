@@ -80,6 +80,13 @@ def linear_hessian_vector(
     centre: NDArray[_Real] | None = None,
     threads: int = 1,
 ) -> None: ...
+def second_moments(
+    features: NDArray[_Real],
+    weights: NDArray[_Real],
+    moments: NDArray[np.float64],
+    *,
+    threads: int = 1,
+) -> None: ...
 def residuals(
     scores: NDArray[_Real],
     labels: NDArray[np.int64],

@@ -206,6 +206,18 @@ def linear_hessian_vector(
     intercept_product[...] = change.sum(axis=0)
 
 
+def second_moments(
+    features: NDArray[Any],
+    weights: NDArray[Any],
+    moments: NDArray[np.float64],
+    *,
+    threads: int = 1,
+) -> None:
+    """Add to moments[c], on and below its diagonal, the sum over rows of weights[row, c] x x'."""
+    rows, weights = features.astype(np.float64), weights.astype(np.float64)
+    moments += np.tril(np.einsum("ic,ia,ib->cab", weights, rows, rows))
+
+
 def sparse_linear_cross_entropy(
     data: NDArray[Any],
     indices: NDArray[Any],

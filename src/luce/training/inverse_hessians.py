@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from luce import kernels
 from luce.errors import DataError
+from luce.kernels.threads import num_threads
 from luce.training.memory import Product
 from luce.training.objective import Rows, SumOverRows, Vector, lanes_for
 from luce.training.sample import Sample
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
 FEATURES_TOGETHER = 1024
-CLASSES_PER_FEATURE = 4  # from here on the products of two features are formed once for all
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 
 
@@ -52,7 +53,7 @@ class Point:
     sample: Sample
     over_rows: SumOverRows
 
-    def total(self, size: int, add: "Add") -> Vector:
+    def total(self, size: int, add: "Add", most_lanes: int | None = None) -> Vector:
         """Mean over rows of what `add(total, features, weights, probabilities)` adds a block."""
         sample = self.sample
 
@@ -65,7 +66,8 @@ class Point:
                     add(total, features, weights, p)
             return total
 
-        total = self.over_rows(share, sample.blocks(), most_lanes=lanes_for(size))
+        lanes = lanes_for(size) if most_lanes is None else most_lanes
+        total = self.over_rows(share, sample.blocks(), most_lanes=lanes)
         total /= sample.objective.rows
         if not np.isfinite(total).all():
             raise DataError(
@@ -159,19 +161,13 @@ def class_blocks(point: Point) -> Product:
     of_frequencies = point.damping * point.frequencies * (1 - point.frequencies)
 
     def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
-        blocks = total.reshape(k, width, width)
         rows = point.with_ones(features)
         spread = (p * (1 - p) + of_frequencies) * weights[:, None]
-        if k >= CLASSES_PER_FEATURE * width:
-            outer = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), width * width)
-            blocks += (spread.T.astype(rows.dtype) @ outer).reshape(blocks.shape)
-            return
-        roots = np.sqrt(spread).astype(rows.dtype)
-        for block, root in zip(blocks, roots.T, strict=True):
-            weighted = rows * root[:, None]
-            block += weighted.T @ weighted
+        blocks = total.reshape(k, width, width)
+        kernels.second_moments(rows, spread.astype(rows.dtype), blocks, threads=num_threads())
 
-    blocks = point.total(k * width * width, add).reshape(k, width, width)
+    blocks = point.total(k * width * width, add, most_lanes=1).reshape(k, width, width)
+    blocks += np.tril(blocks, -1).swapaxes(1, 2)
     diagonals = np.einsum("iaa->ia", blocks)
     diagonals[:, :-1] += objective.l2
     if not objective.fit_intercept:
