@@ -3,8 +3,7 @@
 // Nothing is sorted: a class at the edge is selected, and a pass keeps those that come before it.
 #pragma once
 
-#include "activations.hpp"
-#include "run.hpp"
+#include "sample_panel.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
@@ -150,7 +149,7 @@ class Sampler {
   // exp((score - highest) / temperature), 0 behind the edge.
   void weigh(const Edge<Real>& edge) {
     const V top = broadcast<Real>(static_cast<double>(top_));
-    const V inverse = broadcast<Real>(settings_.inverse_temperature);
+    const V inverse = steepness<Real>(settings_);
     for (Index block = 0; block < blocks_; ++block) {
       V sum{};
       each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
@@ -290,6 +289,7 @@ template <class Element>
 void sample(Matrix<const Element> scores, const double* uniforms, Index distance, const SampleSettings& settings,
             std::int64_t* out, Workspace workspace) {
   using Real = Computed<Element>;
+  if (scores.columns <= most_columns_compared) return sample_panels(scores, uniforms, distance, settings, out, workspace);
   auto* const row = static_cast<Real*>(workspace.memory);
   void* const memory = row + (scores.columns + 63) / 64 * 64;
   for (Index i = 0; i < scores.rows && !is_cancelled(workspace); ++i) {

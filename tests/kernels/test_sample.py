@@ -17,6 +17,7 @@ SETTINGS = [
     {"top_k": 3, "temperature": 2.0},
     {"top_p": 0.99, "temperature": 0.5},
     {"temperature": 0.0},
+    {"temperature": 1e-42},
     {"temperature": np.inf, "top_k": 4, "top_p": 0.8, "min_p": 0.5},
 ]
 
@@ -42,7 +43,7 @@ def near_the_edges(scores, uniforms, settings):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("k", [1, 2, 5, 16, 17, 100, 257, 1000, 3001])
+@pytest.mark.parametrize("k", [1, 2, 5, 16, 17, 63, 64, 65, 100, 257, 1000, 3001])
 def test_draws_are_those_of_the_plain_way(k, dtype):
     scores = scores_of(k, dtype)
     random = np.random.default_rng(k)
@@ -57,27 +58,46 @@ def test_draws_are_those_of_the_plain_way(k, dtype):
         assert (got == exact).mean() > 0.97, settings
 
 
-def test_layouts_and_threads():
-    scores = scores_of(700, np.float32)
-    uniforms = np.random.default_rng(0).random(6)
-    wide = np.zeros((12, 1403), np.float32)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("k", [3, 10, 64, 700])
+def test_layouts_and_threads(k, dtype):
+    scores = np.tile(scores_of(k, dtype), (9, 1))
+    n = len(scores)
+    uniforms = np.random.default_rng(0).random(n)
+    wide = np.zeros((2 * n, 2 * k + 3), dtype)
     wide[::2, 1:-2:2] = scores
     wide.flags.writeable = False
-    expected = np.empty(6, np.int64)
-    kernels.sample(scores, uniforms, expected, top_p=0.9)
+    expected = np.empty(n, np.int64)
+    kernels.sample(scores, uniforms, expected, top_k=50, top_p=0.9)
     for given in (np.asfortranarray(scores), wide[::2, 1:-2:2], np.ascontiguousarray(scores)):
         for threads in (1, 3):
-            got = np.empty(6, np.int64)
-            kernels.sample(given, uniforms, got, top_p=0.9, threads=threads)
+            got = np.empty(n, np.int64)
+            kernels.sample(given, uniforms, got, top_k=50, top_p=0.9, threads=threads)
             np.testing.assert_array_equal(got, expected)
 
 
-def test_ties_at_the_edges_go_to_the_first():
-    scores = np.zeros((1000, 300), np.float32)
+@pytest.mark.parametrize("rows", [1, 3, 15, 16, 17, 33])
+def test_a_row_is_drawn_as_if_alone(rows):
+    """Short rows are drawn from side by side."""
+    scores = np.random.default_rng(rows).standard_normal((rows, 10)).astype(np.float32)
+    scores[rows // 2, 4] = np.nan
+    uniforms = np.random.default_rng(0).random(rows)
+    together, alone = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    kernels.sample(scores, uniforms, together, top_k=4, top_p=0.8)
+    for row in range(rows):
+        one = slice(row, row + 1)
+        kernels.sample(scores[one], uniforms[one], alone[one], top_k=4, top_p=0.8)
+    np.testing.assert_array_equal(together, alone)
+    assert together[rows // 2] == -1
+
+
+@pytest.mark.parametrize("k", [20, 300])
+def test_ties_at_the_edges_go_to_the_first(k):
+    scores = np.zeros((1000, k), np.float32)
     uniforms = (np.arange(1000) + 0.5) / 1000
     for settings, kept in (
         ({"top_k": 7}, 7),
-        ({"top_p": 0.1}, 30),
+        ({"top_p": 0.1}, k // 10),
         ({"top_k": 9, "top_p": 0.5}, 5),
     ):
         got = np.empty(1000, np.int64)
@@ -87,9 +107,10 @@ def test_ties_at_the_edges_go_to_the_first():
         assert counts.max() - counts.min() <= 2
 
 
-def test_rows_that_cannot_be_drawn_from():
-    scores = np.zeros((5, 40))
-    scores[0, 3], scores[1, 39], scores[2, 0], scores[3] = np.nan, np.inf, -np.inf, -np.inf
+@pytest.mark.parametrize("k", [40, 80])
+def test_rows_that_cannot_be_drawn_from(k):
+    scores = np.zeros((5, k))
+    scores[0, 3], scores[1, -1], scores[2, 0], scores[3] = np.nan, np.inf, -np.inf, -np.inf
     scores[4, 1:] = -np.inf
     for settings in SETTINGS:
         got, exact = np.empty(5, np.int64), np.empty(5, np.int64)
@@ -100,9 +121,10 @@ def test_rows_that_cannot_be_drawn_from():
         assert got.tolist()[3:] == [-2, 0]
 
 
-def test_the_largest_uniform_gives_a_class_that_is_kept():
+@pytest.mark.parametrize("k", [30, 5000])
+def test_the_largest_uniform_gives_a_class_that_is_kept(k):
     random = np.random.default_rng(1)
-    scores = random.standard_normal((50, 5000)).astype(np.float32) * 8
+    scores = random.standard_normal((50, k)).astype(np.float32) * 8
     got = np.empty(50, np.int64)
     kernels.sample(scores, np.full(50, np.nextafter(1, 0)), got, top_k=20)
     kept = np.sort(np.argsort(-scores, axis=1)[:, :20], axis=1)
