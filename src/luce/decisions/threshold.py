@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from luce.decisions.decision import Decision
 from luce.decisions.rows import as_distributions
-from luce.decisions.threshold_search import Figure, choose, read_rows, search
+from luce.decisions.threshold_figure import Figure
+from luce.decisions.threshold_search import choose, read_rows, search
 from luce.decisions.value import Value, check_choice, frozen
 from luce.errors import DataError
 
@@ -99,7 +100,8 @@ class Threshold(Value):
     ) -> Self:
         """Find the thresholds that make the figure largest.
 
-        For more than two classes a sweep over all thresholds takes O(n k log n).
+        Of more than two classes, each in turn is moved to its best threshold, until none gains:
+        50,000 rows of 1,000 classes take some seconds, and memory for a copy of them.
 
         Parameters
         ----------
