@@ -23,7 +23,7 @@ _NEVER = 1e100
 
 
 def ascend(rows: Rows, figure: Figure, starts: list[Float64s]) -> Float64s:
-    """Thresholds (k,): the best that is reached from those starts that are near it after a sweep."""
+    """Thresholds (k,): the best reached from the starts that are near it after a sweep."""
     columns = np.ascontiguousarray(rows.table.T)
     begun = [Ascent(rows, columns, figure, 1 / start) for start in starts]
     for ascent in begun:
