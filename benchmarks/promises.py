@@ -180,7 +180,7 @@ def cross_fitted_coverage(n: int, sets: int) -> Row:
     """A new row's set from a model of all rows, and a rule of cross-fitted scores."""
     random = np.random.default_rng(3)
     rule = PredictionSet(0.9, allow_empty=True)
-    classifier = DecisionClassifier(SoftmaxClassifier(), rule, calibration=5)
+    classifier = DecisionClassifier(SoftmaxClassifier(), rule, cv=5)
     hits = 0
     for _ in range(sets):
         y = np.arange(n + 1) % 3
@@ -301,12 +301,23 @@ def risks(sets: int) -> Iterator[Row]:
         ("4 classes", four, Abstain(0.15, 0.9, score="entropy")),
         ("4 classes", four, Abstain(0.25, 0.8, by_class=True)),
     ]
-    for name, population, rule in cases:
+    wine = held_out(load_wine, 30, 1e-3)
+    cancer = held_out(load_breast_cancer, 100, 1e-3)
+    seed = np.random.default_rng(6)
+    few = [
+        ("breast cancer", cancer, Abstain(0.2, 0.9), 20),
+        ("wine", wine, Abstain(0.2, 0.9), 20),
+        ("2 classes", simulated(2, seed, 3000, sharpness=6.0), Abstain(0.2, 0.9), 20),
+        ("3 classes, ties", tied(seed, 3000), Abstain(0.3, 0.9), 60),
+        ("4 classes, some missing", with_rare_classes(seed, 3000), Abstain(0.7, 0.9), 20),
+        ("1000 classes", simulated(1000, seed, 2000, sharpness=20.0), Abstain(0.2, 0.9), 20),
+    ]
+    for name, population, rule, n in [(*case, 600) for case in cases] + few:
         yield risk(
             name,
             partial(drawn_from, population),
             partial(risk_over, population),
-            600,
+            n,
             sets // 4,
             rule,
         )

@@ -10,6 +10,26 @@ namespace {
 
 constexpr Index sampled_together = 256;  // classes whose weights are summed up together
 
+// A bit for each lane.
+template <class Mask>
+inline unsigned bits_of(Mask mask) {
+  constexpr bool is_float = sizeof(mask[0]) == sizeof(float);
+#if defined(__AVX512F__)
+  if constexpr (is_float) return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask));
+  else return _mm512_movepi64_mask(reinterpret_cast<__m512i>(mask));
+#elif defined(__AVX2__)
+  if constexpr (is_float) return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(mask)));
+  else return static_cast<unsigned>(_mm256_movemask_pd(reinterpret_cast<__m256d>(mask)));
+#elif defined(__x86_64__)
+  if constexpr (is_float) return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
+  else return static_cast<unsigned>(_mm_movemask_pd(reinterpret_cast<__m128d>(mask)));
+#else
+  unsigned bits = 0;
+  for (int lane = 0; lane < static_cast<int>(sizeof mask / sizeof mask[0]); ++lane) bits |= (mask[lane] ? 1u : 0u) << lane;
+  return bits;
+#endif
+}
+
 // Classes in order of their scores; of equal ones the first goes first.
 template <class Real>
 struct Edge {
@@ -39,14 +59,14 @@ class Sampler {
     if (settings_.inverse_temperature == infinity) return first_of_highest();
     Edge<Real> edge{-static_cast<Real>(infinity), columns_};
     if (settings_.top_k < columns_) edge = edge_of_top_k();
+    const bool sums_first = settings_.top_p < 1.0;
+    if (!sums_first) edge = nearer(edge, edge_of_min_p());
     weigh(edge);
     double total = total_of_sums();
-    if (settings_.top_p < 1.0) {
-      weigh_less(edge_where<false>(total * settings_.top_p, -static_cast<Real>(infinity)));
-      total = total_of_sums();
-    }
-    if (settings_.log_min_p > -infinity && settings_.inverse_temperature > 0.0) {
-      weigh_less({static_cast<Real>(top_ + settings_.log_min_p / settings_.inverse_temperature), columns_});
+    if (sums_first) {
+      const Index most = settings_.top_k < columns_ ? settings_.top_k : columns_;
+      edge = edge_where<false>(total * settings_.top_p, edge.score, most);
+      weigh_less(nearer(edge, edge_of_min_p()));
       total = total_of_sums();
     }
     return class_at(uniform * total);
@@ -127,10 +147,8 @@ class Sampler {
   template <class Condition>
   Index add_candidates(Index count, Index block, const Condition& is_one) {
     each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
-      const auto mask = is_one(i, some);
-      if (!any(mask)) return;
-      for (int lane = 0; lane < some; ++lane)
-        if (mask[lane]) candidates_[count++] = static_cast<std::int32_t>(i + lane);
+      for (unsigned bits = bits_of(is_one(i, some)) & ((1u << some) - 1); bits != 0; bits &= bits - 1)
+        candidates_[count++] = static_cast<std::int32_t>(i + __builtin_ctz(bits));
     });
     return count;
   }
@@ -143,14 +161,24 @@ class Sampler {
       const auto one = [](std::int32_t) { return 1.0; };
       least = highest_[select(highest_, blocks_, static_cast<double>(settings_.top_k), one)];
     }
-    return edge_where<true>(static_cast<double>(settings_.top_k), least);
+    return edge_where<true>(static_cast<double>(settings_.top_k), least, columns_);
+  }
+  Edge<Real> edge_of_min_p() const {
+    if (settings_.log_min_p == -infinity || !(settings_.inverse_temperature > 0.0))
+      return {-static_cast<Real>(infinity), columns_};
+    return {static_cast<Real>(top_ + settings_.log_min_p / settings_.inverse_temperature), columns_};
+  }
+  static Edge<Real> nearer(const Edge<Real>& a, const Edge<Real>& b) {
+    return a.score > b.score || (a.score == b.score && a.number < b.number) ? a : b;
   }
 
-  // exp((score - highest) / temperature), 0 behind the edge.
+  // exp((score - highest) / temperature), 0 behind the edge; blocks behind it are not written, their sums are 0.
   void weigh(const Edge<Real>& edge) {
     const V top = broadcast<Real>(static_cast<double>(top_));
     const V inverse = steepness<Real>(settings_);
     for (Index block = 0; block < blocks_; ++block) {
+      sums_[block] = 0.0;
+      if (highest_[block] < edge.score) continue;
       V sum{};
       each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
         const V x = scores_at(i, some);
@@ -217,13 +245,48 @@ class Sampler {
     return total;
   }
 
-  // Where the weights, or the numbers, of the classes in order reach the target: between two scores that come nearer to each
-  // other until there are few between them, among which the edge is selected. None below `least` is needed.
+  // The candidate at which the weights reach the target: each is compared with every other. They are in order of number.
   template <bool counts>
-  Edge<Real> edge_where(double target, Real least) {
+  Edge<Real> edge_among_few(Index count, double target) const {
+    constexpr Index width = lanes<Real>;
+    Real scores[most_columns_compared], weights[most_columns_compared], before[most_columns_compared];
+    const Index padded = (count + width - 1) / width * width;
+    for (Index i = 0; i < padded; ++i) {
+      scores[i] = i < count ? scores_[candidates_[i]] : -static_cast<Real>(infinity);
+      weights[i] = i >= count ? Real{0} : counts ? Real{1} : weights_[candidates_[i]];
+    }
+    Bits<Real> numbers{};
+    for (int lane = 0; lane < lanes<Real>; ++lane) numbers[lane] = lane;
+    using Number = std::remove_reference_t<decltype(numbers[0] + 0)>;
+    for (Index first = 0; first < padded; first += width) {
+      const V x = load(scores + first);
+      V sum{};
+      for (Index i = 0; i < count; ++i) {
+        const V other = broadcast<Real>(static_cast<double>(scores[i]));
+        const auto goes_first = (other > x) | ((other == x) & (numbers > static_cast<Number>(i - first)));
+        sum += goes_first ? broadcast<Real>(static_cast<double>(weights[i])) : V{};
+      }
+      store(before + first, sum);
+    }
+    Index last = 0;
+    double most = -1.0;
+    for (Index i = 0; i < count; ++i) {
+      const auto sum = static_cast<double>(before[i]);
+      if (sum >= target || sum < most || (sum == most && scores[i] > scores[last])) continue;
+      most = sum;
+      last = i;
+    }
+    return {scores[last], candidates_[last]};
+  }
+
+  // Where the weights, or the numbers, of the classes in order reach the target: between two scores that come nearer to each
+  // other until there are few between them, among which the edge is selected. None below `least` is needed, and of those
+  // from there on about `most` have a weight.
+  template <bool counts>
+  Edge<Real> edge_where(double target, Real least, Index most) {
     const Index few = 32 + columns_ / 512;
     Real low = least, high = static_cast<Real>(infinity);
-    Total above{0, 0.0}, whole{columns_, infinity};
+    Total above{0, 0.0}, whole{most, infinity};
     const Real unit = static_cast<Real>(settings_.inverse_temperature > 0.0 ? 1.0 / settings_.inverse_temperature : 1.0);
     for (int i = 0; i < 60 && whole.count - above.count > few; ++i) {
       const Real upper = high < top_ ? high : top_;
@@ -243,6 +306,7 @@ class Sampler {
           const V x = scores_at(i, some);
           return (x >= low_bound) & (x < high_bound);
         });
+    if (count <= most_columns_compared) return edge_among_few<counts>(count, target - above.weight);
     const std::int32_t last = select(scores_, count, target - above.weight, [&](std::int32_t i) {
       return counts ? 1.0 : static_cast<double>(weights_[i]);
     });

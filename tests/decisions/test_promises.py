@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 from sklearn.datasets import load_digits
+from sklearn.naive_bayes import GaussianNB
 
-from luce import SoftmaxClassifier
+from luce import DecisionClassifier, SoftmaxClassifier
 from luce.decisions import Abstain, PredictionSet
 from luce.errors import DataError
 
@@ -82,19 +83,21 @@ def test_a_class_that_the_fit_may_miss_is_covered(score, randomised):
     assert_at_least(covered(rule, probabilities, labels, sets, n).sum(), sets, 0.9)
 
 
+@pytest.mark.parametrize("n", [20, 100])
 @pytest.mark.parametrize("score", ["lac", "aps"])
-def test_coverage_of_each_class(score, draw):
-    """Also of a class that is rare and nearly always mistaken."""
+def test_coverage_of_each_class(score, n):
+    """Also of a class that is rare, often missing, and nearly always mistaken."""
     random = np.random.default_rng(2)
+    means = np.array([[2, 0, 0], [0, 2, 0], [2, 0, -1]])
     hits, trials = np.zeros(3), np.zeros(3)
     for _ in range(800):
-        labels = random.choice(3, p=[0.55, 0.4, 0.05], size=120)
-        scores = random.normal(size=(120, 3)) + np.array([[2, 0, 0], [0, 2, 0], [2, 0, -1]])[labels]
+        labels = random.choice(3, p=[0.55, 0.4, 0.05], size=n + 20)
+        scores = random.normal(size=(n + 20, 3)) + means[labels]
         probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-        rule = PredictionSet(0.8, score, "class").fit(probabilities[:100], labels[:100])
-        sets = rule.decide(probabilities[100:]).sets
+        rule = PredictionSet(0.8, score, "class").fit(probabilities[:n], labels[:n])
+        sets = rule.decide(probabilities[n:]).sets
         for c in range(3):
-            of_class = np.flatnonzero(labels[100:] == c)[:1]
+            of_class = np.flatnonzero(labels[n:] == c)[:1]
             hits[c] += sets[of_class, c].sum()
             trials[c] += len(of_class)
     for c in range(3):
@@ -161,6 +164,46 @@ def test_risk(name, n):
         assert exceeded > 30
 
 
+@pytest.mark.parametrize(
+    ("k", "n", "sharpness", "decimals"),
+    [(2, 20, 6, None), (2, 200, 3, 1), (3, 20, 6, 1), (1000, 20, 20, None), (1000, 200, 6, 2)],
+)
+def test_risk_of_few_rows_many_classes_and_ties(k, n, sharpness, decimals, draw):
+    random = np.random.default_rng(k + n)
+    probabilities, labels = draw(random, 3000, k, sharpness, decimals)
+    confidence, wrong = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
+
+    def problem():
+        rows = random.integers(len(labels), size=n)
+        return probabilities[rows], labels[rows]
+
+    def true_risk(rule):
+        answered = confidence >= rule.thresholds[0]
+        return wrong[answered].mean() if answered.any() else 0.0
+
+    fitted, _ = assert_risk_is_kept(Abstain(0.2, 0.9), problem, true_risk, 1000)
+    assert fitted > 100
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_risk_by_class_where_classes_are_missing(n):
+    """A class that is seldom seen and never said, and one that is said too often."""
+    random = np.random.default_rng(n)
+    labels = random.choice(4, p=[0.6, 0.3, 0.08, 0.02], size=4000)
+    scores = 3 * np.eye(4)[labels] + random.normal(size=(4000, 4)) + np.array([0, 0, 2, -3])
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+
+    def true_risk(rule):
+        decision = rule.decide(probabilities)
+        wrong = decision.labels != labels
+        answers = [decision.answered & (decision.labels == c) for c in range(4)]
+        return max(wrong[some].mean() if some.any() else 0.0 for some in answers)
+
+    problem, _ = resampled(random, probabilities, labels, n)
+    fitted, _ = assert_risk_is_kept(Abstain(0.3, 0.8, by_class=True), problem, true_risk, 600)
+    assert fitted > 100
+
+
 @pytest.mark.parametrize("score", ["margin", "entropy"])
 def test_risk_of_other_scores(score, draw):
     random = np.random.default_rng(4)
@@ -221,6 +264,20 @@ def test_coverage_on_resampled_digits(score, randomised, digits):
     rule = PredictionSet(0.9, score, "group", randomised)
     count = covered(rule, probabilities[rows], labels[rows], 2000, 30).sum()
     assert_at_least(count, 2000, 0.9)
+
+
+def test_coverage_of_cross_fitted_scores():
+    """At least 1 - 2 alpha, of a model of all rows, with as many rows as a fold can be made of."""
+    random = np.random.default_rng(9)
+    classifier = DecisionClassifier(GaussianNB(), PredictionSet(0.9, allow_empty=True), cv=4)
+    hits = 0
+    for _ in range(150):
+        y = random.permutation(np.arange(25) % 3)
+        X = random.normal(size=(25, 4)) + np.eye(4)[y]
+        classifier.fit(X[:24], y[:24])
+        hits += classifier.decide(X[24:]).sets[0, y[24]]
+    assert classifier.rule_.guarantee == pytest.approx(0.8)
+    assert_at_least(hits, 150, 0.8)
 
 
 def test_the_coverage_of_one_fit_is_spread_as_said(draw):

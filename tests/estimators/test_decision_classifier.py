@@ -18,20 +18,29 @@ from luce.decisions import Abstain, Argmax, MinimumCost, PredictionSet, Threshol
 from luce.errors import DataError
 from luce.estimators.decision_classifier import set_apart
 
-WEIGHTS_CHANGE_WHAT_IS_SET_ASIDE = {
-    f"check_sample_weight_equivalence_on_{kind}_data": "rows of weight 0 are set aside, too"
+COUNTS_ROWS = {
+    f"check_sample_weight_equivalence_on_{kind}_data": "an exact bound counts rows that are drawn "
+    "independently: a copy of a row is none, and weights that differ are refused"
     for kind in ("dense", "sparse")
+}
+IS_NOT_ARGMAX = {
+    "check_classifiers_train": "it wants the class of the largest probability, which thresholds "
+    "are there to differ from"
 }
 
 
 @parametrize_with_checks(
     [
         DecisionClassifier(SoftmaxClassifier(), Argmax()),
+        DecisionClassifier(SoftmaxClassifier(), TopK(2)),
+        DecisionClassifier(SoftmaxClassifier(), Threshold(maximise="balanced_accuracy")),
+        DecisionClassifier(SoftmaxClassifier(), Threshold(maximise="f1", average="macro"), cv=2),
         DecisionClassifier(SoftmaxClassifier(), PredictionSet(0.9), random_state=0),
     ],
-    expected_failed_checks=lambda classifier: (
-        WEIGHTS_CHANGE_WHAT_IS_SET_ASIDE if isinstance(classifier.rule, PredictionSet) else {}
-    ),
+    expected_failed_checks=lambda classifier: {
+        PredictionSet: COUNTS_ROWS,
+        Threshold: IS_NOT_ARGMAX,
+    }.get(type(classifier.rule), {}),
 )
 def test_scikit_learn_conventions(estimator, check):
     check(estimator)
@@ -91,7 +100,7 @@ def test_the_rows_set_aside_are_drawn_anew_with_the_state(iris):
 def test_folds_score_every_row_by_a_model_that_has_not_seen_it(iris):
     X, y = iris
     folds = KFold(4, shuffle=True, random_state=0)
-    classifier = DecisionClassifier(SoftmaxClassifier(), PredictionSet(0.8), calibration=folds)
+    classifier = DecisionClassifier(SoftmaxClassifier(), PredictionSet(0.8), cv=folds)
     classifier.fit(X, y)
     scores = cross_val_predict(SoftmaxClassifier(), X, y, cv=folds, method="predict_proba")
     expected = PredictionSet(0.8, cross_fitted=True).fit(scores, load_iris().target)
@@ -103,7 +112,7 @@ def test_folds_score_every_row_by_a_model_that_has_not_seen_it(iris):
 
 
 def test_folds_by_number(iris):
-    rule = DecisionClassifier(SoftmaxClassifier(), Abstain(0.2), calibration=5).fit(*iris).rule_
+    rule = DecisionClassifier(SoftmaxClassifier(), Abstain(0.2), cv=5).fit(*iris).rule_
     assert rule.cross_fitted
     assert rule.tested.item() >= 140
 
@@ -194,7 +203,7 @@ def test_weights_go_to_the_estimator_and_to_the_rule(iris):
     classifier = DecisionClassifier(SoftmaxClassifier(), rule, random_state=0)
     classifier.fit(X, y, sample_weight=weights)
     rows = classifier.calibration_rows_
-    others = np.setdiff1d(np.arange(len(y)), rows)
+    others = np.setdiff1d(np.flatnonzero(weights), rows)
     alone = SoftmaxClassifier().fit(X[others], y[others], sample_weight=weights[others])
     np.testing.assert_array_equal(classifier.predict_proba(X), alone.predict_proba(X))
     labels = load_iris().target[rows]
@@ -202,6 +211,52 @@ def test_weights_go_to_the_estimator_and_to_the_rule(iris):
     assert classifier.rule_ == expected
     with pytest.raises(DataError, match="no exact promise for weights"):
         clone(classifier).set_params(rule=PredictionSet(0.9)).fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize("cv", [0.3, 3])
+@pytest.mark.parametrize("rule", [PredictionSet(0.9), Threshold(maximise="f1", average="macro")])
+def test_rows_of_weight_0_are_no_rows(rule, cv, iris):
+    X, y = iris
+    weights = np.ones(len(y))
+    weights[::4] = 0
+    kept = np.flatnonzero(weights)
+    new = DecisionClassifier(SoftmaxClassifier(), rule, cv=cv, random_state=0)
+    weighted = clone(new).fit(X, y, sample_weight=weights)
+    without = clone(new).fit(X[kept], y[kept], sample_weight=np.ones(len(kept)))
+    assert weighted.rule_ == without.rule_
+    np.testing.assert_array_equal(weighted.predict_proba(X), without.predict_proba(X))
+    np.testing.assert_array_equal(weighted.calibration_rows_, kept[without.calibration_rows_])
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        clone(new).fit(X, y, sample_weight=np.zeros(len(y)))
+
+
+def test_groups_of_rows_of_weight_0(digits):
+    X, y = digits
+    groups = np.where(X.sum(axis=1) > 310, "dark", "light")
+    weights = (np.arange(len(y)) % 3 > 0).astype(float)
+    rule = PredictionSet(0.9, conditional="group")
+    classifier = DecisionClassifier(SoftmaxClassifier(), rule, random_state=0)
+    classifier.fit(X, y, sample_weight=weights, groups=groups)
+    rows = classifier.calibration_rows_
+    assert weights[rows].all()
+    counts = [(groups[rows] == group).sum() for group in ("dark", "light")]
+    assert classifier.rule_.rows.tolist() == counts
+
+
+def test_a_class_that_the_rows_of_a_fold_lack_has_probability_0_there(iris):
+    X, y = iris
+    some = np.r_[0:50, 50:100, 100]
+    classifier = DecisionClassifier(SoftmaxClassifier(), PredictionSet(0.9), cv=3)
+    classifier.fit(X[some], y[some])
+    assert classifier.rule_.thresholds < 1
+    assert classifier.decide(X).sets.shape == (150, 3)
+
+
+def test_folds_that_leave_rows_out(iris):
+    folds = [(np.arange(75, 150), np.arange(75)), (np.arange(60), np.arange(75, 140))]
+    classifier = DecisionClassifier(SoftmaxClassifier(), PredictionSet(0.9), cv=folds)
+    with pytest.raises(DataError, match="row 140 is held out 0 times"):
+        classifier.fit(*iris)
 
 
 def test_an_estimator_that_takes_no_weights(iris):
@@ -218,11 +273,9 @@ def test_an_estimator_without_probabilities(iris):
         DecisionClassifier(Perceptron(), Argmax()).fit(*iris)
 
 
-@pytest.mark.parametrize("calibration", [0.0, 1.0, -0.5, 1.5])
-def test_a_share_out_of_range(calibration, iris):
-    classifier = DecisionClassifier(
-        SoftmaxClassifier(), PredictionSet(0.9), calibration=calibration
-    )
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, 1.5])
+def test_a_share_out_of_range(share, iris):
+    classifier = DecisionClassifier(SoftmaxClassifier(), PredictionSet(0.9), cv=share)
     with pytest.raises(DataError, match=r"expected a share in \(0, 1\), or folds"):
         classifier.fit(*iris)
 

@@ -1,6 +1,8 @@
 """Scores of rows by models that have not seen them: what calibrations and rules are fitted to."""
 
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -143,12 +145,52 @@ def cross_fit_scores(
     >>> TemperatureScaling.fit(scores, y).temperature > 1
     True
     """
+    scores: Array | None = None
+    for fold in fitted_folds(estimator, X, y, cv=cv, sample_weight=sample_weight, groups=groups):
+        found = classifier_scores(fold.model, fold.features)
+        if scores is None:
+            shape = fold.rows, fold.classes
+            scores = np.empty(shape, np.result_type(found.dtype, np.float32))
+        scores[fold.held_out] = _with_absent(found, fold.present, fold.classes, fold.trained_on)
+    assert scores is not None
+    return scores
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A model, and rows that it has not seen.
+
+    `held_out` are their numbers of 0 to `rows` - 1, `features` what X has of them; `present` the
+    indices of the model's classes among all `classes`; `trained_on` how many rows it has seen.
+    """
+
+    model: Any
+    held_out: NDArray[np.intp]
+    features: Any
+    present: NDArray[np.intp]
+    trained_on: int
+    rows: int
+    classes: int
+
+
+def fitted_folds(
+    estimator: BaseEstimator,
+    X: Any,
+    y: ArrayLike,
+    *,
+    cv: Any,
+    sample_weight: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+) -> Iterator[Fold]:
+    """A model of every fold, with the arguments of `cross_fit_scores`: every row is held out once.
+
+    Raises DataError for folds that do not, after the last of them.
+    """
     labels = column_or_1d(y)
     check_classification_targets(labels)
     classes, numbers = np.unique(labels, return_inverse=True)
     X, labels, sample_weight, groups = indexable(X, labels, sample_weight, groups)
     n = _num_samples(X)
-    scores: Array | None = None
     seen = np.zeros(n, np.intp)
     for fold, (train, held_out) in enumerate(_folds(cv, groups).split(X, numbers, groups), 1):
         train, held_out = (_places(rows) for rows in (train, held_out))
@@ -166,17 +208,14 @@ def cross_fit_scores(
         if sample_weight is not None:
             weights["sample_weight"] = _safe_indexing(sample_weight, train)
         model.fit(_safe_indexing(X, train), _safe_indexing(labels, train), **weights)
-        found = classifier_scores(model, _safe_indexing(X, held_out))
-        if scores is None:
-            scores = np.empty((n, len(classes)), np.result_type(found.dtype, np.float32))
-        scores[held_out] = _with_absent(found, present, len(classes), len(train))
-    if scores is None or not (seen == 1).all():
+        features = _safe_indexing(X, held_out)
+        yield Fold(model, held_out, features, present, len(train), n, len(classes))
+    if not (seen == 1).all():
         row = int((seen != 1).argmax())
         raise DataError(
             f"row {row} is held out {seen[row]} times; expected once, as every row: use folds that "
             "partition the rows"
         )
-    return scores
 
 
 def _folds(cv: Any, groups: ArrayLike | None) -> Any:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import check_cv, cross_val_predict
 from sklearn.utils import (
     Tags,
     _safe_indexing,
@@ -27,6 +26,7 @@ from sklearn.utils.validation import (
 
 from luce.decisions import Decision, MinimumCost, Rule
 from luce.errors import DataError
+from luce.estimators.cross_fit import fitted_folds
 
 Bools = NDArray[np.bool_]
 
@@ -45,10 +45,11 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         rows given to `fit` are the rule's, which it must not have been trained on.
     rule : a rule of `luce.decisions`, or anything with its `decide`
         Fitted by `fit` where it learns; it is not changed itself, see ``rule_``.
-    calibration : float, int or cross-validation splitter, default=0.2
+    cv : float, int, cross-validation splitter or iterable, default=0.2
         For rules that learn. A float in (0, 1): the share of rows set aside for the rule, drawn by
         class (each row with this probability; a class keeps at least one row for training). An
-        integer of at least 2, or a splitter: folds for cross-fitting, after which the estimator is
+        integer of at least 2, or anything of scikit-learn's that holds every row out once: folds
+        for cross-fitting, as in `luce.estimators.cross_fit_scores`, after which the estimator is
         trained on all rows; promises are then weaker (`cross_fitted` of the rule is set).
     unanswered : object, default=None
         What `predict` gives for rows that the rule does not answer.
@@ -94,13 +95,13 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         estimator: Any,
         rule: Rule,
         *,
-        calibration: Any = 0.2,
+        cv: Any = 0.2,
         unanswered: Any = None,
         random_state: Any = None,
     ) -> None:
         self.estimator = estimator
         self.rule = rule
-        self.calibration = calibration
+        self.cv = cv
         self.unanswered = unanswered
         self.random_state = random_state
 
@@ -113,7 +114,8 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Train the estimator and fit the rule, each on rows of its own; returns self.
 
-        X and y are what the estimator takes. `sample_weight` (n,) is for both, `groups` (n,) for a
+        X and y are what the estimator takes. `sample_weight` (n,) is for both; rows of weight 0 are
+        left out before rows are set aside, or folds are drawn by number. `groups` (n,) are for a
         ``PredictionSet(conditional="group")``. Raises `ValueError` for bad input.
         """
         if not hasattr(self.rule, "decide"):
@@ -139,10 +141,8 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
                 self._fit_rule(self._probabilities(X), rows, labels, weights, groups)
         elif not _learns(self.rule):
             self._take(self._trained(X, labels, weights))
-        elif isinstance(self.calibration, Real) and not isinstance(self.calibration, Integral):
-            self._fit_apart(X, labels, weights, groups)
         else:
-            self._fit_crosswise(X, labels, weights, groups)
+            self._fit_both(X, labels, weights, groups)
         return self
 
     def decide(self, X: Any, groups: ArrayLike | None = None) -> Decision:
@@ -187,6 +187,25 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags = get_tags(self.estimator).input_tags
         return tags
 
+    def _fit_both(
+        self,
+        X: Any,
+        labels: NDArray[Any],
+        weights: NDArray[Any] | None,
+        groups: NDArray[Any] | None,
+    ) -> None:
+        """The estimator and a rule that learns, on the rows of weight above 0."""
+        is_share = isinstance(self.cv, Real) and not isinstance(self.cv, Integral)
+        draws = is_share or isinstance(self.cv, Integral)
+        rows = np.arange(len(labels))
+        if weights is not None and draws and not weights.all():
+            rows = np.flatnonzero(weights)
+            X, labels, weights = _safe_indexing(X, rows), labels[rows], weights[rows]
+            groups = None if groups is None else groups[rows]
+        fit = self._fit_apart if is_share else self._fit_crosswise
+        fit(X, labels, weights, groups)
+        self.calibration_rows_ = rows[self.calibration_rows_]
+
     def _fit_apart(
         self,
         X: Any,
@@ -194,12 +213,10 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         weights: NDArray[Any] | None,
         groups: NDArray[Any] | None,
     ) -> None:
-        if not 0 < self.calibration < 1:
-            raise DataError(
-                f"calibration is {self.calibration!r}; expected a share in (0, 1), or folds"
-            )
+        if not 0 < self.cv < 1:
+            raise DataError(f"cv is {self.cv!r}; expected a share in (0, 1), or folds")
         random = check_random_state(self.random_state)
-        apart = set_apart(labels, self.calibration, random)
+        apart = set_apart(labels, self.cv, random)
         train, rows = np.flatnonzero(~apart), np.flatnonzero(apart)
         kept = None if weights is None else weights[train]
         self._take(self._trained(_safe_indexing(X, train), labels[train], kept))
@@ -213,16 +230,11 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         weights: NDArray[Any] | None,
         groups: NDArray[Any] | None,
     ) -> None:
-        folds = check_cv(self.calibration, labels, classifier=True)
         self._take(self._trained(X, labels, weights))
-        probabilities = cross_val_predict(
-            clone(self.estimator),
-            X,
-            labels,
-            cv=folds,
-            method="predict_proba",
-            params=self._parameters(weights),
-        )
+        probabilities = np.zeros((len(labels), len(self.classes_)))
+        for fold in fitted_folds(self.estimator, X, labels, cv=self.cv, sample_weight=weights):
+            found = fold.model.predict_proba(fold.features)
+            probabilities[np.ix_(fold.held_out, fold.present)] = found
         if hasattr(self.rule, "cross_fitted"):
             self.rule_ = replace(self.rule, cross_fitted=True)  # type: ignore[type-var]
         self._fit_rule(probabilities, np.arange(len(labels)), labels, weights, groups)
