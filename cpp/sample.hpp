@@ -45,7 +45,7 @@ class Sampler {
   // `memory` has room for columns of numbers twice, of a sum for every block and of candidates.
   Sampler(const Real* scores, Index columns, const SampleSettings& settings, void* memory)
       : scores_(scores), columns_(columns), blocks_((columns + sampled_together - 1) / sampled_together),
-        settings_(settings) {
+        settings_(settings), is_sparse_(settings.top_k < columns / (8 * lanes<Real>)) {
     sums_ = static_cast<double*>(memory);
     weights_ = reinterpret_cast<Real*>(sums_ + blocks_);
     highest_ = weights_ + columns;
@@ -59,17 +59,16 @@ class Sampler {
     if (settings_.inverse_temperature == infinity) return first_of_highest();
     Edge<Real> edge{-static_cast<Real>(infinity), columns_};
     if (settings_.top_k < columns_) edge = edge_of_top_k();
-    const bool sums_first = settings_.top_p < 1.0;
-    if (!sums_first) edge = nearer(edge, edge_of_min_p());
-    weigh(edge);
-    double total = total_of_sums();
-    if (sums_first) {
-      const Index most = settings_.top_k < columns_ ? settings_.top_k : columns_;
-      edge = edge_where<false>(total * settings_.top_p, edge.score, most);
-      weigh_less(nearer(edge, edge_of_min_p()));
-      total = total_of_sums();
+    if (!(settings_.top_p < 1.0)) {
+      edge = nearer(edge, edge_of_min_p());
+      weigh<false>(edge);
+      return class_at(uniform * total_of_sums(), [&](Index block) { weigh_block<true>(block, edge); });
     }
-    return class_at(uniform * total);
+    weigh<true>(edge);
+    const Index most = settings_.top_k < columns_ ? settings_.top_k : columns_;
+    edge = edge_where<false>(total_of_sums() * settings_.top_p, edge.score, most);
+    weigh_less(nearer(edge, edge_of_min_p()));
+    return class_at(uniform * total_of_sums(), [](Index) {});
   }
 
  private:
@@ -153,15 +152,27 @@ class Sampler {
     return count;
   }
 
+  // A score that the highest ones of top_k blocks reach, and of few more.
+  Real least_of_highest() const {
+    Real low = top_, high = top_;
+    for (Index block = 0; block < blocks_; ++block) low = highest_[block] < low ? highest_[block] : low;
+    for (int i = 0; i < 8; ++i) {
+      const Real middle = low + (high - low) / 2;
+      if (!(middle > low)) break;
+      const V bound = broadcast<Real>(static_cast<double>(middle));
+      Index count = 0;
+      each_vector<Real>(blocks_, [&](Index block, int some) __attribute__((always_inline)) {
+        count += lanes_in((some == lanes<Real> ? load(highest_ + block) : load_first(highest_ + block, some, -infinity)) >= bound);
+      });
+      (count >= settings_.top_k ? low : high) = middle;
+    }
+    return low;
+  }
   // Where there are more blocks than classes wanted, none of these is below the highest scores of so many blocks.
   Edge<Real> edge_of_top_k() {
-    Real least = -static_cast<Real>(infinity);
-    if (settings_.top_k < blocks_) {
-      for (Index block = 0; block < blocks_; ++block) candidates_[block] = static_cast<std::int32_t>(block);
-      const auto one = [](std::int32_t) { return 1.0; };
-      least = highest_[select(highest_, blocks_, static_cast<double>(settings_.top_k), one)];
-    }
-    return edge_where<true>(static_cast<double>(settings_.top_k), least, columns_);
+    const Real least = settings_.top_k < blocks_ ? least_of_highest() : -static_cast<Real>(infinity);
+    const Index most = least > -static_cast<Real>(infinity) ? total_from<true>(least).count : columns_;
+    return edge_where<true>(static_cast<double>(settings_.top_k), least, most);
   }
   Edge<Real> edge_of_min_p() const {
     if (settings_.log_min_p == -infinity || !(settings_.inverse_temperature > 0.0))
@@ -172,30 +183,42 @@ class Sampler {
     return a.score > b.score || (a.score == b.score && a.number < b.number) ? a : b;
   }
 
-  // exp((score - highest) / temperature), 0 behind the edge; blocks behind it are not written, their sums are 0.
+  // exp((score - highest) / temperature), 0 behind the edge. Weights that are not summed again are not kept: a block's are
+  // computed once more where a class is drawn from it. Of blocks behind the edge only the sum, 0, is kept.
+  template <bool are_kept>
   void weigh(const Edge<Real>& edge) {
+    for (Index block = 0; block < blocks_; ++block)
+      sums_[block] = highest_[block] < edge.score ? 0.0 : weigh_block<are_kept>(block, edge);
+  }
+  template <bool are_kept>
+  double weigh_block(Index block, const Edge<Real>& edge) {
     const V top = broadcast<Real>(static_cast<double>(top_));
     const V inverse = steepness<Real>(settings_);
-    for (Index block = 0; block < blocks_; ++block) {
-      sums_[block] = 0.0;
-      if (highest_[block] < edge.score) continue;
-      V sum{};
-      each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
-        const V x = scores_at(i, some);
-        const Exponential<Real> e = exponential_of_negative<Real>((x - top) * inverse);
-        const V weight = keeps(x, i, edge) ? times_plus<Real>(e.power, e.rest, e.power) : V{};
-        store_some(weights_ + i, weight, some);
-        sum += weight;
-      });
-      sums_[block] = sum_of(sum);
-    }
+    const V least = broadcast<Real>(static_cast<double>(edge.score));
+    V sum{};
+    each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
+      const V x = scores_at(i, some);
+      if (is_sparse_ && !any(x >= least)) {
+        if constexpr (are_kept) store_some(weights_ + i, V{}, some);
+        return;
+      }
+      const Exponential<Real> e = exponential_of_negative<Real>((x - top) * inverse);
+      const V weight = keeps(x, i, edge) ? times_plus<Real>(e.power, e.rest, e.power) : V{};
+      if constexpr (are_kept) store_some(weights_ + i, weight, some);
+      sum += weight;
+    });
+    return sum_of(sum);
   }
   void weigh_less(const Edge<Real>& edge) {
+    const V least = broadcast<Real>(static_cast<double>(edge.score));
     for (Index block = 0; block < blocks_; ++block) {
+      if (highest_[block] < edge.score) sums_[block] = 0.0;
       if (sums_[block] == 0.0) continue;
       V sum{};
       each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
-        const V weight = keeps(scores_at(i, some), i, edge) ? load_some(weights_ + i, some) : V{};
+        const V x = scores_at(i, some);
+        if (is_sparse_ && !any(x >= least)) return store_some(weights_ + i, V{}, some);
+        const V weight = keeps(x, i, edge) ? load_some(weights_ + i, some) : V{};
         store_some(weights_ + i, weight, some);
         sum += weight;
       });
@@ -313,14 +336,16 @@ class Sampler {
     return {scores_[last], last};
   }
 
-  // The class at which the weights, from the first on, exceed `target`.
-  Index class_at(double target) const {
+  // The class at which the weights, from the first on, exceed `target`; `weigh` sees to those of its block.
+  template <class Weigh>
+  Index class_at(double target, const Weigh& weigh) const {
     Index last = 0;
     for (Index block = 0; block < blocks_; ++block) {
       if (sums_[block] == 0.0) continue;
       const Index first = block * sampled_together;
       const Index end = first + sampled_together < columns_ ? first + sampled_together : columns_;
       if (target < sums_[block] || block == last_weighted_block()) {
+        weigh(block);
         for (Index i = first; i < end; ++i) {
           if (weights_[i] == 0) continue;
           last = i;
@@ -342,6 +367,7 @@ class Sampler {
   const Real* const scores_;
   const Index columns_, blocks_;
   const SampleSettings& settings_;
+  const bool is_sparse_;  // most vectors have no class of the top_k
   double* sums_;
   Real* weights_;
   Real* highest_;
