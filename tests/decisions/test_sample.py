@@ -45,6 +45,21 @@ def test_draws_have_the_distribution_of_the_plain_way(rule, dtype):
         assert found.pvalue > 1e-4
 
 
+@pytest.mark.parametrize("rule", [Sample(0.8), Sample(top_k=1000, top_p=0.9), Sample(top_p=0.8)])
+def test_draws_from_many_classes(rule):
+    """256,000, in groups of about equal shares."""
+    scores = np.random.default_rng(5).standard_normal(256_000).astype(np.float32) * 3
+    expected = share_of(scores, rule.temperature, rule.top_k, rule.top_p, rule.min_p)
+    drawn = rule.draw(np.broadcast_to(scores, (1000, 256_000)), np.random.default_rng(6))
+    assert (expected[drawn] > 0).mean() > 0.998
+    order = np.argsort(-expected, kind="stable")
+    group = np.empty(256_000, int)
+    group[order] = np.minimum(expected[order].cumsum() * 20, 19.999)
+    shares = np.bincount(group, expected, 20)
+    counts = np.bincount(group[drawn], minlength=20)
+    assert stats.chisquare(counts[shares > 0], 1000 * shares[shares > 0]).pvalue > 1e-4
+
+
 def test_reproducible_from_a_generator_and_independent_of_threads():
     scores = np.random.default_rng(0).standard_normal((500, 300))
     rule = Sample(top_p=0.9)
