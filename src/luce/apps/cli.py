@@ -1,18 +1,18 @@
 """The command ``luce``: train, predict, evaluate, inspect."""
 
 import functools
-import math
 import os
 import re
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, ParamSpec
 
 import typer
 
+from luce.apps import options
 from luce.apps.text import printable
 from luce.errors import DataError, LuceError
 
@@ -33,43 +33,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="Table to read: a file, folder, glob or URI of .csv, .parquet, .arrow, .jsonl, .npz "
-        "or .svmlight; - for CSV on standard input.",
-        show_default=False,
-    ),
-]
-ModelPath = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MODEL",
-        help="Model file that `luce train` wrote.",
-        show_default=False,
-        readable=False,  # What is wrong with it is said where it is read.
-    ),
-]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CHARACTER", help="What separates the values of CSV.", show_default="detected"
-    ),
-]
-Decimal = Annotated[
-    Literal[".", ","] | None,
-    typer.Option(
-        metavar="CHARACTER", help="Decimal point or comma of CSV.", show_default="detected"
-    ),
-]
-Encoding = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Encoding of text, such as cp1252.", show_default="detected"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def readable_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -139,113 +102,52 @@ def luce(
 )
 @readable_errors
 def train(
-    data: Data,
-    target: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column with the labels.", show_default=False)
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Model file to write.",
-            show_default="the name of DATA, ending in .luce, here",
-        ),
-    ] = None,
-    validation: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Share of the rows held out to measure on, stratified by class.",
-            show_default="0.2",
-        ),
-    ] = None,
-    validation_data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help="Measure on this table instead of a share.", show_default=False
-        ),
-    ] = None,
-    weight: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Column with row weights.", show_default=False),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Column whose equal values (a patient, a document) are held out together.",
-            show_default=False,
-        ),
-    ] = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMN", help="Column to leave out; repeatable.", show_default=False),
-    ] = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=KIND",
-            help="Kind of a column (numeric, boolean, category, datetime, text, embedding) where "
-            "the guess is wrong; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    kind_of_model: Annotated[
-        Literal["linear", "network", "auto"],
-        typer.Option(
-            "--model",
-            metavar="linear|network|auto",
-            help="A linear classifier, a network of 100 hidden units, or (auto) the better of "
-            "both on rows that neither has seen, which are not those held out.",
-        ),
-    ] = "linear",
-    penalty: Annotated[
-        str,
-        typer.Option(
-            "--C",
-            metavar="VALUE|auto",
-            help="Inverse strength of a linear model's L2 penalty; auto chooses by "
-            "cross-validation.",
-        ),
-    ] = "1.0",
-    seed: Annotated[
-        int, typer.Option(min=0, help="For the choice of rows, intervals, and a network's start.")
-    ] = 0,
-    delimiter: Delimiter = None,
-    decimal: Decimal = None,
-    encoding: Encoding = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="What the table and its features may take, such as 2GB; what would take more is "
-            "kept on disk, in TMPDIR.",
-            show_default="half of what is available",
-        ),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-    json: Json = False,
-    debug: Debug = False,
+    data: options.Data,
+    target: options.Target,
+    out: options.ModelToWrite = None,
+    validation: options.Validation = None,
+    validation_data: options.ValidationData = None,
+    weight: options.Weight = None,
+    group: options.Group = None,
+    drop: options.Drop = None,
+    kind: options.KindOfColumn = None,
+    kind_of_model: options.KindOfModel = "linear",
+    penalty: options.Penalty = "1.0",
+    calibrate: options.Calibrate = "none",
+    abstain_risk: options.AbstainRisk = None,
+    coverage: options.Coverage = None,
+    costs: options.Costs = None,
+    ask: options.Ask = None,
+    rule_rows: options.RuleRows = None,
+    seed: options.Seed = 0,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = None,
+    encoding: options.Encoding = None,
+    memory: options.Memory = None,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+    debug: options.Debug = False,
 ) -> None:
     """Train a classifier on a table, measure it on rows held out, and write a model file."""
-    if quiet and json:
-        raise DataError("--quiet and --json exclude each other: give one of them")
-    if validation is not None and validation_data is not None:
-        raise DataError("--validation and --validation-data exclude each other: give one of them")
-    C = _penalty(penalty)
+    options.exclude(quiet=quiet, json=json)
+    options.exclude(validation=validation, validation_data=validation_data)
+    C = options.penalty_of(penalty)
     if kind_of_model == "network" and C != 1.0:
         raise DataError("--C is of linear models, and --model network has none: leave it out")
-    kinds = _kinds(kind or ())
+    kinds = options.kinds_of(kind or ())
+    options.check_rules(abstain_risk, coverage, costs, ask, rule_rows)
 
     from luce.apps import report
     from luce.apps.progress import ProgressLine
     from luce.apps.sizes import bytes_of
+    from luce.decisions import Abstain, MinimumCost, PredictionSet
+    from luce.model.costs import costs_of
     from luce.model.train import train_on
     from luce.model.understand import understand
 
     path = out or _model_named_after(data)
     _require_writable(path)
-    _refuse_to_replace(path, data, validation_data)
+    _refuse_to_replace(path, data, validation_data, costs)
     reading = _reading(delimiter, decimal, encoding)
     shown = not (quiet or json)
     with ProgressLine(shown=shown, quiet=not shown) as progress:
@@ -256,11 +158,21 @@ def train(
     if shown:
         report.print_table_understood(data, table, drop or ())
     with ProgressLine(shown=shown, quiet=not shown) as progress:
+        rules: list[Abstain | MinimumCost | PredictionSet] = []
+        if costs is not None:
+            rules.append(costs_of(costs, table.roles.target, ask, progress))
+        if abstain_risk is not None:
+            rules.append(Abstain(abstain_risk))
+        if coverage is not None:
+            rules.append(PredictionSet(coverage))
         model = train_on(
             table,
             validation=validation_data or (0.2 if validation is None else validation),
             model=kind_of_model,
             C=C,
+            calibrate=calibrate,
+            rules=rules,
+            rule_rows=0.2 if rule_rows is None else rule_rows,
             seed=seed,
             reading=reading,
             report=progress,
@@ -277,32 +189,15 @@ def train(
 )
 @readable_errors
 def predict(
-    model: ModelPath,
-    data: Data,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File to write: .csv, .parquet, .jsonl, .ndjson, .arrow or .feather.",
-            show_default="standard output, as CSV",
-        ),
-    ] = None,
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Add a column for every class's probability.")
-    ] = False,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K",
-            min=1,
-            help="Add the K most probable classes with their probabilities.",
-            show_default=False,
-        ),
-    ] = None,
-    delimiter: Delimiter = None,
-    decimal: Decimal = None,
-    encoding: Encoding = None,
-    debug: Debug = False,
+    model: options.ModelPath,
+    data: options.Data,
+    out: options.PredictionsToWrite = None,
+    probabilities: options.Probabilities = False,
+    top: options.Top = None,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = None,
+    encoding: options.Encoding = None,
+    debug: options.Debug = False,
 ) -> None:
     """Predict every row of a table: one output row for each, in order."""
     from luce.apps import report
@@ -336,13 +231,13 @@ def predict(
 @app.command(epilog="Example: `luce evaluate penguins.luce labelled.csv`")
 @readable_errors
 def evaluate(
-    model: ModelPath,
-    data: Data,
-    delimiter: Delimiter = None,
-    decimal: Decimal = None,
-    encoding: Encoding = None,
-    json: Json = False,
-    debug: Debug = False,
+    model: options.ModelPath,
+    data: options.Data,
+    delimiter: options.Delimiter = None,
+    decimal: options.Decimal = None,
+    encoding: options.Encoding = None,
+    json: options.Json = False,
+    debug: options.Debug = False,
 ) -> None:
     """Measure a model on labelled rows that it was not trained on."""
     from luce.apps import report
@@ -363,7 +258,9 @@ def evaluate(
 
 @app.command(epilog="Example: `luce inspect penguins.luce`")
 @readable_errors
-def inspect(model: ModelPath, json: Json = False, debug: Debug = False) -> None:
+def inspect(
+    model: options.ModelPath, json: options.Json = False, debug: options.Debug = False
+) -> None:
     """Say what is in a model file: columns, classes, figures, and what pushes each class."""
     from luce.apps import report
     from luce.model import load
@@ -373,29 +270,6 @@ def inspect(model: ModelPath, json: Json = False, debug: Debug = False) -> None:
         report.print_json(report.model_as_json(loaded))
     else:
         report.print_model(loaded, model)
-
-
-def _penalty(text: str) -> float | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    try:
-        penalty = float(text)
-    except ValueError:
-        penalty = math.nan
-    if not 0 < penalty < math.inf:
-        raise DataError(f"--C is a positive number or auto, not {text!r}")
-    return penalty
-
-
-def _kinds(texts: Sequence[str]) -> dict[str, str]:
-    kinds: dict[str, str] = {}
-    for text in texts:
-        column, equals, kind = text.rpartition("=")
-        if not equals:
-            raise DataError(f"--kind is COLUMN=KIND, such as zip=category, not {text!r}")
-        if kinds.setdefault(column, kind) != kind:
-            raise DataError(f"--kind: two are given for {column!r}, {kinds[column]} and {kind}")
-    return kinds
 
 
 def _reading(

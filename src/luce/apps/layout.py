@@ -66,6 +66,11 @@ def add(listed: Table, *cells: object) -> None:
     listed.add_row(*(Text(printable(cell)) for cell in cells))
 
 
+def paragraph(out: Console, text: object) -> None:
+    """Print a user's text in lines that are no wider than the screen."""
+    out.print(Text(printable(text)), soft_wrap=False)
+
+
 def number(value: float) -> str:
     """A number: whole ones in full."""
     return f"{value:.0f}" if value == math.floor(value) else f"{value:.4g}"

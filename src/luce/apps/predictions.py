@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from luce.decisions import Argmax
+from luce.decisions import Argmax, Decision, MinimumCost
 from luce.errors import DataError
 from luce.maps import topk
 from luce.model import Model
@@ -46,6 +46,12 @@ def predictions(
         columns[name] = values
 
     add("confidence", of_class[np.arange(len(winners)), winners])
+    if model.rules:
+        decision = model.decision(of_class)
+        add("decision", _decided(model, decision))
+        add("answered", decision.answered)
+        if decision.sets is not None:
+            add("set", _lists(decision.sets, target.labels))
     if probabilities:
         for label, column in zip(target.classes, of_class.T, strict=True):
             add(f"probability_{label}", np.ascontiguousarray(column))
@@ -55,3 +61,24 @@ def predictions(
             add(f"top_{rank + 1}", target.labels.take(indices[:, rank]))
             add(f"top_{rank + 1}_probability", np.ascontiguousarray(values[:, rank]))
     return pa.table(columns)
+
+
+def _decided(model: Model, decision: Decision) -> pa.Array:
+    """What was decided for each row: a class or an action, null where there is no answer."""
+    costs = next((rule for rule in model.rules if isinstance(rule, MinimumCost)), None)
+    if costs is None:
+        unanswered = ~decision.answered
+        return model.document.target.labels.take(pa.array(decision.labels, mask=unanswered))
+    chosen = decision.labels
+    if costs.ask is not None:
+        chosen = np.where(decision.answered, chosen, costs.ask)
+    names = pa.array(model.actions)
+    nameless = chosen >= len(names)  # to ask, where the other actions are the classes
+    return names.take(pa.array(chosen, mask=nameless))
+
+
+def _lists(sets: NDArray[np.bool_], labels: pa.Array) -> pa.Array:
+    """The labels in each row's set, ascending: a list array of shape (m,) from sets (m, k)."""
+    ends = np.cumsum(np.count_nonzero(sets, axis=1), dtype=np.int32)
+    places = pa.array(np.nonzero(sets)[1])
+    return pa.ListArray.from_arrays(np.append(np.int32(0), ends), labels.take(places))

@@ -1,7 +1,6 @@
 """What the commands print, for people and as JSON."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,11 @@ from typing import Any
 import msgspec
 import numpy as np
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 
-from luce.apps import classifier
+from luce.apps import classifier, decisions
+from luce.apps.columns import becomes, use_of
+from luce.apps.figures import print_confusion, print_figures
 from luce.apps.layout import (
-    MOST_CLASSES,
     Right,
     add,
     bytes_in_words,
@@ -27,28 +25,10 @@ from luce.apps.layout import (
     plain,
 )
 from luce.model import Comparison, Model
-from luce.model.record import Figure, Figures, confusion_to_keep
+from luce.model.record import Figures, confusion_to_keep, decision_record
 from luce.model.understand import TrainingTable
-from luce.tables import (
-    BooleanColumn,
-    CategoryColumn,
-    Column,
-    ColumnKind,
-    ColumnSummary,
-    DatetimeColumn,
-    EmbeddingColumn,
-    NumericColumn,
-    TextColumn,
-)
 
 MOST_ROWS = 60  # columns or classes in one table
-
-FIGURES = {
-    "accuracy": "accuracy",
-    "log_loss": "log loss (nats)",
-    "brier_score": "Brier score (0 to 2)",
-    "expected_calibration_error": "expected calibration error",
-}
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -66,6 +46,7 @@ def model_as_json(model: Model) -> dict[str, Any]:
     return {
         **document,
         "encoder": {"columns": columns},
+        **decisions.as_json(model),
         "confusion": confusion,
         **classifier.inside_as_json(model),
     }
@@ -83,6 +64,7 @@ def comparison_as_json(model: Model, comparison: Comparison) -> dict[str, Any]:
         "classes": list(model.document.target.classes),
         "model": msgspec.to_builtins(Figures.of(comparison.model)),
         "baseline": msgspec.to_builtins(Figures.of(comparison.baseline)),
+        "decisions": msgspec.to_builtins(tuple(map(decision_record, comparison.decisions))),
         "confusion": None if confusion is None else confusion.tolist(),
     }
 
@@ -104,7 +86,7 @@ def print_table_understood(source: str, table: TrainingTable, dropped: Sequence[
         if name is not None:
             add(listed, name, role, "", f"{role} of each row")
     for column in table.columns[:MOST_ROWS]:
-        use = _use(column) if column.left_out is None else f"left out: {column.left_out}"
+        use = use_of(column) if column.left_out is None else f"left out: {column.left_out}"
         add(listed, column.name, column.kind or column.type, str(column.missing), use)
     for name in dropped:
         add(listed, name, "", "", "left out: dropped")
@@ -120,7 +102,9 @@ def print_training(model: Model, path: Path) -> None:
     out = console()
     out.print()
     classifier.print_choices(out, model)
+    decisions.print_calibration(out, model)
     _print_validation(out, model)
+    decisions.print_rules(out, model)
     out.print(classifier.fitted(model))
     out.print(_refit(model))
     size = bytes_in_words(path.stat().st_size)
@@ -142,19 +126,20 @@ def print_evaluation(model: Model, source: str, comparison: Comparison) -> None:
             "[bold yellow]These are the rows that the model was trained on[/]: the figures flatter "
             "it.\nBelieve those that `luce inspect` shows.\n"
         )
-    _print_figures(
+    print_figures(
         out,
         Figures.of(comparison.model),
         Figures.of(comparison.baseline),
         comparison.model.rows,
     )
     confusion = comparison.model.confusion
-    _print_confusion(
+    print_confusion(
         out,
         model.document.target.classes,
         confusion_to_keep(comparison.model),
         weighted=confusion is not None and confusion.dtype == np.float64,
     )
+    decisions.print_measured(out, model, tuple(map(decision_record, comparison.decisions)))
 
 
 def print_model(model: Model, path: Path) -> None:
@@ -173,6 +158,7 @@ def print_model(model: Model, path: Path) -> None:
         f"{classifier.penalty(model)}, seed {training.seed}"
     )
     classifier.print_choices(out, model)
+    decisions.print_calibration(out, model)
     for name, role in ((training.weight, "weighted"), (training.group, "grouped")):
         if name is not None:
             out.print(f"rows {role} by column {plain(name)}")
@@ -186,13 +172,15 @@ def print_model(model: Model, path: Path) -> None:
         _classes(dict(zip(map(str, document.target.classes), weights, strict=True))),
     )
     for column in document.encoder.columns[:MOST_ROWS]:
-        add(listed, column.name, column.kind, _becomes(column))
+        add(listed, column.name, column.kind, becomes(column))
     for left_out in document.left_out[:MOST_ROWS]:
         add(listed, left_out.column, "", f"left out: {left_out.reason}")
     out.print(listed)
     _print_rest(out, len(document.encoder.columns), "column")
     out.print()
     _print_validation(out, model)
+    decisions.print_rules(out, model)
+    decisions.print_costs(out, model)
     out.print(classifier.fitted(model))
     out.print(_refit(model) + "\n")
     classifier.print_inside(out, model)
@@ -218,68 +206,10 @@ def _print_unseen(out: Console, unseen: Mapping[str, int]) -> None:
 def _print_validation(out: Console, model: Model) -> None:
     validation = model.document.validation
     out.print(f"Measured on {plain(validation.source)}\n")
-    _print_figures(out, validation.model, validation.baseline, validation.rows)
+    print_figures(out, validation.model, validation.baseline, validation.rows)
     weighted = model.document.training.weight is not None
-    _print_confusion(out, model.document.target.classes, model.confusion, weighted=weighted)
-
-
-def _print_figures(out: Console, model: Figures, baseline: Figures, rows: int) -> None:
-    listed = new_table("figure", Right("model"), "95 % interval", Right("guess"), "95 % interval")
-    for name, title in FIGURES.items():
-        ours, theirs = getattr(model, name), getattr(baseline, name)
-        add(listed, title, *_figure(ours), *_figure(theirs))
-    out.print(listed)
-    out.print("guess: always the class frequencies of the training rows")
-    if model.accuracy.value == 1:
-        worst = 1 - 0.05 ** (1 / rows)
-        out.print(
-            f"No error in {counted(rows, 'row')} shows an error rate below {worst:.1%}, no more "
-            "(95 % confidence)."
-        )
-    if _at_worst(model.log_loss) >= _at_worst(baseline.log_loss):
-        out.print(
-            "[bold yellow]No better than the guess on these rows[/]: the probabilities are not "
-            "worth using."
-        )
-    out.print()
-
-
-def _print_confusion(
-    out: Console, classes: Sequence[Any], confusion: Any, *, weighted: bool
-) -> None:
-    if confusion is None:
-        out.print(f"confusion matrix of {len(classes)} classes: not kept\n")
-        return
-    if len(classes) > MOST_CLASSES:
-        out.print(f"confusion matrix of {len(classes)} classes: see --json")
-    else:
-        corner = "true \\ predicted" + (" (weight)" if weighted else "")
-        listed = new_table(corner, *(Right(label) for label in classes), Right("found"))
-        for position, (label, row) in enumerate(zip(classes, confusion, strict=True)):
-            found = f"{row[position] / row.sum():.0%}" if row.sum() else "-"
-            add(listed, label, *map(number, row), found)
-        unbounded = out.options.update(max_width=10_000)
-        fits = Measurement.get(out, unbounded, listed).maximum <= out.width
-        out.print(listed if fits else _mistakes(classes, confusion, weighted=weighted))
-    unmeasured = [str(c) for c, row in zip(classes, confusion, strict=True) if not row.any()]
-    if unmeasured:
-        out.print(f"Not measured, for want of rows: {plain(listing(unmeasured))}")
-    out.print()
-
-
-def _mistakes(classes: Sequence[Any], confusion: Any, *, weighted: bool) -> Table:
-    """What a confusion matrix says first, where the screen is too narrow for all of it."""
-    listed = new_table(
-        "true", Right("weight" if weighted else "rows"), Right("found"), "most often taken for"
-    )
-    for position, (label, row) in enumerate(zip(classes, confusion, strict=True)):
-        total, others = row.sum(), row.copy()
-        others[position] = 0
-        worst = int(others.argmax())
-        found = f"{row[position] / total:.0%}" if total else "-"
-        taken = f"{classes[worst]} ({others[worst] / total:.0%})" if others[worst] else "-"
-        add(listed, label, number(total), found, taken)
-    return listed
+    print_confusion(out, model.document.target.classes, model.confusion, weighted=weighted)
+    decisions.print_measured(out, model, validation.decisions)
 
 
 def _refit(model: Model) -> str:
@@ -292,50 +222,6 @@ def _refit(model: Model) -> str:
     return f"The saved model is the one measured, fitted on all {counted(training.rows, 'row')}."
 
 
-_USES: Mapping[ColumnKind | None, tuple[str, str]] = {
-    "numeric": ("standardised", "missing: median, flagged"),
-    "boolean": ("0 or 1", "missing: usual value, flagged"),
-    "category": ("levels", "missing is one more"),
-    "datetime": ("time elapsed, standardised; parts", "missing: median, flagged"),
-    "text": ("hashed words and characters, tf-idf", "missing: as if empty"),
-    "embedding": ("numbers, unchanged", "missing: 0, flagged"),
-}
-"""What a column of each kind is used as, and what stands in for a missing value."""
-
-
-def _use(column: ColumnSummary) -> str:
-    use, missing = _USES[column.kind]
-    if column.levels is not None:
-        use = counted(column.levels, "level")
-    return f"{use}; {missing}" if column.missing else use
-
-
-def _becomes(column: Column) -> str:
-    match column:
-        case NumericColumn():
-            sign = "-" if column.mean >= 0 else "+"
-            use = f"(value {sign} {abs(column.mean):.4g}) / {column.scale:.4g}"
-            missing = f"missing: {column.median:g}, flagged" if column.missing_indicator else ""
-        case BooleanColumn():
-            use = "1 if true"
-            usual = str(column.most_frequent).lower()
-            missing = f"missing: {usual}, flagged" if column.missing_indicator else ""
-        case CategoryColumn():
-            use = listing(column.levels)
-            use += f", {counted(len(column.rare), 'rare level')}" if column.rare else ""
-            missing = "missing" if column.missing else ""
-        case DatetimeColumn():
-            use = ", ".join(["time elapsed, standardised", *column.parts])
-            missing = _USES[column.kind][1] if column.missing_indicator else ""
-        case TextColumn():
-            use = f"words and characters in {2**column.bits:,} buckets, tf-idf"
-            missing = ""
-        case EmbeddingColumn():
-            use = f"{counted(column.length, 'number')}, unchanged"
-            missing = _USES[column.kind][1] if column.missing_indicator else ""
-    return "; ".join(filter(None, [use, missing]))
-
-
 def _classes(classes: Mapping[str, Any]) -> str:
     counts = (f"{label} {count}" for label, count in classes.items())
     return f"{counted(len(classes), 'class')}: {listing(counts)}"
@@ -344,17 +230,6 @@ def _classes(classes: Mapping[str, Any]) -> str:
 def _print_rest(out: Console, count: int, noun: str) -> None:
     if count > MOST_ROWS:
         out.print(f"and {counted(count - MOST_ROWS, noun)} more: see --json")
-
-
-def _at_worst(figure: Figure) -> float:
-    return math.inf if figure.value is None else figure.value
-
-
-def _figure(figure: Figure) -> tuple[str, str]:
-    value, low, high = (
-        "-" if x is None else f"{x:.3f}" for x in (figure.value, figure.low, figure.high)
-    )
-    return value, "-" if figure.low is None else f"{low} to {high}"
 
 
 def _plain_data(record: object) -> dict[str, Any]:

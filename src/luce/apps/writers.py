@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import IO, Protocol
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
@@ -31,7 +33,7 @@ def open_writer(path: Path | None) -> Iterator[Write]:
 
     A file gets the format of its name's ending, and its name when the block has ended well: it is
     written whole or not at all. Standard output (None) gets each block at once, as CSV. Text in CSV
-    is in quotation marks, so that commas, quotes and line breaks survive.
+    is in quotation marks, so that commas, quotes and line breaks survive; a list is JSON's text.
 
     Raises
     ------
@@ -69,11 +71,28 @@ def _csv(file: _Sink) -> Iterator[Write]:
     def write(table: pa.Table) -> None:
         nonlocal header
         text = pa.BufferOutputStream()
-        pa_csv.write_csv(table, text, pa_csv.WriteOptions(include_header=header))
+        pa_csv.write_csv(_without_lists(table), text, pa_csv.WriteOptions(include_header=header))
         file.write(text.getvalue())
         header = False
 
     yield write
+
+
+def _without_lists(table: pa.Table) -> pa.Table:
+    """The table with JSON's text for each list, which CSV has no cells for."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            lists = table.column(place).combine_chunks()
+            table = table.set_column(place, field.name, _json_arrays(lists))
+    return table
+
+
+def _json_arrays(lists: pa.ListArray) -> pa.Array:
+    found = lists.flatten().dictionary_encode()
+    spelt = [msgspec.json.encode(value).decode() for value in found.dictionary.to_pylist()]
+    offsets = pa.array(np.asarray(lists.offsets) - lists.offsets[0].as_py())
+    texts = pa.ListArray.from_arrays(offsets, pa.array(spelt, pa.string()).take(found.indices))
+    return pc.binary_join_element_wise("[", pc.binary_join(texts, ", "), "]", "")
 
 
 @contextmanager

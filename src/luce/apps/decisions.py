@@ -1,0 +1,182 @@
+"""What is said of a model's calibration, of its rules, and of what these do on labelled rows."""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, assert_never
+
+import msgspec
+import numpy as np
+from rich.console import Console
+
+from luce.apps.layout import MOST_CLASSES, Right, add, counted, listing, new_table, paragraph
+from luce.calibration import TemperatureScaling, VectorScaling
+from luce.decisions import Abstain, MinimumCost, PredictionSet
+from luce.model import Model
+from luce.model.calibrating import ModelCalibrator
+from luce.model.deciding import ModelRule
+from luce.model.record import AnswerRecord, CostRecord, DecisionRecord, Figure, SetRecord
+
+STANDARD_ERRORS = 1.96
+"""From the middle of a normal distribution to either end of its 95 %."""
+
+
+def print_calibration(out: Console, model: Model) -> None:
+    """How the probabilities are calibrated, and why so."""
+    calibration = model.document.calibration
+    if calibration is None:
+        return
+    match model.calibrator:
+        case None:
+            what = "the probabilities are left as they are"
+        case TemperatureScaling(temperature=temperature):
+            what = f"temperature {temperature:.4g}"
+        case VectorScaling():
+            what = "a scale and a bias for each class"
+        case other:
+            assert_never(other)
+    rows = counted(calibration.rows, "row")
+    paragraph(
+        out,
+        f"Calibration: {what}. {calibration.reason} These are {rows} of those trained on, each "
+        "scored by a model that was fitted without it.",
+    )
+
+
+def print_rules(out: Console, model: Model) -> None:
+    """What the rules promise, and to which rows they were fitted."""
+    for rule, fit in zip(model.rules, model.document.rules, strict=True):
+        learnt = f" Fitted to {fit.source}." if fit.rows else ""
+        paragraph(out, f"{_TITLES[type(rule)]}: {promise(model, rule)}.{learnt}")
+    if model.rules:
+        out.print()
+
+
+def print_costs(out: Console, model: Model) -> None:
+    """What each action costs for each class, where the model decides by costs."""
+    for rule in model.rules:
+        if isinstance(rule, MinimumCost):
+            _print_costs(out, model, rule)
+            out.print()
+
+
+def promise(model: Model, rule: ModelRule) -> str:
+    """What a rule promises, in a sentence without its full stop."""
+    if not isinstance(rule, MinimumCost):
+        return str(rule)
+    actions = [_action(model, rule, place) for place in range(rule.costs.shape[1])]
+    asks = "" if rule.ask is None else f", where {actions[int(rule.ask)]} asks a person"
+    return f"the action of least expected cost, of {listing(actions)}{asks}"
+
+
+def print_measured(out: Console, model: Model, measured: Sequence[DecisionRecord]) -> None:
+    """What the rules did on labelled rows; which rows is said before."""
+    if not measured:
+        return
+    listed = new_table("decisions", Right("found"), "95 % interval")
+    for record in measured:
+        for row in _measured(model, record):
+            add(listed, *row)
+    out.print(listed)
+    out.print()
+
+
+def as_json(model: Model) -> Mapping[str, Any]:
+    """The calibrator and the rules, with what is recorded of how they were fitted."""
+    calibration = model.document.calibration
+    return {
+        "calibration": None
+        if calibration is None
+        else {**msgspec.to_builtins(calibration), "calibrator": _as_json(model.calibrator)},
+        "rules": [
+            {
+                **(_as_json(rule) or {}),
+                "promise": promise(model, rule),
+                "fit": msgspec.to_builtins(fit),
+            }
+            for rule, fit in zip(model.rules, model.document.rules, strict=True)
+        ],
+    }
+
+
+def _measured(model: Model, record: DecisionRecord) -> Iterator[tuple[str, str, str]]:
+    """Name, value and interval of each figure."""
+    match record:
+        case AnswerRecord():
+            yield "answered", *_share(record.share_answered)
+            yield "wrong among the answered", *_share(record.error_rate)
+        case SetRecord():
+            yield "true class in the set", *_share(record.coverage)
+            yield "sets of one class", *_share(record.single)
+            yield "classes in a set, mean", _number(record.mean_size), ""
+        case CostRecord():
+            yield "cost a row", _number(record.cost), _around(record.cost, record.standard_error)
+            yield "cost expected by the probabilities", _number(record.expected_cost), ""
+            rule = next(rule for rule in model.rules if isinstance(rule, MinimumCost))
+            single = _action(model, rule, record.single_action)
+            yield f"cost of the best single action, {single}", _number(record.single_cost), ""
+            yield "cost of perfect knowledge", _number(record.perfect_cost), ""
+            if rule.ask is not None:
+                yield "asked a person", _number(record.asked), ""
+        case other:
+            assert_never(other)
+
+
+def _print_costs(out: Console, model: Model, rule: MinimumCost) -> None:
+    k, m = rule.costs.shape
+    if k > MOST_CLASSES or m > MOST_CLASSES:
+        out.print(f"costs of {counted(m, 'action')} for {counted(k, 'class')}: see --json")
+        return
+    listed = new_table("costs", *(Right(_action(model, rule, place)) for place in range(m)))
+    for label, costs in zip(model.document.target.classes, rule.costs, strict=True):
+        add(listed, label, *(f"{cost:.6g}" for cost in costs))
+    out.print(listed)
+
+
+def _action(model: Model, rule: MinimumCost, place: int) -> str:
+    names = rule.names(np.array(model.document.target.classes, dtype=object))
+    return str(names[place]) if place < len(names) else "asking a person"
+
+
+def _share(figure: Figure) -> tuple[str, str]:
+    if figure.value is None:
+        return "-", "-"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}", "-"
+    return f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}"
+
+
+def _around(value: float | None, error: float | None) -> str:
+    if value is None or error is None:
+        return "-"
+    return f"{value - STANDARD_ERRORS * error:.4g} to {value + STANDARD_ERRORS * error:.4g}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _as_json(value: ModelRule | ModelCalibrator | None) -> dict[str, Any] | None:
+    """A rule or a calibrator by its fields, but for what the document says of its fit."""
+    if value is None:
+        return None
+    names = [field.name for field in dataclasses.fields(value) if field.name != "improvement"]
+    return {"kind": type(value).__name__, **{n: _plain(getattr(value, n)) for n in names}}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: arrays as lists, and as text what is not finite."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+_TITLES: Mapping[type[ModelRule], str] = {
+    Abstain: "Answers",
+    PredictionSet: "Sets",
+    MinimumCost: "Decisions",
+}
