@@ -79,6 +79,7 @@ class TestCosts:
         ("b,go,do\n01,1,1\nGentoo,NaN,1\nAdelie,2,1\n", ["'go'", "row 2", "missing"]),
         ("b,go\n01,1\nGentoo,cheap\nAdelie,2\n", ["'go'", "row 2", "'cheap'", "number"]),
         ("b,go\n01,1\nGentoo,-inf\nAdelie,2\n", ["'go'", "row 2", "infinite"]),
+        ("b,go\n01,1\nGentoo,-2e100\nAdelie,2\n", ["'go'", "row 2", "-2e+100", "1e+100"]),
         ("b,go\n01,1\nGentoo\nAdelie,2\n", ["row 2", "2 values"]),
         ("b,go,go\n01,1,2\n", ["'go'", "twice"]),
         ("b\n01\nGentoo\nAdelie\n", ["no column but 'b'", "action"]),

@@ -9,13 +9,15 @@ import msgspec
 import numpy as np
 from rich.console import Console
 
-from luce.apps.layout import MOST_CLASSES, Right, add, counted, listing, new_table, paragraph
+from luce.apps.layout import MOST_CLASSES, Right, add, counted, new_table, paragraph
 from luce.calibration import TemperatureScaling, VectorScaling
 from luce.decisions import Abstain, MinimumCost, PredictionSet
 from luce.model import Model
 from luce.model.calibrating import ModelCalibrator
 from luce.model.deciding import ModelRule
 from luce.model.record import AnswerRecord, CostRecord, DecisionRecord, Figure, SetRecord
+from luce.tables.values import listing as quoted_listing
+from luce.tables.values import quoted
 
 STANDARD_ERRORS = 1.96
 """From the middle of a normal distribution to either end of its 95 %."""
@@ -28,28 +30,36 @@ def print_calibration(out: Console, model: Model) -> None:
         return
     match model.calibrator:
         case None:
-            what = "the probabilities are left as they are"
+            what = "Calibration: none"
         case TemperatureScaling(temperature=temperature):
-            what = f"temperature {temperature:.4g}"
+            what = f"Calibration by temperature {temperature:.4g}"
         case VectorScaling():
-            what = "a scale and a bias for each class"
+            what = "Calibration by a scale and a bias for each class"
         case other:
             assert_never(other)
-    rows = counted(calibration.rows, "row")
+    reason = calibration.reason.removeprefix(f"{calibration.method}: ")
     paragraph(
         out,
-        f"Calibration: {what}. {calibration.reason} These are {rows} of those trained on, each "
-        "scored by a model that was fitted without it.",
+        f"{what}; {reason} The rows are {calibration.rows:,} of those trained on, each scored by a "
+        "model that was fitted without it.",
     )
+    out.print()
 
 
-def print_rules(out: Console, model: Model) -> None:
-    """What the rules promise, and to which rows they were fitted."""
+def print_decisions(out: Console, model: Model, measured: Sequence[DecisionRecord]) -> None:
+    """What the rules promise, and what they did on labelled rows, which are named before."""
+    if not model.rules:
+        return
     for rule, fit in zip(model.rules, model.document.rules, strict=True):
         learnt = f" Fitted to {fit.source}." if fit.rows else ""
         paragraph(out, f"{_TITLES[type(rule)]}: {promise(model, rule)}.{learnt}")
-    if model.rules:
-        out.print()
+    out.print()
+    listed = new_table("decisions on these rows", Right("found"), "95 % interval")
+    for record in measured:
+        for row in _measured(model, record):
+            add(listed, *row)
+    out.print(listed)
+    out.print()
 
 
 def print_costs(out: Console, model: Model) -> None:
@@ -64,21 +74,11 @@ def promise(model: Model, rule: ModelRule) -> str:
     """What a rule promises, in a sentence without its full stop."""
     if not isinstance(rule, MinimumCost):
         return str(rule)
-    actions = [_action(model, rule, place) for place in range(rule.costs.shape[1])]
-    asks = "" if rule.ask is None else f", where {actions[int(rule.ask)]} asks a person"
-    return f"the action of least expected cost, of {listing(actions)}{asks}"
-
-
-def print_measured(out: Console, model: Model, measured: Sequence[DecisionRecord]) -> None:
-    """What the rules did on labelled rows; which rows is said before."""
-    if not measured:
-        return
-    listed = new_table("decisions", Right("found"), "95 % interval")
-    for record in measured:
-        for row in _measured(model, record):
-            add(listed, *row)
-    out.print(listed)
-    out.print()
+    actions = _actions(model, rule)
+    asks = (
+        "" if rule.ask is None else f"; {quoted(actions[int(rule.ask)])} hands the row to a person"
+    )
+    return f"the action of least expected cost, of {quoted_listing(actions, MOST_CLASSES)}{asks}"
 
 
 def as_json(model: Model) -> Mapping[str, Any]:
@@ -110,14 +110,14 @@ def _measured(model: Model, record: DecisionRecord) -> Iterator[tuple[str, str, 
             yield "sets of one class", *_share(record.single)
             yield "classes in a set, mean", _number(record.mean_size), ""
         case CostRecord():
-            yield "cost a row", _number(record.cost), _around(record.cost, record.standard_error)
-            yield "cost expected by the probabilities", _number(record.expected_cost), ""
             rule = next(rule for rule in model.rules if isinstance(rule, MinimumCost))
-            single = _action(model, rule, record.single_action)
-            yield f"cost of the best single action, {single}", _number(record.single_cost), ""
-            yield "cost of perfect knowledge", _number(record.perfect_cost), ""
+            single = quoted(_actions(model, rule)[record.single_action])
+            yield "cost a row", _number(record.cost), _around(record.cost, record.standard_error)
+            yield "cost a row as the probabilities expect", _number(record.expected_cost), ""
+            yield f"cost a row if always {single}", _number(record.single_cost), ""
+            yield "cost a row of a perfect model", _number(record.perfect_cost), ""
             if rule.ask is not None:
-                yield "asked a person", _number(record.asked), ""
+                yield "handed to a person", _number(record.asked), ""
         case other:
             assert_never(other)
 
@@ -127,15 +127,16 @@ def _print_costs(out: Console, model: Model, rule: MinimumCost) -> None:
     if k > MOST_CLASSES or m > MOST_CLASSES:
         out.print(f"costs of {counted(m, 'action')} for {counted(k, 'class')}: see --json")
         return
-    listed = new_table("costs", *(Right(_action(model, rule, place)) for place in range(m)))
+    listed = new_table("costs", *map(Right, _actions(model, rule)))
     for label, costs in zip(model.document.target.classes, rule.costs, strict=True):
         add(listed, label, *(f"{cost:.6g}" for cost in costs))
     out.print(listed)
 
 
-def _action(model: Model, rule: MinimumCost, place: int) -> str:
-    names = rule.names(np.array(model.document.target.classes, dtype=object))
-    return str(names[place]) if place < len(names) else "asking a person"
+def _actions(model: Model, rule: MinimumCost) -> list[str]:
+    """What to call each action."""
+    named = rule.names(np.array(model.document.target.classes, dtype=object))
+    return [*map(str, named), "ask"][: rule.costs.shape[1]]
 
 
 def _share(figure: Figure) -> tuple[str, str]:

@@ -68,7 +68,9 @@ def add(listed: Table, *cells: object) -> None:
 
 def paragraph(out: Console, text: object) -> None:
     """Print a user's text in lines that are no wider than the screen."""
-    out.print(Text(printable(text)), soft_wrap=False)
+    for line in Text(printable(text)).wrap(out, out.width):
+        line.rstrip()
+        out.print(line, soft_wrap=True)
 
 
 def number(value: float) -> str:

@@ -104,7 +104,6 @@ def print_training(model: Model, path: Path) -> None:
     classifier.print_choices(out, model)
     decisions.print_calibration(out, model)
     _print_validation(out, model)
-    decisions.print_rules(out, model)
     out.print(classifier.fitted(model))
     out.print(_refit(model))
     size = bytes_in_words(path.stat().st_size)
@@ -139,7 +138,7 @@ def print_evaluation(model: Model, source: str, comparison: Comparison) -> None:
         confusion_to_keep(comparison.model),
         weighted=confusion is not None and confusion.dtype == np.float64,
     )
-    decisions.print_measured(out, model, tuple(map(decision_record, comparison.decisions)))
+    decisions.print_decisions(out, model, tuple(map(decision_record, comparison.decisions)))
 
 
 def print_model(model: Model, path: Path) -> None:
@@ -154,6 +153,7 @@ def print_model(model: Model, path: Path) -> None:
     )
     out.print(
         f"trained by luce {plain(training.luce)} on {counted(training.rows, 'row')}"
+        f"{f', {training.rule_rows:,} more kept for its rules' if training.rule_rows else ''}"
         f"{f' ({training.unlabelled} without a label not used)' if training.unlabelled else ''}, "
         f"{classifier.penalty(model)}, seed {training.seed}"
     )
@@ -179,7 +179,6 @@ def print_model(model: Model, path: Path) -> None:
     _print_rest(out, len(document.encoder.columns), "column")
     out.print()
     _print_validation(out, model)
-    decisions.print_rules(out, model)
     decisions.print_costs(out, model)
     out.print(classifier.fitted(model))
     out.print(_refit(model) + "\n")
@@ -209,17 +208,20 @@ def _print_validation(out: Console, model: Model) -> None:
     print_figures(out, validation.model, validation.baseline, validation.rows)
     weighted = model.document.training.weight is not None
     print_confusion(out, model.document.target.classes, model.confusion, weighted=weighted)
-    decisions.print_measured(out, model, validation.decisions)
+    decisions.print_decisions(out, model, validation.decisions)
 
 
 def _refit(model: Model) -> str:
     training = model.document.training
+    rows = counted(training.rows, "row")
+    if training.rule_rows:
+        rows += f" but the {training.rule_rows:,} of its rules"
     if training.refitted:
         return (
-            f"The saved model is refitted on all {counted(training.rows, 'row')}; the figures are "
-            "those of the fit\nbefore, which had not seen the held-out rows."
+            f"The saved model is refitted on all {rows}; the figures are those of the fit\n"
+            "before, which had not seen the held-out rows."
         )
-    return f"The saved model is the one measured, fitted on all {counted(training.rows, 'row')}."
+    return f"The saved model is the one measured, fitted on all {rows}."
 
 
 def _classes(classes: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from luce.decisions import MinimumCost
 from luce.errors import DataError
 from luce.model.events import Guessed, Report, tell_nobody
+from luce.model.record import LARGEST_WEIGHT
 from luce.model.rows import about
 from luce.tables import StreamedTable, open_table
 from luce.tables.read import Source
@@ -116,4 +117,11 @@ def _costs(block: pa.Table, name: str, first: int) -> NDArray[np.float64]:
     if missing.any():
         row = int(missing.argmax())
         raise DataError(f"{column.at(row)}: the cost is missing; give a number, such as 0")
+    beyond = np.abs(costs) > LARGEST_WEIGHT
+    if beyond.any():
+        row = int(beyond.argmax())
+        raise DataError(
+            f"{column.at(row)}: the cost is {costs[row]:g}, and can be {LARGEST_WEIGHT:g} at most; "
+            "use a larger unit"
+        )
     return costs
