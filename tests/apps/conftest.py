@@ -5,6 +5,7 @@ import shutil
 import sysconfig
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
@@ -23,6 +24,16 @@ def table(read_table) -> pa.Table:
 @pytest.fixture(scope="session")
 def model() -> luce.Model:
     return luce.train(EXAMPLES / "penguins.csv", "species")
+
+
+@pytest.fixture(scope="session")
+def mixed() -> pa.Table:
+    """Rows of three classes that cannot be told apart without error."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(1500, 4))
+    labels = (1.5 * x[:, :3] + random.gumbel(size=(1500, 3))).argmax(axis=1)
+    columns = {f"x{j}": x[:, j].round(3) for j in range(4)}
+    return pa.table({**columns, "y": np.array(["a", "b", "c"])[labels]})
 
 
 @pytest.fixture

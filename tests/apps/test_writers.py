@@ -78,6 +78,42 @@ def test_parts_are_one_table(ending, tmp_path, table):
     assert found[2].to_pylist() == table[2].to_pylist()
 
 
+LISTS = {
+    "text": (pa.string(), LABELS),
+    "integers": (pa.int16(), [-3, 7]),
+    "truths": (pa.bool_(), [True, False]),
+    "whole floats": (pa.float32(), [1.0, 2.0]),
+    "halves": (pa.float16(), [1.0, 2.0]),
+}
+
+
+class TestLists:
+    @pytest.fixture(params=LISTS.values(), ids=LISTS.keys())
+    def lists(self, request):
+        type, values = request.param
+        random = np.random.default_rng(0)
+        rows = [[v for v in values if random.random() < 0.4] for _ in range(200)]
+        assert [] in rows
+        return pa.table({"set": pa.array(rows, pa.list_(type)), "row": range(200)})
+
+    @pytest.mark.parametrize("ending", WRITERS)
+    def test_are_whole_in_every_format(self, ending, lists, tmp_path):
+        path = tmp_path / f"out{ending}"
+        write_in_parts(path, lists, 1, 100, 7)
+        if ending == ".csv":
+            options = pa_csv.ParseOptions(newlines_in_values=True)
+            cells = pa_csv.read_csv(path, parse_options=options)["set"].to_pylist()
+            found = [json.loads(cell) for cell in cells]
+        elif ending in (".jsonl", ".ndjson"):
+            lines = path.read_bytes().split(b"\n")[:-1]
+            found = [json.loads(line)["set"] for line in lines]
+        else:
+            found = READ[ending](path)["set"].to_pylist()
+        assert found == lists["set"].to_pylist()
+        kinds = {type(each) for row in found for each in row}
+        assert kinds == {type(each) for row in lists["set"].to_pylist() for each in row}
+
+
 @pytest.mark.parametrize("ending", WRITERS)
 def test_parts_do_not_show(ending, tmp_path, table):
     path = tmp_path / f"out{ending}"

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from luce.decisions import Argmax, Decision, MinimumCost
+from luce.decisions import Argmax, Decision, MinimumCost, PredictionSet
 from luce.errors import DataError
 from luce.maps import topk
 from luce.model import Model
@@ -27,13 +27,21 @@ def predicted_blocks(
     classes = len(model.document.target.classes)
     if top is not None and top > classes:
         raise DataError(f"--top {top}: the model has {classes} classes only")
+    random = next((r.generator() for r in model.rules if isinstance(r, PredictionSet)), None)
     for block in model.stream(data, reading, report):
-        table = predictions(model, block.probabilities, probabilities=probabilities, top=top)
+        table = predictions(
+            model, block.probabilities, probabilities=probabilities, top=top, random=random
+        )
         yield table, block.unseen
 
 
 def predictions(
-    model: Model, of_class: NDArray[np.float32], *, probabilities: bool, top: int | None
+    model: Model,
+    of_class: NDArray[np.float32],
+    *,
+    probabilities: bool,
+    top: int | None,
+    random: np.random.Generator | None = None,
 ) -> pa.Table:
     """The rows to write for rows of such probabilities, (m, k)."""
     target = model.document.target
@@ -47,7 +55,7 @@ def predictions(
 
     add("confidence", of_class[np.arange(len(winners)), winners])
     if model.rules:
-        decision = model.decision(of_class)
+        decision = model.decision(of_class, random)
         add("decision", _decided(model, decision))
         add("answered", decision.answered)
         if decision.sets is not None:

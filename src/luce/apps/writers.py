@@ -87,14 +87,6 @@ def _without_lists(table: pa.Table) -> pa.Table:
     return table
 
 
-def _json_arrays(lists: pa.ListArray) -> pa.Array:
-    found = lists.flatten().dictionary_encode()
-    spelt = [msgspec.json.encode(value).decode() for value in found.dictionary.to_pylist()]
-    offsets = pa.array(np.asarray(lists.offsets) - lists.offsets[0].as_py())
-    texts = pa.ListArray.from_arrays(offsets, pa.array(spelt, pa.string()).take(found.indices))
-    return pc.binary_join_element_wise("[", pc.binary_join(texts, ", "), "]", "")
-
-
 @contextmanager
 def _json_lines(file: Binary) -> Iterator[Write]:
     encoder = msgspec.json.Encoder()
@@ -111,10 +103,21 @@ def _json_lines(file: Binary) -> Iterator[Write]:
 
 def _json_values(column: pa.Array) -> list[object]:
     """Values for JSON, float32 by its shortest decimal and not by its 53-bit neighbour."""
+    if pa.types.is_list(column.type):
+        return [*map(msgspec.Raw, _json_arrays(column).cast(pa.binary()).to_pylist())]
     if pa.types.is_float32(column.type):
         return [float(text) for text in column.cast(pa.string()).to_pylist()]
     values: list[object] = column.to_pylist()
     return values
+
+
+def _json_arrays(lists: pa.ListArray) -> pa.Array:
+    """JSON's text of each list: much faster than by way of Python's lists."""
+    found = lists.flatten().dictionary_encode()
+    spelt = [msgspec.json.encode(value).decode() for value in found.dictionary.to_pylist()]
+    offsets = pa.array(np.asarray(lists.offsets) - lists.offsets[0].as_py())
+    texts = pa.ListArray.from_arrays(offsets, pa.array(spelt, pa.string()).take(found.indices))
+    return pc.binary_join_element_wise("[", pc.binary_join(texts, ","), "]", "")
 
 
 @contextmanager

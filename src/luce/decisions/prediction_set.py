@@ -219,7 +219,7 @@ class PredictionSet(Value):
         table = as_distributions(probabilities, self.classes)
         values = self._groups(groups, len(table))
         labels = np.asarray(maps.argmax(table), dtype=np.intp)
-        random = random or np.random.default_rng([self.seed, _DECIDING])
+        random = random or self.generator()
         sets = np.empty(table.shape, dtype=bool)
         limits = self.thresholds
         if values is not None and self.groups is not None:
@@ -265,6 +265,16 @@ class PredictionSet(Value):
         running = RunningSets(self)
         running.add(probabilities, labels, sample_weight, groups)
         return running.result()
+
+    def generator(self) -> np.random.Generator:
+        """What `decide` draws from by default: for rows in several calls, give one to all of them.
+
+        Examples
+        --------
+        >>> PredictionSet(0.9, "aps", randomised=True, seed=7).generator().random() < 1
+        True
+        """
+        return np.random.default_rng([self.seed, _DECIDING])
 
     @property
     def guarantee(self) -> float:
