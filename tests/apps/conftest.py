@@ -31,7 +31,7 @@ def mixed() -> pa.Table:
     """Rows of three classes that cannot be told apart without error."""
     random = np.random.default_rng(0)
     x = random.normal(size=(1500, 4))
-    labels = (1.5 * x[:, :3] + random.gumbel(size=(1500, 3))).argmax(axis=1)
+    labels = (4 * x[:, :3] + random.gumbel(size=(1500, 3))).argmax(axis=1)
     columns = {f"x{j}": x[:, j].round(3) for j in range(4)}
     return pa.table({**columns, "y": np.array(["a", "b", "c"])[labels]})
 

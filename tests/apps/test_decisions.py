@@ -34,7 +34,7 @@ def others(workplace):
     """Labelled rows that the model has not seen."""
     random = np.random.default_rng(1)
     x = random.normal(size=(500, 4))
-    labels = (1.5 * x[:, :3] + random.gumbel(size=(500, 3))).argmax(axis=1)
+    labels = (4 * x[:, :3] + random.gumbel(size=(500, 3))).argmax(axis=1)
     columns = {f"x{j}": x[:, j] for j in range(4)}
     table = pa.table({**columns, "y": np.array(["a", "b", "c"])[labels]})
     pa_parquet.write_table(table, workplace / "others.parquet")
@@ -119,10 +119,11 @@ class TestTrain:
         for rule, fit, title in zip(
             model.rules, model.document.rules, ("Answers", "Sets"), strict=True
         ):
-            assert f"{title}: {rule}. Fitted to {fit.source}." in said
+            assert f"{title}: {rule}." in said
             assert fit.rows == 300
             assert "300 of 1,500 rows" in fit.source
             assert "never trained on" in fit.source
+        assert said.count(f"Both are fitted to {fit.source}.") == 1
 
     def test_says_what_was_found_on_the_rows_held_out(self, trained):
         said, model = trained
@@ -130,7 +131,9 @@ class TestTrain:
         assert_answers_and_sets_shown(said, model.document.validation.decisions)
 
     def test_says_which_rows_the_model_is_fitted_to_again(self, trained):
-        assert "refitted on all 1,200 rows but the 300 of its rules" in words(trained[0])
+        assert "refitted on all 1,200 rows that are not its rules'; the figures" in words(
+            trained[0]
+        )
 
     def test_says_how_it_is_calibrated(self, trained, mixed_file, run):
         said, model = words(trained[0]), trained[1]
@@ -151,7 +154,7 @@ class TestTrain:
             said = run("inspect", "t.luce").stdout
         model = luce.load("t.luce")
         assert model.calibrator.temperature > 1
-        assert f"Calibration by temperature {model.calibrator.temperature:.4g}: " in said
+        assert f"Calibration (temperature {model.calibrator.temperature:.4g}): " in said
         found = json.loads(run("inspect", "t.luce", "--json").stdout)["calibration"]
         assert found["calibrator"]["temperature"] == model.calibrator.temperature
         assert found["log_loss_before"] > found["log_loss_after"]
@@ -166,10 +169,8 @@ class TestTrain:
             *("cost", "a", "row", f"{measured.cost:.4g}", f"{low:.4g}", "to", f"{high:.4g}")
         ]
         single = ["let, go", "[b]keep", "look"][measured.single_action]
-        assert line_of(said, f"cost a row if always '{single}'").endswith(
-            f" {measured.single_cost:.4g}                 "
-        )
         for title, value in (
+            (f"cost a row if always '{single}'", measured.single_cost),
             ("cost a row as the probabilities expect", measured.expected_cost),
             ("cost a row of a perfect model", measured.perfect_cost),
             ("handed to a person", measured.asked),
@@ -200,7 +201,7 @@ class TestTrain:
 
     def test_lines_are_no_wider_than_the_screen(self, trained, with_costs):
         for said, _ in (trained, with_costs):
-            assert max(map(len, said.splitlines())) <= 81  # the certificate's
+            assert max(map(len, said.splitlines())) <= 81  # the certificate
 
 
 class TestInspect:
@@ -310,8 +311,8 @@ class TestRefusals:
 
 def test_what_is_guessed_of_the_costs_is_said(run, workplace, mixed_file):
     (workplace / "costs.csv").write_text("y;go;stay\na;1,5;0\nb;0;2\nc;1;1\n")
-    said = run(*TRAIN, "--costs", "costs.csv", "--json").stderr
-    assert said == "costs.csv: semicolons between values, decimal comma\n"
+    said = run(*TRAIN, "--costs", "costs.csv").stderr
+    assert said.splitlines()[0] == "costs.csv: semicolons between values, decimal comma"
 
 
 def test_groups_give_one_row_each(run, workplace, mixed):

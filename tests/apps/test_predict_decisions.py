@@ -157,11 +157,11 @@ class TestRows:
 )
 def test_labels_keep_their_type(labels, type, run, workplace):
     random = np.random.default_rng(0)
-    x = random.normal(size=400)
-    y = pa.array([labels[int(each)] for each in x + random.normal(size=400) > 0], type)
+    x = random.normal(size=1000)
+    y = pa.array([labels[int(each)] for each in 3 * x + random.normal(size=1000) > 0], type)
     table = pa.table({"x": x, "y": y})
     pa_parquet.write_table(table, workplace / "t.parquet")
-    luce.train(table, "y", rules=[Abstain(0.2), PredictionSet(0.9)]).save(workplace / "t.luce")
+    luce.train(table, "y", rules=[Abstain(0.08), PredictionSet(0.9)]).save(workplace / "t.luce")
     run("predict", "t.luce", "t.parquet", "--out", "out.parquet")
     found = pa_parquet.read_table("out.parquet")
     assert found["decision"].type == found["y"].type == type

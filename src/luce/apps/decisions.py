@@ -30,18 +30,18 @@ def print_calibration(out: Console, model: Model) -> None:
         return
     match model.calibrator:
         case None:
-            what = "Calibration: none"
+            what = "none"
         case TemperatureScaling(temperature=temperature):
-            what = f"Calibration by temperature {temperature:.4g}"
+            what = f"temperature {temperature:.4g}"
         case VectorScaling():
-            what = "Calibration by a scale and a bias for each class"
+            what = "a scale and a bias for each class"
         case other:
             assert_never(other)
     reason = calibration.reason.removeprefix(f"{calibration.method}: ")
     paragraph(
         out,
-        f"{what}; {reason} The rows are {calibration.rows:,} of those trained on, each scored by a "
-        "model that was fitted without it.",
+        f"Calibration ({what}): {reason} The rows are {calibration.rows:,} of those trained on, "
+        "each scored by a model that was fitted without it.",
     )
     out.print()
 
@@ -50,9 +50,13 @@ def print_decisions(out: Console, model: Model, measured: Sequence[DecisionRecor
     """What the rules promise, and what they did on labelled rows, which are named before."""
     if not model.rules:
         return
-    for rule, fit in zip(model.rules, model.document.rules, strict=True):
-        learnt = f" Fitted to {fit.source}." if fit.rows else ""
+    fits = model.document.rules
+    alike = len({fit.source for fit in fits if fit.rows}) == 1 < sum(fit.rows > 0 for fit in fits)
+    for rule, fit in zip(model.rules, fits, strict=True):
+        learnt = f" Fitted to {fit.source}." if fit.rows and not alike else ""
         paragraph(out, f"{_TITLES[type(rule)]}: {promise(model, rule)}.{learnt}")
+    if alike:
+        paragraph(out, f"Both are fitted to {fits[0].source}.")
     out.print()
     listed = new_table("decisions on these rows", Right("found"), "95 % interval")
     for record in measured:

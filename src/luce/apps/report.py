@@ -22,6 +22,7 @@ from luce.apps.layout import (
     listing,
     new_table,
     number,
+    paragraph,
     plain,
 )
 from luce.model import Comparison, Model
@@ -105,7 +106,7 @@ def print_training(model: Model, path: Path) -> None:
     decisions.print_calibration(out, model)
     _print_validation(out, model)
     out.print(classifier.fitted(model))
-    out.print(_refit(model))
+    paragraph(out, _refit(model))
     size = bytes_in_words(path.stat().st_size)
     out.print(f"Wrote [bold]{plain(path)}[/] ({size}).\n")
     out.print(f"Next: luce predict {plain(path)} NEW.csv --probabilities")
@@ -181,7 +182,8 @@ def print_model(model: Model, path: Path) -> None:
     _print_validation(out, model)
     decisions.print_costs(out, model)
     out.print(classifier.fitted(model))
-    out.print(_refit(model) + "\n")
+    paragraph(out, _refit(model))
+    out.print()
     classifier.print_inside(out, model)
 
 
@@ -215,11 +217,11 @@ def _refit(model: Model) -> str:
     training = model.document.training
     rows = counted(training.rows, "row")
     if training.rule_rows:
-        rows += f" but the {training.rule_rows:,} of its rules"
+        rows += " that are not its rules'"
     if training.refitted:
         return (
-            f"The saved model is refitted on all {rows}; the figures are those of the fit\n"
-            "before, which had not seen the held-out rows."
+            f"The saved model is refitted on all {rows}; the figures are those of the fit before, "
+            "which had not seen the held-out rows."
         )
     return f"The saved model is the one measured, fitted on all {rows}."
 
