@@ -110,7 +110,7 @@ def assert_answers_and_sets_shown(said, measured):
     assert_shown(said, "wrong among the answered", answers.error_rate)
     assert_shown(said, "true class in the set", sets.coverage)
     assert_shown(said, "sets of one class", sets.single)
-    assert f" {sets.mean_size:.4g}" in line_of(said, "classes in a set")
+    assert f" {sets.mean_size:.3f} " in line_of(said, "classes in a set")
 
 
 class TestTrain:
@@ -173,9 +173,9 @@ class TestTrain:
             (f"cost a row if always '{single}'", measured.single_cost),
             ("cost a row as the probabilities expect", measured.expected_cost),
             ("cost a row of a perfect model", measured.perfect_cost),
-            ("handed to a person", measured.asked),
         ):
             assert f" {value:.4g} " in line_of(said, title)
+        assert f" {measured.asked:.3f} " in line_of(said, "handed to a person")
 
     def test_json_has_all_of_it(self, run, mixed_file):
         found = json.loads(run(*TRAIN, "--json", *ALL).stdout)

@@ -112,7 +112,7 @@ def _measured(model: Model, record: DecisionRecord) -> Iterator[tuple[str, str, 
         case SetRecord():
             yield "true class in the set", *_share(record.coverage)
             yield "sets of one class", *_share(record.single)
-            yield "classes in a set, mean", _number(record.mean_size), ""
+            yield "classes in a set, mean", _decimals(record.mean_size), ""
         case CostRecord():
             rule = next(rule for rule in model.rules if isinstance(rule, MinimumCost))
             single = quoted(_actions(model, rule)[record.single_action])
@@ -121,7 +121,7 @@ def _measured(model: Model, record: DecisionRecord) -> Iterator[tuple[str, str, 
             yield f"cost a row if always {single}", _number(record.single_cost), ""
             yield "cost a row of a perfect model", _number(record.perfect_cost), ""
             if rule.ask is not None:
-                yield "handed to a person", _number(record.asked), ""
+                yield "handed to a person", _decimals(record.asked), ""
         case other:
             assert_never(other)
 
@@ -144,11 +144,13 @@ def _actions(model: Model, rule: MinimumCost) -> list[str]:
 
 
 def _share(figure: Figure) -> tuple[str, str]:
-    if figure.value is None:
-        return "-", "-"
     if figure.low is None or figure.high is None:
-        return f"{figure.value:.3f}", "-"
-    return f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}"
+        return _decimals(figure.value), "-"
+    return _decimals(figure.value), f"{figure.low:.3f} to {figure.high:.3f}"
+
+
+def _decimals(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _around(value: float | None, error: float | None) -> str:
