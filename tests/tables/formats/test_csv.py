@@ -1,4 +1,5 @@
 import gzip
+import weakref
 
 import pyarrow as pa
 import pytest
@@ -277,3 +278,27 @@ def test_packed_files(read_table, write):
     for damaged in (packed[:-10], packed[:20], content, b""):
         with pytest.raises(DataError, match=r"data\.csv\.gz: "):
             read_table(write(damaged, "data.csv.gz"))
+
+
+def test_no_thread_outlives_the_reading(tmp_path, monkeypatch):
+    handed = []
+
+    class Watched(csv._Handed):
+        def __init__(self, stream):
+            super().__init__(stream)
+            handed.append(weakref.ref(self))
+
+    monkeypatch.setattr(csv, "_Handed", Watched)
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "1,2\n" * 1000)
+    (tmp_path / "bad.csv").write_text("x,y\n1,2\n1,2,3\n")
+    for _ in range(100):
+        assert sum(block.num_rows for block in open_table(path).blocks()) == 1000
+        assert all(reference() is None for reference in handed)
+    some = open_table(path).blocks(10)
+    next(some)
+    some.close()
+    with pytest.raises(DataError):
+        list(open_table(tmp_path / "bad.csv", types={"x": pa.int64(), "y": pa.int64()}).blocks())
+    assert len(handed) > 200
+    assert all(reference() is None for reference in handed)

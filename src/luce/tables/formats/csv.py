@@ -2,9 +2,11 @@
 
 import codecs
 import re
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from threading import Event
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -36,6 +38,7 @@ from luce.tables.values import (
 MOST_COLUMNS = 100_000
 _QUICK_BLOCK = 1 << 20
 _FIRST_ROWS = 64 << 10
+_LONGEST_WAIT = 1.0  # seconds
 _ROWS_A_BLOCK = 500
 """Blocks are as large as so many times the line of names, if that is more than `_QUICK_BLOCK`."""
 
@@ -126,9 +129,12 @@ class CsvFile:
             column_types=types,
             include_columns=list(types),
         )
+        reader, handed = None, _Handed(stream)
+        released = Event()
+        watched = weakref.ref(handed, lambda _: released.set())
         try:
             reader = pa_csv.open_csv(
-                pa.PythonFile(stream, "r"),
+                pa.PythonFile(handed, "r"),
                 read_options=pa_csv.ReadOptions(block_size=block_size, use_threads=threads),
                 parse_options=_parse_options(self.dialect, len(self.names)),
                 convert_options=options,
@@ -141,6 +147,10 @@ class CsvFile:
                 raise
         finally:
             stream.close()
+            del reader, handed
+            # A thread of Arrow's that lets go of it once the interpreter ends would abort.
+            released.wait(_LONGEST_WAIT)
+            del watched
 
     def _convert(self, block: ColumnBlock, type: pa.DataType) -> pa.ChunkedArray:
         values = block.values
@@ -186,6 +196,16 @@ class CsvFile:
             raise DataError(
                 f"{self.file.name}: row {rows}, the last: a quotation mark is left open"
             )
+
+
+class _Handed:
+    """A stream for Arrow alone: when this is gone, so are the threads that read it."""
+
+    closed = False
+
+    def __init__(self, stream: Utf8Stream) -> None:
+        self.read, self.close = stream.read, stream.close
+        self.readable, self.seekable = stream.readable, stream.seekable
 
 
 def open_csv(file: File, request: Request) -> CsvFile:
