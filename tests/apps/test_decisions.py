@@ -274,7 +274,7 @@ class TestRefusals:
             (["--costs", "-"], ["costs", "standard input"]),
             (["--costs", "costs.csv", "--ask", "zoo"], ["costs.csv", "'zoo'", "'look'"]),
             (["--costs", "costs.csv", "--out", "costs.csv"], ["costs.csv", "read by this command"]),
-            (["--abstain-risk", "0.0001"], ["300 ", "0.0001", "29956", "needed"]),
+            (["--abstain-risk", "0.0001"], ["300 ", "0.0001", "29956", "needed", "--rule-rows"]),
             (["--coverage", "0.9", "--validation", "0.8"], ["0.8", "0.2"]),
         ],
         ids=lambda item: " ".join(item) if isinstance(item, list) else "",

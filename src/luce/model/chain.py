@@ -135,6 +135,6 @@ def _fit_rule(
         return rule.fit(probabilities, rows.labels)
     except DataError as error:
         raise DataError(
-            f"{error}. The rows are {source}: keep a larger share for the rules (rule_rows), or "
-            "bring more"
+            f"{error}. The rows are {source}: keep a larger share for the rules "
+            "(--rule-rows, rule_rows=), or bring more"
         ) from error

@@ -143,7 +143,7 @@ def _drawn_rows(
     except DataError as error:
         raise DataError(
             f"{len(rest):,} rows are too few to keep some of each class for rules: keep a larger "
-            "share of them (rule_rows), or bring more"
+            "share of them (--rule-rows, rule_rows=), or bring more"
         ) from error
     kept[rest[drawn]] = True
     return kept
@@ -180,5 +180,6 @@ def _require_enough(for_rules: RuleRows, learning: Sequence[ModelRule]) -> None:
                 f"{rows:,} rows ({for_rules.source}) cannot show an error rate of at most "
                 f"{rule.risk:g} with confidence {rule.confidence:g}: even if none is wrong, at "
                 f"least {fewest_rows(rule.risk, 1 - rule.confidence):,} are needed; keep a larger "
-                "share of rows for the rules (rule_rows), bring more, or allow a higher risk"
+                "share of rows for the rules (--rule-rows, rule_rows=), bring more, or allow a "
+                "higher risk"
             )
