@@ -230,6 +230,17 @@ class TestInspect:
         (rule,) = json.loads(run("inspect", "m.luce", "--json").stdout)["rules"]
         assert rule["costs"] == costs.costs.tolist()
 
+    def test_json_has_text_for_what_is_not_finite(self, run, workplace, mixed):
+        luce.train(mixed, "y", rules=[Abstain(0.5)]).save(workplace / "m.luce")
+
+        def refuse(constant):
+            raise AssertionError(constant)
+
+        said = run("inspect", "m.luce", "--json").stdout
+        (rule,) = json.loads(said, parse_constant=refuse)["rules"]
+        assert rule["thresholds"] == ["-inf"]
+        assert "answers 100% of rows" in words(run("inspect", "m.luce").stdout)
+
 
 class TestEvaluate:
     def test_says_what_the_rules_do_on_these_rows(self, trained, run, others):
