@@ -1,3 +1,4 @@
+import itertools
 import sys
 
 import numpy as np
@@ -96,6 +97,54 @@ def test_axes_of_ones_own(rows, painted):
     assert len(several.plot(ax=[free, other]).line_) == 2
     with pytest.raises(DataError, match="there are 4 axes; expected 2"):
         several.plot(ax=grid)
+
+
+def test_names_as_users_have_them_stay_in_their_place(rows, painted):
+    labels, probabilities = rows
+    names = np.array(["50 $ to 100 $_{", "two\nlines", "n" * 500, "d"])
+    display = ReliabilityDisplay.from_predictions(
+        names[labels], probabilities, classes=names, per_class=4, name="$a_{"
+    )
+    assert painted(display.figure_)
+    assert {curve.name for curve in display.curves} == set(names)
+    titles = [axes._left_title.get_window_extent() for axes in display.ax_]
+    for one, other in itertools.combinations(titles, 2):
+        assert not one.overlaps(other)
+    one = ReliabilityDisplay.from_predictions(
+        names[labels], probabilities, classes=names, pos_label=names[2]
+    )
+    assert one.ax_.get_xlabel() == f"probability of {'n' * 29}…"
+
+
+def test_a_legend_covers_no_point_of_a_new_figure(rows, painted):
+    labels, probabilities = rows
+    for options in ({}, {"per_class": 2}):
+        display = ReliabilityDisplay.from_predictions(
+            labels[:8], probabilities[:8], **options, name="net"
+        )
+        assert painted(display.figure_)
+        (legend,) = display.figure_.legends
+        for axes in np.atleast_1d(display.ax_):
+            assert axes.get_legend() is None
+            assert not axes.get_tightbbox().overlaps(legend.get_window_extent())
+
+
+@pytest.mark.parametrize(("confidence", "right"), [(0.9, False), (0.35, True)])
+def test_in_axes_of_ones_own_the_legend_goes_to_the_free_corner(confidence, right, painted):
+    figure, axes = pyplot.subplots(figsize=(6, 6))
+    label = 0 if right else 1
+    probabilities = [[confidence, *[(1 - confidence) / 2] * 2]] * 40
+    ReliabilityDisplay.from_predictions([label] * 40, probabilities, ax=axes)
+    assert painted(figure)
+    legend = axes.get_legend().get_window_extent()
+    point = axes.transData.transform([confidence, float(right)])
+    assert not legend.contains(*point)
+
+
+def test_a_single_row_is_one(painted):
+    display = ReliabilityDisplay.from_predictions([0], [[0.8, 0.2]])
+    assert display.ax_.get_title(loc="left") == "1 row"
+    assert painted(display.figure_)
 
 
 def test_it_can_be_drawn_again(rows):

@@ -13,10 +13,11 @@ def test_curve_band_and_comparisons(rows, painted):
     display = RiskCoverageDisplay.from_predictions(labels, probabilities, name="net")
     expected = risk_coverage_curve(probabilities, labels)
     np.testing.assert_array_equal(display.line_.get_data(), [expected.coverage, expected.risk])
-    (label,) = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    label, orders = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     error = expected.risk[-1]
     areas = f"{expected.area:.3g} (perfect {expected.perfect_area:.3g}, random {error:.3g})"
-    assert label == f"net: area {areas}"
+    assert label == f"net\narea {areas}"
+    assert orders == "perfect order (dotted: random order)"
     _, perfect, random_order = display.ax_.lines
     np.testing.assert_allclose(random_order.get_ydata(), error)
     assert perfect.get_ydata()[-1] == pytest.approx(error)
@@ -41,7 +42,11 @@ def test_two_models_in_one_picture(rows, painted):
     assert first.figure_ is second.figure_ is figure
     assert first.line_.get_color() != second.line_.get_color()
     assert axes.get_ylim()[1] == top
-    assert len(axes.get_legend().get_texts()) == 2
+    assert [text.get_text().split()[0] for text in axes.get_legend().get_texts()] == [
+        "A",
+        "B",
+        "perfect",
+    ]
     assert painted(figure)
 
 
@@ -49,8 +54,19 @@ def test_two_models_in_one_picture(rows, painted):
 def test_few_rows_and_no_errors(n, painted):
     display = RiskCoverageDisplay.from_predictions([0] * n, [[0.8, 0.2]] * n)
     assert display.curve.area == 0
-    assert 0 < display.ax_.get_ylim()[1] <= 1
+    bottom, top = display.ax_.get_ylim()
+    assert bottom < 0 < top < 1.1
     assert painted(display.figure_)
+
+
+def test_few_points_have_bars_that_are_seen(rows):
+    labels, probabilities = (array[:7] for array in rows)
+    display = RiskCoverageDisplay.from_predictions(labels, probabilities)
+    (bars,) = display.ax_.collections
+    curve = display.curve
+    expected = np.stack([curve.low, curve.high], axis=1)
+    np.testing.assert_array_equal([bar[:, 1] for bar in bars.get_segments()], expected)
+    assert display.line_.get_marker() == "o"
 
 
 def test_of_an_estimator():

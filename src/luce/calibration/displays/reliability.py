@@ -179,6 +179,11 @@ class ReliabilityDisplay:
             _name_one(panels[0], self.curves[0], name)
         else:
             _name_several(panels, self.curves, name)
+        if len(panels) == 1 and ax is not None:
+            corner = _free_corner(self.curves[0])
+            _explain(panels[0], framealpha=0.8, edgecolor="none", loc=corner)
+        else:
+            _explain(self.figure_, ncols=2, frameon=False, loc="outside lower center")
         return self
 
 
@@ -186,7 +191,7 @@ def _new_panels(many: int) -> npt.NDArray[Any]:
     """Axes of a new figure, in rows, nearly square."""
     columns = min(many, max(3, int(np.ceil(np.sqrt(many)))))
     rows = -(-many // columns)
-    size = (4.8, 5.7) if many == 1 else (2.6 * columns + 0.4, 3.1 * rows + 0.8)
+    size = (4.8, 6.0) if many == 1 else (2.6 * columns + 0.4, 3.1 * rows + 0.8)
     _, grid = style.pyplot().subplots(
         rows, columns, figsize=size, squeeze=False, layout="constrained"
     )
@@ -217,15 +222,12 @@ def _draw(axes: "Axes", curve: ReliabilityCurve) -> Any:
 
 
 def _name_one(axes: "Axes", curve: ReliabilityCurve, name: str | None) -> None:
-    rows = f"{curve.count.sum():,} rows"
-    title = rows if name is None else f"{name}, {rows}"
+    rows = style.counted(int(curve.count.sum()))
+    title = rows if name is None else f"{style.shown(name, 40)}, {rows}"
     axes.set_title(title, loc="left", y=1.16, color=style.INK, fontsize=11)
     of = "the " if curve.name == _TOP_LABEL else ""
-    axes.set_xlabel(f"probability of {of}{curve.name}", color=style.INK)
+    axes.set_xlabel(f"probability of {of}{style.shown(curve.name, 30)}", color=style.INK)
     axes.set_ylabel("share that came true", color=style.INK)
-    axes.legend(
-        handles=_legend(), edgecolor="none", framealpha=0.8, fontsize=9, labelcolor=style.INK
-    )
 
 
 def _name_several(
@@ -233,7 +235,7 @@ def _name_several(
 ) -> None:
     for axes, curve in zip(panels, curves, strict=True):
         true = round(float(curve.observed @ curve.count))
-        title = f"{curve.name}  ({true:,} rows)"
+        title = f"{style.shown(curve.name, 18)}  ({style.counted(true)})"
         axes.set_title(title, loc="left", y=1.16, color=style.INK, fontsize=10)
     grid = panels[0].get_subplotspec()
     columns = grid.get_gridspec().ncols if grid else len(panels)
@@ -241,23 +243,24 @@ def _name_several(
         axes.set_xlabel("probability of the class", color=style.INK)
     for axes in panels[::columns]:
         axes.set_ylabel("share that came true", color=style.INK)
-    legend = panels[0].figure.legend(
-        handles=_legend(),
-        title=name,
-        loc="outside upper center",
-        ncols=2,
-        frameon=False,
-        fontsize=9,
-        labelcolor=style.INK,
-    )
-    legend.get_title().set(color=style.INK, fontsize=11)
+    if name is not None:
+        panels[0].figure.suptitle(style.shown(name, 60), color=style.INK, fontsize=11)
 
 
-def _legend() -> list[Any]:
+def _free_corner(curve: ReliabilityCurve) -> str:
+    """Where a legend covers no interval, if there is such a corner."""
+    left, right = curve.predicted < 0.55, curve.predicted > 0.45
+    above = (np.maximum(curve.high, curve.most)[left] > 0.85).any()
+    below = (np.minimum(curve.low, curve.least)[right] < 0.15).any()
+    return "lower right" if above and not below else "upper left"
+
+
+def _explain(where: Any, **options: Any) -> None:
+    """The legend of axes or of a figure."""
     from matplotlib.lines import Line2D
 
     observed = Line2D([], [], color=style.BLUE, marker="o", markersize=5, linewidth=1.4)
     observed.set_label("observed, 95 % interval")
     calibrated = Line2D([], [], color=style.FAINT, linewidth=8)
     calibrated.set_label("95 % range if calibrated")
-    return [observed, calibrated]
+    where.legend(handles=[observed, calibrated], fontsize=9, labelcolor=style.INK, **options)

@@ -13,15 +13,19 @@ from luce.calibration.displays.given import as_indices, predicted_by
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_FEW_POINTS = 30
+_PERFECT, _RANDOM = (0, (4, 2)), ":"
+
 
 @dataclass(eq=False)
 class RiskCoverageDisplay:
     """The share of wrong answers against the share of rows answered, the surest first.
 
     To the left only the rows are answered whose most probable class has the highest probability; to
-    the right all. The band has exact 95 % bounds (Clopper and Pearson) of each point by itself, not
-    of all at once, and not of a threshold chosen from the picture. The dashed line is the best that
-    any order of the same answers could give, the dotted one what a random order gives.
+    the right all. The band, or a bar at each point where there are few, has exact 95 % bounds
+    (Clopper and Pearson) of each point by itself, not of all at once, and not of a threshold chosen
+    from the picture. The dashed line is the best that any order of the same answers could give, the
+    dotted one what a random order gives.
 
     Attributes
     ----------
@@ -125,18 +129,29 @@ class RiskCoverageDisplay:
             Itself.
         """
         if ax is None:
-            _, ax = style.pyplot().subplots(figsize=(5.4, 4.2), layout="constrained")
+            _, ax = style.pyplot().subplots(figsize=(5.4, 4.6), layout="constrained")
         curve = self.curve
         style.quiet(ax)
         areas = (
             f"area {curve.area:.3g} (perfect {curve.perfect_area:.3g}, random {curve.risk[-1]:.3g})"
         )
-        label = f"{curve.name}: {areas}" if curve.name else areas
-        (self.line_,) = ax.plot(curve.coverage, curve.risk, linewidth=1.6, label=label)
-        colour = self.line_.get_color()
-        ax.fill_between(
-            curve.coverage, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0
+        label = f"{style.shown(curve.name, 40)}\n{areas}" if curve.name else areas
+        few = len(curve.coverage) <= _FEW_POINTS
+        (self.line_,) = ax.plot(
+            curve.coverage,
+            curve.risk,
+            linewidth=1.6,
+            marker="o" if few else None,
+            markersize=5,
+            label=label,
         )
+        colour = self.line_.get_color()
+        if few:
+            ax.vlines(curve.coverage, curve.low, curve.high, color=colour, linewidth=1.4)
+        else:
+            ax.fill_between(
+                curve.coverage, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0
+            )
         _compare(ax, curve.risk[-1], colour)
         _frame(ax, curve)
         self.ax_, self.figure_ = ax, ax.figure
@@ -144,29 +159,32 @@ class RiskCoverageDisplay:
 
 
 def _compare(axes: "Axes", error: float, colour: str) -> None:
-    """The same answers in perfect order and in random order, thin, and named where they begin."""
+    """The same answers in perfect order and in random order, thin."""
     share = np.linspace(0, 1, 501)[1:]
     perfect = (share - (1 - error)).clip(min=0) / share
-    axes.plot(share, perfect, color=colour, linestyle=(0, (4, 2)), linewidth=0.9)
-    axes.axhline(error, color=colour, linestyle=":", linewidth=0.9)
-    near: dict[str, Any] = {"textcoords": "offset points", "color": colour, "fontsize": 8}
-    axes.annotate("random order", (0, error), (4, 3), **near)
-    axes.annotate("perfect order", (1 - error, 0), (-4, 3), ha="right", **near)
+    axes.plot(share, perfect, color=colour, linestyle=_PERFECT, linewidth=0.9)
+    axes.axhline(error, color=colour, linestyle=_RANDOM, linewidth=0.9)
 
 
 def _frame(axes: "Axes", curve: RiskCoverageCurve) -> None:
     """Limits that show the curve; the bounds of few rows may leave them."""
+    from matplotlib.lines import Line2D
     from matplotlib.ticker import FuncFormatter
 
     is_first = axes.get_legend() is None
     highest = max(1.15 * curve.risk[-1], 1.05 * curve.high[curve.coverage >= 0.1].max(), 0.01)
     top = highest if is_first else max(highest, axes.get_ylim()[1])
-    axes.set(xlim=(0, 1), ylim=(0, min(1.0, top)))
+    top = min(1.03, top)
+    axes.set(xlim=(0, 1.02), ylim=(-0.02 * top, top))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     axes.set_xlabel("share of rows that are answered", color=style.INK)
     axes.set_ylabel("share of answers that are wrong", color=style.INK)
+    models = axes.get_legend_handles_labels()[0]
+    orders = Line2D([], [], color=style.MUTED, linestyle=_PERFECT, linewidth=0.9)
+    orders.set_label("perfect order (dotted: random order)")
     axes.legend(
+        handles=[*models, orders],
         loc="lower left",
         bbox_to_anchor=(0, 1),
         borderaxespad=0.2,

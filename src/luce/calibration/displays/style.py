@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 INK = "#333333"
 MUTED = "#767676"
-FAINT = "#E4E4E4"
+FAINT = "#DADADA"
 BLUE = "#2B6CB0"
 ORANGE = "#D97706"
 
@@ -29,3 +29,16 @@ def quiet(axes: "Axes") -> None:
         axes.spines[side].set_color(MUTED)
         axes.spines[side].set_linewidth(0.8)
     axes.tick_params(colors=MUTED, labelcolor=INK, width=0.8)
+
+
+def shown(name: str, most: int) -> str:
+    """A name in one line of at most so many characters, with no formula in it."""
+    name = " ".join(name.split())
+    if len(name) > most:
+        name = name[: most - 1].rstrip() + "…"
+    return name.replace("$", r"\$")
+
+
+def counted(rows: int) -> str:
+    """So many rows, in words."""
+    return "1 row" if rows == 1 else f"{rows:,} rows"
