@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import sklearn.calibration
 from scipy import stats
 
 from luce.calibration import expected_calibration_error, reliability_curve, risk_coverage_curve
@@ -53,6 +54,56 @@ class TestReliability:
     def test_a_class_that_does_not_exist(self, of_class):
         with pytest.raises(DataError, match=f"of_class is {of_class}; expected 0 to 1"):
             reliability_curve([[0.5, 0.5]], [0], of_class=of_class)
+
+    def test_scikit_learn_has_the_same_points(self):
+        random = np.random.default_rng(0)
+        second = random.random(500)
+        labels = (random.random(500) < second**2).astype(int)
+        for strategy in ("uniform", "quantile"):
+            observed, predicted = sklearn.calibration.calibration_curve(
+                labels, second, n_bins=8, strategy=strategy
+            )
+            curve = reliability_curve(
+                np.stack([1 - second, second], axis=1),
+                labels,
+                of_class=1,
+                n_bins=8,
+                strategy=strategy,
+            )
+            # Interpolated quantiles put a row or two into the next bin.
+            tolerance = 1e-12 if strategy == "uniform" else 0.02
+            np.testing.assert_allclose(curve.predicted, predicted, atol=tolerance)
+            np.testing.assert_allclose(curve.observed, observed, atol=tolerance)
+
+    def test_weights_weigh(self, draw):
+        log_probabilities, labels, _ = draw(np.random.default_rng(0), 300, 3)
+        p, weights = np.exp(log_probabilities), np.random.default_rng(1).gamma(1, size=300)
+        weights[::7] = 0
+        curve = reliability_curve(p, labels, sample_weight=weights, of_class=1, n_bins=4)
+        for b in range(4):
+            inside = (p[:, 1] > b / 4) & (p[:, 1] <= (b + 1) / 4) & (weights > 0)
+            w, true = weights[inside], labels[inside] == 1
+            assert curve.predicted[b] == pytest.approx(np.average(p[inside, 1], weights=w))
+            assert curve.observed[b] == pytest.approx(np.average(true, weights=w))
+            assert (curve.count[b], curve.true[b]) == (inside.sum(), true.sum())
+            alike = w.sum() ** 2 / (w @ w)
+            share = np.average(true, weights=w)
+            low = stats.beta.ppf(0.025, alike * share, alike * (1 - share) + 1)
+            high = stats.beta.ppf(0.975, alike * share + 1, alike * (1 - share))
+            assert (curve.low[b], curve.high[b]) == pytest.approx((low, high))
+        assert curve.histogram.sum() / weights.sum() == pytest.approx(
+            curve.histogram[:5].sum() / weights[p[:, 1] <= 0.1].sum()
+        )
+
+    def test_equal_weights_are_none(self, draw):
+        log_probabilities, labels, _ = draw(np.random.default_rng(0), 200, 3)
+        p = np.exp(log_probabilities)
+        for curve_of in (reliability_curve, risk_coverage_curve):
+            plain, weighted = (
+                vars(curve_of(p, labels, sample_weight=w)) for w in (None, np.full(200, 4.0))
+            )
+            for name in plain.keys() - {"histogram", "name"}:
+                np.testing.assert_allclose(weighted[name], plain[name], atol=1e-12, err_msg=name)
 
     def test_certainty(self):
         curve = reliability_curve([[1.0, 0.0]] * 5, [0] * 5)
@@ -112,6 +163,33 @@ class TestRiskCoverage:
         assert curve.coverage[-1] == 1
         assert curve.risk[-1] == pytest.approx((1 - top).mean(), abs=0.01)
         assert curve.area < curve.risk[-1]
+
+    def test_weights_weigh(self, draw):
+        log_probabilities, labels, _ = draw(np.random.default_rng(0), 120, 3)
+        p, weights = np.exp(log_probabilities), np.random.default_rng(1).gamma(1, size=120)
+        weights[::7] = 0
+        curve = risk_coverage_curve(p, labels, sample_weight=weights)
+        confidence, wrong = p.max(axis=1), p.argmax(axis=1) != labels
+        risks = []
+        for row in np.flatnonzero(weights):
+            answered = (confidence >= confidence[row]) & (weights > 0)
+            w = weights[answered]
+            risk = np.average(wrong[answered], weights=w)
+            (place,) = np.flatnonzero(curve.threshold == confidence[row])
+            assert curve.coverage[place] == pytest.approx(w.sum() / weights.sum())
+            assert curve.risk[place] == pytest.approx(risk)
+            alike = w.sum() ** 2 / (w @ w)
+            high = stats.beta.ppf(0.975, alike * risk + 1, alike * (1 - risk))
+            assert curve.high[place] == pytest.approx(1 if risk == 1 else high)
+            risks.append(risk)
+        assert curve.area == pytest.approx(np.average(risks, weights=weights[weights > 0]))
+        surer = confidence / 5 + np.where(
+            wrong, 0.5, 0.75
+        )  # every right row before every wrong one
+        rows = np.stack([surer, 1 - surer], axis=1)
+        ideal = risk_coverage_curve(rows, wrong.astype(int), sample_weight=weights)
+        assert ideal.area == pytest.approx(ideal.perfect_area)
+        assert curve.perfect_area == pytest.approx(ideal.perfect_area)
 
     @pytest.mark.parametrize("label", [0, 1])
     def test_a_single_row(self, label):

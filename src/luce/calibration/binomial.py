@@ -7,10 +7,13 @@ from luce.calibration.rows import Float64s, Integers
 _OUTSIDE = 0.025
 
 
-def bounds_of_share(successes: Integers, trials: Integers) -> tuple[Float64s, Float64s]:
+def bounds_of_share(
+    successes: Float64s | Integers, trials: Float64s | Integers
+) -> tuple[Float64s, Float64s]:
     """95 % bounds (Clopper and Pearson) of the probability behind so many successes.
 
     They hold it at least that often, also where the trials' probabilities differ, for their mean.
+    Numbers of trials need not be whole.
     """
     from scipy.special import betaincinv  # slow to import
 
@@ -21,7 +24,7 @@ def bounds_of_share(successes: Integers, trials: Integers) -> tuple[Float64s, Fl
     return np.where(successes > 0, low, 0.0), np.where(failures > 0, high, 1.0)
 
 
-def range_of_share(probability: Float64s, trials: Integers) -> tuple[Float64s, Float64s]:
+def range_of_share(probability: Float64s, trials: Float64s | Integers) -> tuple[Float64s, Float64s]:
     """The middle 95 % of shares of successes that trials of this mean probability give."""
     from scipy.stats import binom  # slow to import
 

@@ -1,4 +1,10 @@
-"""What the displays draw, as numbers: reliability curves, and risk against coverage."""
+"""What the displays draw, as numbers: reliability curves, and risk against coverage.
+
+Bounds are exact where rows count alike. Where they have weights, a bin is taken for as many rows as
+would make its share as sure: (sum w)^2 / sum w^2 of them (E. L. Korn, B. I. Graubard, "Confidence
+intervals for proportions with small expected number of positive counts estimated from survey data",
+Survey Methodology 24 (1998)), which is approximate.
+"""
 
 from dataclasses import dataclass
 
@@ -29,10 +35,10 @@ class ReliabilityCurve:
         Exact 95 % bounds (Clopper and Pearson) of what `observed` estimates.
     least, most : ndarray of shape (bins,)
         The middle 95 % of what would be observed were the probabilities calibrated.
-    count : ndarray of int, shape (bins,)
-        Rows.
-    histogram : ndarray of int, shape (50,)
-        Rows by their probability, in bins of equal width.
+    count, true : ndarray of int, shape (bins,)
+        Rows of positive weight, and those of them that came true.
+    histogram : ndarray of shape (50,)
+        The weight of the rows by their probability, in bins of equal width.
 
     Examples
     --------
@@ -49,13 +55,15 @@ class ReliabilityCurve:
     least: Float64s
     most: Float64s
     count: Integers
-    histogram: Integers
+    true: Integers
+    histogram: Float64s
 
 
 def reliability_curve(
     probabilities: npt.ArrayLike,
     labels: npt.ArrayLike,
     *,
+    sample_weight: npt.ArrayLike | None = None,
     of_class: int | None = None,
     n_bins: int = 10,
     strategy: Strategy = "uniform",
@@ -69,6 +77,8 @@ def reliability_curve(
         Each row sums to 1.
     labels : array_like of int, shape (n,)
         Class indices, 0 to k - 1.
+    sample_weight : array_like of shape (n,), optional
+        Weights w >= 0, by default 1 each.
     of_class : int, optional
         The class whose probability is meant; by default that of each row's most probable class.
     n_bins : int, default 10
@@ -99,21 +109,35 @@ def reliability_curve(
     (array([0.1, 0.8]), array([0., 1.]))
     """
     check_bins(n_bins, strategy)
-    predicted, came = _outcomes(probabilities, labels, of_class)
+    predicted, came, weights = _outcomes(probabilities, labels, sample_weight, of_class)
     edges = uniform_edges(n_bins)
     if strategy == "quantile":
         edges = np.unique(quantile_edges(predicted[:, None], n_bins))
     place = np.searchsorted(edges, predicted)
-    every = np.bincount(place, minlength=n_bins)
-    filled = every > 0
-    count = every[filled]
-    mean = np.bincount(place, predicted, n_bins)[filled] / count
-    true = np.bincount(place[came], minlength=n_bins)[filled]
-    low, high = bounds_of_share(true, count)
-    least, most = range_of_share(mean, count)
+    filled = np.bincount(place) > 0
+
+    def summed(values: Float64s) -> Float64s:
+        return np.asarray(np.bincount(place, values)[filled], np.float64)
+
+    weight = summed(weights)
+    alike = np.square(weight) / summed(np.square(weights))
+    mean = summed(weights * predicted) / weight
+    observed = summed(weights * came) / weight
+    low, high = bounds_of_share(alike * observed, alike)
+    least, most = range_of_share(mean, np.rint(alike))
     cells = np.searchsorted(uniform_edges(HISTOGRAM_BINS), predicted)
-    histogram = np.bincount(cells, minlength=HISTOGRAM_BINS)
-    return ReliabilityCurve(name, mean, true / count, low, high, least, most, count, histogram)
+    return ReliabilityCurve(
+        name=name,
+        predicted=mean,
+        observed=observed,
+        low=low,
+        high=high,
+        least=least,
+        most=most,
+        count=np.bincount(place)[filled],
+        true=np.bincount(place, came)[filled].astype(np.intp),
+        histogram=np.bincount(cells, weights, HISTOGRAM_BINS).astype(np.float64),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +149,7 @@ class RiskCoverageCurve:
     name : str
         Of the model.
     coverage : ndarray of shape (points,)
-        The share of rows that are answered, ascending to 1.
+        The share of rows, or of their weight, that is answered, ascending to 1.
     risk : ndarray of shape (points,)
         The share of these whose top class is wrong.
     low, high : ndarray of shape (points,)
@@ -133,8 +157,8 @@ class RiskCoverageCurve:
     threshold : ndarray of shape (points,)
         Answered are the rows with a confidence of at least this.
     area : float
-        The mean risk over all coverages 1/n, 2/n, ... 1; less is better. Rows of equal confidence
-        are taken in random order, on average.
+        The mean risk over all rows, each with those that are surer; less is better. Rows of equal
+        confidence are taken in random order, on average.
     perfect_area : float
         That of the same answers if every wrong one came after every right one.
 
@@ -156,7 +180,11 @@ class RiskCoverageCurve:
 
 
 def risk_coverage_curve(
-    probabilities: npt.ArrayLike, labels: npt.ArrayLike, *, name: str = ""
+    probabilities: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    sample_weight: npt.ArrayLike | None = None,
+    name: str = "",
 ) -> RiskCoverageCurve:
     """The risk among answered rows against their share, from the surest row to all.
 
@@ -172,6 +200,8 @@ def risk_coverage_curve(
         Each row sums to 1.
     labels : array_like of int, shape (n,)
         Class indices, 0 to k - 1.
+    sample_weight : array_like of shape (n,), optional
+        Weights w >= 0, by default 1 each.
     name : str, default ""
         For the legend.
 
@@ -196,24 +226,28 @@ def risk_coverage_curve(
     >>> round(curve.area, 4), round(curve.perfect_area, 4)
     (0.1111, 0.1111)
     """
-    confidence, correct = _outcomes(probabilities, labels, None)
-    n = len(confidence)
+    confidence, correct, weights = _outcomes(probabilities, labels, sample_weight, None)
     order = np.argsort(-confidence, kind="stable")
-    confidence = confidence[order]
+    confidence, correct, weights = confidence[order], correct[order], weights[order]
     ends = np.flatnonzero(np.r_[confidence[1:] != confidence[:-1], True])
-    answered = ends + 1
-    wrong = np.cumsum(~correct[order], dtype=np.intp)[ends]
-    every = np.arange(1, n + 1)
-    area = np.mean(np.interp(every, np.r_[0, answered], np.r_[0, wrong]) / every)
-    perfect = np.mean((every - (n - wrong[-1])).clip(min=0) / every)
+    every = weights.cumsum()
+    answered = every[ends]
+    wrong = (weights * ~correct).cumsum()[ends]
+    area = np.average(
+        np.interp(every, np.r_[0, answered], np.r_[0, wrong]) / every, weights=weights
+    )
+    ideal = weights[np.argsort(~correct, kind="stable")]
+    ahead = ideal.cumsum()
+    perfect = np.average((ahead - weights[correct].sum()).clip(min=0) / ahead, weights=ideal)
 
-    kept = _spread(answered)
-    answered, wrong = answered[kept], wrong[kept]
-    low, high = bounds_of_share(wrong, answered)
+    kept = _spread(ends + 1)
+    risk = wrong[kept] / answered[kept]
+    alike = (np.square(every) / np.square(weights).cumsum())[ends[kept]]
+    low, high = bounds_of_share(alike * risk, alike)
     return RiskCoverageCurve(
         name=name,
-        coverage=answered / n,
-        risk=wrong / answered,
+        coverage=answered[kept] / every[-1],
+        risk=risk,
         low=low,
         high=high,
         threshold=confidence[ends[kept]],
@@ -223,21 +257,23 @@ def risk_coverage_curve(
 
 
 def _outcomes(
-    probabilities: npt.ArrayLike, labels: npt.ArrayLike, of_class: int | None
-) -> tuple[Float64s, npt.NDArray[np.bool_]]:
-    """The probability of the top class, or of one, and whether that is the label."""
-    given = labelled(probabilities, labels, None, None, logarithmic=False)
+    probabilities: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    sample_weight: npt.ArrayLike | None,
+    of_class: int | None,
+) -> tuple[Float64s, npt.NDArray[np.bool_], Float64s]:
+    """The probability of the top class, or of one; whether that is the label; the weight."""
+    given = labelled(probabilities, labels, sample_weight, None, logarithmic=False)
     if of_class is not None and not 0 <= of_class < given.classes:
         raise DataError(f"of_class is {of_class}; expected 0 to {given.classes - 1}")
-    predicted, came = np.empty(len(given)), np.empty(len(given), bool)
+    parts = []
     for block in given.blocks():
-        if of_class is None:
-            meant = block.probabilities.argmax(axis=1)
-        else:
-            meant = np.full(len(block.rows), of_class)
-        predicted[block.rows] = block.probabilities[np.arange(len(meant)), meant]
-        came[block.rows] = meant == block.labels
-    return predicted, came
+        every = np.arange(len(block.rows))
+        meant = block.probabilities.argmax(axis=1) if of_class is None else 0 * every + of_class
+        predicted = block.probabilities[every, meant]
+        parts.append((predicted, meant == block.labels, block.weights))
+    predicted, came, weights = map(np.concatenate, zip(*parts, strict=True))
+    return predicted, came, weights
 
 
 def _spread(answered: Integers) -> Integers:

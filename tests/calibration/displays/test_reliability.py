@@ -99,6 +99,27 @@ def test_axes_of_ones_own(rows, painted):
         several.plot(ax=grid)
 
 
+def test_weights_weigh(rows, painted):
+    labels, probabilities = rows
+    weights = np.where(labels == 0, 100.0, labels != 1)
+    display = ReliabilityDisplay.from_predictions(
+        labels, probabilities, sample_weight=weights, per_class=4
+    )
+    assert painted(display.figure_)
+    assert [curve.name for curve in display.curves[::3]] == ["0", "1"]  # by weight, not by rows
+    expected = reliability_curve(probabilities, labels, sample_weight=weights, of_class=0)
+    np.testing.assert_array_equal(points_of(display.line_[0])[1], expected.observed)
+    counts = np.bincount(labels)
+    assert display.ax_[0].get_title(loc="left") == f"0  ({counts[0]} rows)"
+    assert display.ax_[3].get_title(loc="left") == "1  (0 rows)"
+    with pytest.raises(DataError, match="row 2: the weight"):
+        ReliabilityDisplay.from_predictions(
+            [0, 1, 1], [[0.5, 0.5]] * 3, per_class=2, sample_weight=[1, 1, -1]
+        )
+    with pytest.raises(DataError, match="row 1: the label -1"):
+        ReliabilityDisplay.from_predictions([0, -1], [[0.5, 0.5]] * 2, per_class=2)
+
+
 def test_names_as_users_have_them_stay_in_their_place(rows, painted):
     labels, probabilities = rows
     names = np.array(["50 $ to 100 $_{", "two\nlines", "n" * 500, "d"])

@@ -29,6 +29,15 @@ def test_curve_band_and_comparisons(rows, painted):
     assert painted(display.figure_)
 
 
+def test_weights_weigh(rows, painted):
+    labels, probabilities = rows
+    weights = np.where(labels == 0, 10.0, 1.0)
+    display = RiskCoverageDisplay.from_predictions(labels, probabilities, sample_weight=weights)
+    expected = risk_coverage_curve(probabilities, labels, sample_weight=weights)
+    np.testing.assert_array_equal(display.line_.get_data(), [expected.coverage, expected.risk])
+    assert painted(display.figure_)
+
+
 def test_two_models_in_one_picture(rows, painted):
     labels, probabilities = rows
     figure, axes = pyplot.subplots()

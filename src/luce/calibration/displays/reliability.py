@@ -10,6 +10,7 @@ from luce.calibration.bins import Strategy
 from luce.calibration.curves import HISTOGRAM_BINS, ReliabilityCurve, reliability_curve
 from luce.calibration.displays import style
 from luce.calibration.displays.given import as_indices, predicted_by
+from luce.calibration.labelled import labelled
 from luce.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class ReliabilityDisplay:
         y_true: npt.ArrayLike,
         y_prob: npt.ArrayLike,
         *,
+        sample_weight: npt.ArrayLike | None = None,
         classes: npt.ArrayLike | None = None,
         pos_label: Any = None,
         per_class: int | None = None,
@@ -78,6 +80,8 @@ class ReliabilityDisplay:
         y_prob : array_like of shape (n, k), or (n,)
             Probabilities; a single column is that of the second of two classes, which is drawn
             then.
+        sample_weight : array_like of shape (n,), optional
+            Weights w >= 0, by default 1 each.
         classes : array_like of shape (k,), optional
             The class of each column.
         pos_label : int, str, ..., optional
@@ -113,13 +117,15 @@ class ReliabilityDisplay:
             raise DataError(f"per_class is {per_class}; expected at least 1")
         chosen: list[int | None] = [None if pos_label is None else names.index(pos_label)]
         if per_class is not None:
-            frequency = np.bincount(labels, minlength=len(names))
+            given = labelled(table, labels, sample_weight, None, logarithmic=False)
+            frequency = np.bincount(given.labels, given.weights, len(names))
             chosen = np.argsort(-frequency, kind="stable")[:per_class].tolist()
         display = cls(
             tuple(
                 reliability_curve(
                     table,
                     labels,
+                    sample_weight=sample_weight,
                     of_class=place,
                     n_bins=n_bins,
                     strategy=strategy,
@@ -216,7 +222,8 @@ def _draw(axes: "Axes", curve: ReliabilityCurve) -> Any:
     strip.stairs(curve.histogram, edges, fill=True, color=style.BLUE, alpha=0.35, linewidth=0)
     if curve.name != _TOP_LABEL:
         strip.set_yscale("log")  # nearly all rows are nearly surely of another class
-    strip.set_ylim(0.7 if curve.name != _TOP_LABEL else 0, 1.05 * curve.histogram.max())
+    least = 0.7 * curve.histogram[curve.histogram > 0].min()
+    strip.set_ylim(least if curve.name != _TOP_LABEL else 0, 1.05 * curve.histogram.max())
     strip.axis("off")
     return line
 
@@ -234,8 +241,8 @@ def _name_several(
     panels: npt.NDArray[Any], curves: tuple[ReliabilityCurve, ...], name: str | None
 ) -> None:
     for axes, curve in zip(panels, curves, strict=True):
-        true = round(float(curve.observed @ curve.count))
-        title = f"{style.shown(curve.name, 18)}  ({style.counted(true)})"
+        rows = style.counted(int(curve.true.sum()))
+        title = f"{style.shown(curve.name, 18)}  ({rows})"
         axes.set_title(title, loc="left", y=1.16, color=style.INK, fontsize=10)
     grid = panels[0].get_subplotspec()
     columns = grid.get_gridspec().ncols if grid else len(panels)

@@ -58,6 +58,7 @@ class RiskCoverageDisplay:
         y_true: npt.ArrayLike,
         y_prob: npt.ArrayLike,
         *,
+        sample_weight: npt.ArrayLike | None = None,
         classes: npt.ArrayLike | None = None,
         name: str | None = None,
         ax: "Axes | None" = None,
@@ -70,6 +71,8 @@ class RiskCoverageDisplay:
             Class indices, or the values in `classes`.
         y_prob : array_like of shape (n, k), or (n,)
             Probabilities; a single column is that of the second of two classes.
+        sample_weight : array_like of shape (n,), optional
+            Weights w >= 0, by default 1 each.
         classes : array_like of shape (k,), optional
             The class of each column.
         name : str, optional
@@ -89,7 +92,8 @@ class RiskCoverageDisplay:
             There is no matplotlib.
         """
         labels, table, _ = as_indices(y_true, y_prob, classes)
-        return cls(risk_coverage_curve(table, labels, name=name or "")).plot(ax=ax)
+        curve = risk_coverage_curve(table, labels, sample_weight=sample_weight, name=name or "")
+        return cls(curve).plot(ax=ax)
 
     @classmethod
     def from_estimator(
