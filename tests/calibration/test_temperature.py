@@ -6,10 +6,15 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.stats
+import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize_scalar
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 
 import luce
 from luce.calibration import TemperatureScaling, temperature
@@ -210,18 +215,34 @@ def test_a_number_added_to_a_row_changes_nothing(calibrated):
     assert shift == pytest.approx(once, rel=1e-8)
 
 
-def test_large_scores_are_read_at_most_eight_times(calibrated, monkeypatch):
-    scores, labels = calibrated(60_000, 10, dtype=np.float32)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("labels_are", ["drawn", "wrong", "right", "random"])
+@pytest.mark.parametrize("factor", [1e-12, 0.2, 1.0, 5.0, 1e12])
+def test_all_rows_are_read_at_most_eight_times(
+    factor, labels_are, weighted, dtype, calibrated, monkeypatch
+):
+    scores, labels = calibrated(9_000, 3, dtype=dtype)
+    if labels_are == "random":
+        labels = labels[::-1]
+    elif labels_are != "drawn":
+        labels = scores.argmax(axis=1)
+        labels[:40] += labels_are == "wrong"
+    weights = np.random.default_rng(1).gamma(0.3, size=9_000) if weighted else None
     readings = []
     monkeypatch.setattr(
         temperature,
         "summed",
         lambda rows, *rest: readings.append(len(rows)) or original(rows, *rest),
     )
-    found = best_temperature(rows_of(5 * scores, labels))
-    assert found == pytest.approx(5, rel=0.05)
-    assert readings.count(60_000) <= 8
-    assert set(readings) - {60_000} == {4000}
+    rows = rows_of(scores * dtype(factor), labels % 3, weights)
+    found = best_temperature(rows)
+    assert readings.count(9_000) <= 8
+    assert all(few <= 4500 for few in set(readings) - {9_000})
+    if labels_are in ("drawn", "wrong"):
+        monkeypatch.undo()
+        sums = SumsAt(rows, factor)
+        assert abs(sums(factor / found).excess) < 1e-6 * sums(0.0).gap
 
 
 original = temperature.summed
@@ -281,6 +302,25 @@ def test_peers_find_the_same():
     found = best_temperature(rows_of(2.5 * scores + [0.0, 0.5, 0.0, -1.0], labels))
     assert found == pytest.approx(2.6418400835, rel=1e-6)  # probmetrics 1.3.0, "temp-scaling"
     assert found == pytest.approx(2.64184018, rel=1e-6)  # netcal 1.4.0, TemperatureScaling
+
+
+@pytest.mark.skipif(
+    sklearn.__version__.startswith("1.7"), reason="scikit-learn 1.7 has no temperature scaling"
+)
+@pytest.mark.filterwarnings("ignore:Since FrozenEstimator does not appear to accept")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scikit_learn_finds_the_same(weighted):
+    X, y = load_digits(return_X_y=True)
+    classifier = LogisticRegression(C=0.01, max_iter=500).fit(X[:500] / 16, y[:500])
+    weights = np.random.default_rng(0).gamma(1.0, size=len(y) - 500) if weighted else None
+    peer = CalibratedClassifierCV(FrozenEstimator(classifier), method="temperature")
+    peer.fit(X[500:] / 16, y[500:], sample_weight=weights)
+    scores = classifier.decision_function(X[500:] / 16)
+    found = best_temperature(rows_of(scores, y[500:], weights))
+    assert abs(np.log(found)) > 0.1
+    np.testing.assert_allclose(
+        luce.softmax(scores, temperature=found), peer.predict_proba(X[500:] / 16), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, np.inf, np.nan])
