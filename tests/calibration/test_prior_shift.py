@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize
 
 import luce
+from luce import SoftmaxClassifier
 from luce.calibration import PriorShift
 from luce.errors import DataError
 
@@ -49,6 +50,31 @@ def test_shifted_probabilities_are_calibrated(shifted):
     np.testing.assert_allclose(after.mean(axis=0), np.bincount(labels) / 20_000, atol=0.01)
     losses = [-np.log(q[np.arange(20_000), labels]).mean() for q in (p, after)]
     assert losses[1] < losses[0] - 0.1
+
+
+def test_balanced_class_weights_are_undone(shifted):
+    """`old` is then 1 / k, not the counts of the rows."""
+    new = np.array([0.7, 0.25, 0.05])
+    p, y = shifted(3000, new)
+    X = np.log(p)
+    plain, balanced = (
+        SoftmaxClassifier(class_weight=weight).fit(X[:2000], y[:2000])
+        for weight in (None, "balanced")
+    )
+    frequencies = np.bincount(y[:2000]) / 2000
+    q = balanced.predict_proba(X[2000:])
+    corrected = PriorShift([1, 1, 1], frequencies).from_probabilities(q)
+    assert abs(q - plain.predict_proba(X[2000:])).mean() > 0.1
+    assert abs(corrected - plain.predict_proba(X[2000:])).mean() < 0.02
+
+
+def test_miscalibration_is_taken_for_a_shift(shifted):
+    p, _ = shifted(2000, [0.95, 0.05], spread=1.0)
+    sound, too_sure, unsure = (
+        PriorShift.estimate(luce.softmax(factor * np.log(p)), [1, 1]).new[1]
+        for factor in (1.0, 3.0, 0.4)
+    )
+    assert unsure < 0.01 < 0.03 < sound < 0.08 < 0.1 < too_sure
 
 
 @pytest.mark.parametrize("new", [[0.9, 0.1], [0.5, 0.3, 0.2], [0.6, 0.4, 0.0]])

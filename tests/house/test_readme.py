@@ -1,4 +1,4 @@
-"""The README does what it says, block by block, in one folder that has the examples in it."""
+"""Pages do what they say, block by block, in one folder that has the examples in it."""
 
 import difflib
 import doctest
@@ -128,9 +128,10 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/calibration.md"])
 @pytest.mark.usefixtures("workplace")
-def test_the_readme_runs(checkout, environment):
-    run_page(checkout / "README.md", environment)
+def test_a_page_runs(page, checkout, environment):
+    run_page(checkout / page, environment)
 
 
 def test_the_readme_has_two_set_up_lines(checkout):

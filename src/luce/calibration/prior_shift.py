@@ -25,6 +25,10 @@ class PriorShift(ScoreMap):
     a disease in a screening instead of a hospital, a model trained on balanced classes. The
     probabilities have to be calibrated for the old frequencies: calibrate first, shift then.
 
+    Hazards: nothing here notices where a class looks different too; `calibration_test` of shifted
+    probabilities does, with labels of some rows. After training with class weights the old
+    frequencies are those of the weights (1 / k if balanced), not of the rows.
+
     Parameters
     ----------
     old : array_like of shape (k,)
@@ -85,8 +89,11 @@ class PriorShift(ScoreMap):
         Maximises sum_i w_i log sum_c new_c p_ic / old_c, by the EM algorithm (new_c is the mean of
         the shifted probabilities), sped up, until it is certified to be within 0.01 of its maximum.
         The standard error of an estimated frequency is above sqrt(new_c (1 - new_c) / n): some
-        hundred rows of a class are needed. Hazard: it takes what it sees for a shift of
-        frequencies, also miscalibration.
+        hundred rows of a class are needed.
+
+        Hazards: it takes what it sees for a shift of frequencies, also miscalibration. Of few rows
+        a rare class may be estimated at 0 or nearly so, and is then never predicted: look at `new`,
+        and give frequencies where you know them.
 
         Parameters
         ----------
