@@ -171,6 +171,19 @@ def test_a_calibrated_model_has_errors_of_0_within_their_intervals(draw):
     assert from_0 >= 36
 
 
+def test_resamples_overstate_the_gain_of_a_temperature_twice_and_are_corrected(draw, monkeypatch):
+    drawn = []
+    interval = report.bootstrap.interval
+    monkeypatch.setattr(
+        report.bootstrap, "interval", lambda figures: drawn.append(figures) or interval(figures)
+    )
+    log_probabilities, labels, _ = draw(np.random.default_rng(0), 400, 3)
+    found = calibration_report(log_probabilities, labels, resamples=3000)
+    given = labelled(log_probabilities, labels, None, None, logarithmic=True)
+    bias = recalibration(given, np.arange(400)).bias / 400
+    assert drawn[0][1].mean() == pytest.approx(found.log_loss.calibration.value, abs=bias / 4)
+
+
 def test_many_rows_are_tested_and_drawn_by_a_sample(draw, monkeypatch):
     log_probabilities, labels, _ = draw(np.random.default_rng(0), 3000, 3, 1.3)
     whole = calibration_report(log_probabilities, labels)

@@ -245,6 +245,22 @@ def test_all_rows_are_read_at_most_eight_times(
         assert abs(sums(factor / found).excess) < 1e-6 * sums(0.0).gap
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e200])
+def test_a_search_that_does_not_end_is_ended(factor, calibrated, monkeypatch):
+    scores, labels = calibrated(9_000, 3)
+    readings = []
+    monkeypatch.setattr(
+        temperature,
+        "summed",
+        lambda rows, *rest: readings.append(len(rows)) or original(rows, *rest),
+    )
+    monkeypatch.setattr(temperature, "PRECISION", 0.0)
+    monkeypatch.setattr(temperature, "_newton_step", lambda here, inverse, enough: 1e-3)
+    best_temperature(rows_of(factor * scores, labels))
+    readings_of_sizes = 0 if factor == 1 else 1
+    assert readings.count(9_000) + readings_of_sizes == 8
+
+
 original = temperature.summed
 
 
