@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from luce.calibration import Improvement
+from luce.calibration import Improvement, VectorScaling
 from luce.calibration.given import labelled
 from luce.calibration.held_out import (
     LEAST_ROWS,
@@ -92,3 +92,41 @@ def test_large_scores_are_sampled():
     assert sampled(few) is few
     assert len(sampled(many)) == MOST_ELEMENTS // 8
     assert np.isin(sampled(many).scores[:100], many.scores).all()
+
+
+def test_rows_of_a_group_are_held_out_together():
+    random = np.random.default_rng(0)
+    groups = random.integers(40, size=300) * 7
+    rows = labelled(random.normal(size=(300, 3)), random.integers(3, size=300), None, groups)
+    folds = folds_of(rows)
+    assert len(np.unique(folds)) == 5
+    for group in np.unique(groups):
+        assert len(np.unique(folds[groups == group])) == 1
+
+
+def test_copies_of_a_row_in_its_group_say_no_more_than_it():
+    random = np.random.default_rng(0)
+    before, after = random.exponential(size=(2, 60))
+    scores, labels = random.normal(size=(60, 3)), random.integers(3, size=60)
+    once = compared(before, after, labelled(scores, labels, None))
+    copies = labelled(*(np.repeat(each, 4, axis=0) for each in (scores, labels)), None,
+                      np.repeat(np.arange(60), 4))  # fmt: skip
+    again = compared(np.repeat(before, 4), np.repeat(after, 4), copies)
+    np.testing.assert_allclose(
+        [again.gain, again.standard_error, again.rows], [once.gain, once.standard_error, once.rows]
+    )
+
+
+def test_calibrated_rows_in_groups_keep_the_identity():
+    """Copies of calibrated rows, each by itself, would seem to prove what they repeat."""
+    random = np.random.default_rng(0)
+    kept, as_rows = 0, 0
+    for _ in range(60):
+        scores = random.normal(size=(40, 2)) * 2
+        labels = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
+        many, theirs = np.repeat(scores, 10, axis=0), np.repeat(labels, 10)
+        groups = np.repeat(np.arange(40), 10)
+        kept += VectorScaling.fit(many, theirs, groups=groups).is_identity
+        as_rows += VectorScaling.fit(many, theirs).is_identity
+    assert kept >= 54
+    assert as_rows < 54

@@ -101,6 +101,17 @@ def test_a_class_of_one_group_is_always_trained_on():
     assert np.isfinite(found.scores).all()
 
 
+def test_a_calibration_counts_groups_where_rows_are_copies():
+    once = overfitted()
+    many = pa.concat_tables([once] * 8)
+    groups = np.tile(np.arange(N), 8)
+    many = many.set_column(many.column_names.index("g"), "g", pa.array(groups))
+    _, record = calibrated(RECIPE, encoded(many, group="g"), "auto", None, 0, tell_nobody)
+    assert record.reason.startswith("temperature: ")
+    assert f"on {N} held-out rows" in record.reason
+    assert record.rows == 8 * N
+
+
 def test_too_few_groups():
     data = overfitted(60)
     data = data.set_column(data.column_names.index("g"), "g", pa.array([0, 1, 2] * 20))

@@ -115,7 +115,8 @@ class Calibrator(ScoreMap):
     """A `ScoreMap` that is fitted to rows with labels, and proves itself on held-out ones.
 
     `fit` is given scores, `fit_from_probabilities` probabilities; labels are (n,) class indices,
-    weights (n,) not negative. The rows have to be ones that the model was not trained on, or scores
+    weights (n,) not negative; rows with equal `groups` (n,) (of one patient, of one document) may
+    depend on each other. The rows have to be ones that the model was not trained on, or scores
     from cross-fitting: on its training rows a model is surer than it should be.
 
     Both cross-validate. Where the held-out log loss does not fall by more than one standard error,
@@ -149,6 +150,7 @@ class Calibrator(ScoreMap):
         labels: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
         *,
+        groups: npt.ArrayLike | None = None,
         as_is: bool = False,
     ) -> Self:
         """Fit to scores (n, k) of rows that the model was not trained on, and their labels (n,).
@@ -158,7 +160,8 @@ class Calibrator(ScoreMap):
         DataError
             Unusable input; the message names the row.
         """
-        return fitted(cls, labelled(checked_scores(scores, as_is=as_is), labels, sample_weight))
+        checked = checked_scores(scores, as_is=as_is)
+        return fitted(cls, labelled(checked, labels, sample_weight, groups))
 
     @classmethod
     def fit_from_probabilities(
@@ -167,6 +170,7 @@ class Calibrator(ScoreMap):
         labels: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
         *,
+        groups: npt.ArrayLike | None = None,
         as_is: bool = False,
     ) -> Self:
         """`fit` to probabilities (n, k): to their logarithms.
@@ -176,7 +180,8 @@ class Calibrator(ScoreMap):
         DataError
             Unusable input; the message names the row.
         """
-        return fitted(cls, labelled(scores_of(probabilities, as_is=as_is), labels, sample_weight))
+        scores = scores_of(probabilities, as_is=as_is)
+        return fitted(cls, labelled(scores, labels, sample_weight, groups))
 
     def proved(self, improvement: Improvement) -> Self:
         """The same with what was found on held-out rows."""

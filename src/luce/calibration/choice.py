@@ -58,6 +58,7 @@ def calibrate(
     labels: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None = None,
     *,
+    groups: npt.ArrayLike | None = None,
     method: str | Sequence[str] = "auto",
     as_is: bool = False,
 ) -> Choice:
@@ -77,6 +78,8 @@ def calibrate(
         Class indices, 0 to k - 1.
     sample_weight : array_like of shape (n,), optional
         Not negative.
+    groups : array_like of shape (n,), optional
+        Rows with equal values belong together, and may depend on each other.
     method : {"auto", "temperature", "vector", "matrix", "isotonic", "none"} or some of them
         By default "auto".
         A method that is named keeps the identity, too, where it does not help. A sequence of such
@@ -110,7 +113,7 @@ def calibrate(
     temperature: log loss 1.2148 -> 0.8705
     """
     checked = checked_scores(scores, as_is=as_is)
-    return _chosen(labelled(checked, labels, sample_weight), method)
+    return _chosen(labelled(checked, labels, sample_weight, groups), method)
 
 
 def calibrate_from_probabilities(
@@ -118,6 +121,7 @@ def calibrate_from_probabilities(
     labels: npt.ArrayLike,
     sample_weight: npt.ArrayLike | None = None,
     *,
+    groups: npt.ArrayLike | None = None,
     method: str | Sequence[str] = "auto",
     as_is: bool = False,
 ) -> Choice:
@@ -127,7 +131,7 @@ def calibrate_from_probabilities(
     ----------
     probabilities : array_like of shape (n, k)
         Each row sums to 1.
-    labels, sample_weight, method
+    labels, sample_weight, groups, method
         As for `calibrate`.
     as_is : bool, default False
         Divide rows by their sums instead of refusing those that do not sum to 1.
@@ -147,7 +151,7 @@ def calibrate_from_probabilities(
     'none'
     """
     checked = scores_of(probabilities, as_is=as_is)
-    return _chosen(labelled(checked, labels, sample_weight), method)
+    return _chosen(labelled(checked, labels, sample_weight, groups), method)
 
 
 def _chosen(rows: Rows, method: str | Sequence[str]) -> Choice:

@@ -6,7 +6,7 @@ numbers, and a softmax of probabilities is a distribution too, only a flat one.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from luce.calibration.rows import (
     checked_labels,
     checked_weights,
 )
+from luce.calibration.units import group_codes
 from luce.errors import CalibrationWarning, DataError
 from luce.maps._rows import real_array, result_dtype, threads_for, working_dtype
 from luce.training.objective import Share, lanes_for, shared_rows
@@ -41,11 +42,14 @@ class Rows:
     labels : int64 array of shape (n,)
     weights : float64 array of shape (n,)
         Positive; 0 for rows that are held out.
+    groups : int64 array of shape (n,), or None
+        Rows with the same number belong together, and may depend on each other.
     """
 
     scores: Array
     labels: Integers
     weights: Float64s
+    groups: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,9 +60,17 @@ class Rows:
         return int(self.scores.shape[1])
 
     @property
+    def units(self) -> int:
+        """How many there are that do not depend on each other: rows, or numbers of groups."""
+        return len(self) if self.groups is None else int(self.groups.max()) + 1
+
+    @property
     def effective(self) -> float:
-        """As many rows of equal weight would say as much: (sum w)^2 / sum w^2, of any scale."""
-        weights = self.weights / self.weights.max()
+        """As many rows of equal weight would say as much: (sum w)^2 / sum w^2, of any scale.
+
+        Where rows come in groups, w are the weights of these.
+        """
+        weights = self.over_groups(self.weights / self.weights.max())
         return float(weights.sum() ** 2 / (weights @ weights))
 
     def blocks(self, least: int = 1) -> list[slice]:
@@ -68,11 +80,18 @@ class Rows:
 
     def take(self, chosen: npt.NDArray[Any] | slice) -> "Rows":
         """Some of the rows."""
-        return Rows(self.scores[chosen], self.labels[chosen], self.weights[chosen])
+        groups = None if self.groups is None else self.groups[chosen]
+        return Rows(self.scores[chosen], self.labels[chosen], self.weights[chosen], groups)
 
     def without(self, held_out: npt.NDArray[np.bool_]) -> "Rows":
         """The same with some held out: nothing is copied but weights."""
-        return Rows(self.scores, self.labels, np.where(held_out, 0.0, self.weights))
+        return replace(self, weights=np.where(held_out, 0.0, self.weights))
+
+    def over_groups(self, values: Float64s) -> Float64s:
+        """The sum of each group's values (n,), or the values where each row is by itself."""
+        if self.groups is None:
+            return values
+        return np.bincount(self.groups, values).astype(np.float64, copy=False)
 
     def of_labels(self) -> Float64s:
         """The score of each row's label: -inf where it is held impossible."""
@@ -100,25 +119,31 @@ def summed(rows: Rows, share: Share, blocks: list[slice], size: int = 1) -> Floa
         return over_rows(share, blocks, most_lanes=lanes_for(size))
 
 
-def labelled(scores: Array, labels: npt.ArrayLike, sample_weight: npt.ArrayLike | None) -> Rows:
-    """Checked scores with their labels and weights; rows without weight are no rows.
+def labelled(
+    scores: Array,
+    labels: npt.ArrayLike,
+    sample_weight: npt.ArrayLike | None,
+    groups: npt.ArrayLike | None = None,
+) -> Rows:
+    """Checked scores with labels, weights and groups; rows without weight are no rows.
 
     Raises
     ------
     DataError
         No row, a label that is no class, a weight that is negative or not finite, weights that sum
-        to 0.
+        to 0, a group that is NaN.
     """
     n, k = scores.shape
     if not n:
         raise DataError("there is no row; a calibration needs some, with their labels")
     checked = checked_labels(np.asarray(labels), n, k, 0).astype(np.int64)
+    codes = None if groups is None else group_codes(groups, n)
     if sample_weight is None:
-        return Rows(scores, checked, np.ones(n))
+        return Rows(scores, checked, np.ones(n), codes)
     weights = checked_weights(sample_weight, n, 0)
     with np.errstate(over="ignore"):
         check_total_weight(float(weights.sum()))
-    rows = Rows(scores, checked, weights)
+    rows = Rows(scores, checked, weights, codes)
     return rows if weights.all() else rows.take(weights > 0)
 
 

@@ -48,7 +48,8 @@ class Improvement:
     standard_error : float
         Of the gain.
     rows : float
-        How many rows these are means over; with weights, (sum w)^2 / sum w^2.
+        How many rows these are means over; with weights, or groups of weight w, the number that
+        says as much, (sum w)^2 / sum w^2.
 
     Examples
     --------
@@ -102,12 +103,13 @@ def sampled(rows: Rows) -> Rows:
 
 
 def folds_of(rows: Rows) -> Integers:
-    """The fold of each row, at random.
+    """The fold of each row, at random; the same for all rows of a group.
 
     Not by class: where every class has its share of each fold, the rows outside tell how many of a
     class are inside, and biases that follow the noise of these numbers would seem to help.
     """
-    return np.random.default_rng(0).permutation(len(rows)) % FOLDS
+    drawn = np.random.default_rng(0).permutation(rows.units) % FOLDS
+    return drawn if rows.groups is None else drawn[rows.groups]
 
 
 def splits(rows: Rows, folds: Integers) -> Iterator[tuple[Rows, npt.NDArray[np.intp]]]:
@@ -127,9 +129,10 @@ def compared(before: Float64s, after: Float64s, rows: Rows) -> Improvement:
         gain = float(weights @ gains)
         # By the largest: its square may be infinite.
         largest = abs(gains - gain).max()
-        spread = np.sqrt(np.sum((weights * ((gains - gain) / (largest or 1.0))) ** 2)) * largest
+        parts = rows.over_groups(weights * ((gains - gain) / (largest or 1.0)))
+        spread = np.sqrt(parts @ parts) * largest
         means = float(weights @ before), float(weights @ after)
-    n = len(gains)
+    n = len(gains) if rows.groups is None else len(np.unique(rows.groups))
     error = float(spread * np.sqrt(n / (n - 1))) if n > 1 else np.inf
     if gain == np.inf:  # from impossible to possible
         error = 0.0

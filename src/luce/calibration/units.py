@@ -94,13 +94,9 @@ def dealt(
     """The unit of each of n rows that are all at hand; beyond `most`, all are dealt at random."""
     if groups is None:
         return np.arange(n) if n <= most else random.integers(most, size=n)
-    try:
-        names, number = np.unique(groups, return_inverse=True)
-    except TypeError as error:
-        raise _no_order() from error
-    if len(names) <= most:
-        return number
-    return random.integers(most, size=len(names))[number]
+    number = group_codes(groups, n)
+    many = int(number.max()) + 1
+    return number if many <= most else random.integers(most, size=many)[number]
 
 
 def checked_groups(
@@ -114,6 +110,15 @@ def checked_groups(
         row = first_row + int(np.isnan(groups).argmax())
         raise DataError(f"row {row}: the group is NaN; give every row a group")
     return groups
+
+
+def group_codes(groups: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
+    """Numbers from 0 for the groups of n rows, or a DataError."""
+    checked = checked_groups(groups, n, 0)
+    try:
+        return np.unique(checked, return_inverse=True)[1].astype(np.int64)
+    except TypeError:
+        raise _no_order() from None
 
 
 def _hashed(names: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:

@@ -122,7 +122,7 @@ class RunningSets:
 
     def __init__(self, rule: "PredictionSet") -> None:
         self._rule = rule
-        self._random = np.random.default_rng(rule.seed)
+        self._random = rule.generator()
         self._sums = Sums(4)
 
     def add(

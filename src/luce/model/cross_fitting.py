@@ -21,11 +21,12 @@ MOST_NUMBERS, LEAST_ROWS = 2**25, 2**8  # of scores that are calibrated on
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """Scores (n, k) of rows, each by a model fitted without it, with labels and weights (n,)."""
+    """Scores (n, k) of rows, each by a model fitted without it, with what is known of the rows."""
 
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     weights: NDArray[np.float64]
+    groups: NDArray[np.int64] | None
 
 
 def calibrated(
@@ -51,7 +52,14 @@ def calibrated(
     found = cross_fitted(recipe, data, seed, report)
     report(Stage(f"calibrating on {len(found.labels):,} rows"))
     method = METHODS if chosen == "auto" else chosen
-    choice = calibrate(found.scores, found.labels, found.weights, method=method, as_is=True)
+    choice = calibrate(
+        found.scores,
+        found.labels,
+        found.weights,
+        groups=found.groups,
+        method=method,
+        as_is=True,
+    )
     reason = choice.reason
     if before is not None and asked == "auto":
         reason += f" Chosen when the rows held out were not trained on, by: {before.reason}"
@@ -88,14 +96,11 @@ def cross_fitted(recipe: Recipe, data: EncodedRows, seed: int, report: Report) -
         if not inside.any():
             continue
         kept = np.where(folds == fold, 0.0, weights)
-        report(
-            data.stage(
-                f"cross-fitting, part {fold + 1} of {FOLDS}, on", int(np.count_nonzero(kept))
-            )
-        )
+        report(data.stage(f"cross-fitting {fold + 1} of {FOLDS} on", int(np.count_nonzero(kept))))
         scorer = recipe.fit(data, report, kept).scorer
         scores[inside] = data.log_probabilities(scorer, scored[inside])
-    return CrossFitted(scores, rows.labels[scored], weights[scored])
+    groups = None if rows.groups is None else rows.groups[scored]
+    return CrossFitted(scores, rows.labels[scored], weights[scored], groups)
 
 
 def _folds(data: EncodedRows, seed: int) -> NDArray[np.int64]:
