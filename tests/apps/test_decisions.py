@@ -10,6 +10,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 import luce
+from luce.apps.decisions import _interval
 from luce.decisions import Abstain, MinimumCost, PredictionSet
 from luce.model.record import decision_record
 
@@ -347,3 +348,10 @@ def test_hostile_names_of_actions_are_harmless(run, workplace, mixed_file):
     run("predict", "mixed.luce", "mixed.csv", "--out", "out.parquet")
     decided = pa_parquet.read_table("out.parquet")["decision"].to_pylist()
     assert set(decided) <= set(names)
+
+
+def test_an_interval_holds_no_cost_that_cannot_be():
+    rule = MinimumCost([[0.0, 2.0], [5.0, 0.0]])
+    record = decision_record(rule.evaluate([[0.9, 0.1]] * 40, [0] * 39 + [1]))
+    assert record.cost == 5 / 40
+    assert _interval(rule, record) == "0 to 0.37"

@@ -116,7 +116,7 @@ def _measured(model: Model, record: DecisionRecord) -> Iterator[tuple[str, str, 
         case CostRecord():
             rule = next(rule for rule in model.rules if isinstance(rule, MinimumCost))
             single = quoted(_actions(model, rule)[record.single_action])
-            yield "cost a row", _number(record.cost), _around(record.cost, record.standard_error)
+            yield "cost a row", _number(record.cost), _interval(rule, record)
             yield "cost a row as the probabilities expect", _number(record.expected_cost), ""
             yield f"cost a row if always {single}", _number(record.single_cost), ""
             yield "cost a row of a perfect model", _number(record.perfect_cost), ""
@@ -153,10 +153,15 @@ def _decimals(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _around(value: float | None, error: float | None) -> str:
-    if value is None or error is None:
+def _interval(rule: MinimumCost, record: CostRecord) -> str:
+    """The 95 % interval of the cost, as far as there are such costs."""
+    if record.cost is None or record.standard_error is None:
         return "-"
-    return f"{value - STANDARD_ERRORS * error:.4g} to {value + STANDARD_ERRORS * error:.4g}"
+    distance = STANDARD_ERRORS * record.standard_error
+    ends = np.clip(
+        [record.cost - distance, record.cost + distance], rule.costs.min(), rule.costs.max()
+    )
+    return f"{ends[0]:.4g} to {ends[1]:.4g}"
 
 
 def _number(value: float | None) -> str:
