@@ -9,7 +9,7 @@ from luce.training.certificate import optimality_gap
 from luce.training.curvature import Curvatures
 from luce.training.memory import Memory
 from luce.training.moments import Moments
-from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
+from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
 from luce.training.record import Record
 from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
@@ -58,7 +58,7 @@ def solve(
         point, outside = head_start(objective, moments, over_rows, parameters, record, memory)
     curvature = Curvatures(objective, moments.class_frequencies, over_rows)
     last = replace(objective, dtype=exact)
-    first = objective if objective.dtype != exact else in_single(objective)
+    first = objective if objective.dtype != exact else in_single(objective, over_rows)
     for problem in [last] if first is None or max_iter == 1 else [first, last]:
         dtype = problem.dtype
         if outside is not None and dtype != exact:
@@ -104,7 +104,7 @@ def from_outside(solution: Solution) -> Stopped | None:
     return solution.stopped if solution.stopped in STOPPED_FROM_OUTSIDE else None
 
 
-def in_single(objective: SoftmaxRegression) -> SoftmaxRegression | None:
+def in_single(objective: SoftmaxRegression, over_rows: SumOverRows) -> SoftmaxRegression | None:
     """The objective over a float32 copy of float64 features, centred: read in half the time.
 
     None where it would not be worth its memory, or features leave the range of float32.
@@ -116,10 +116,17 @@ def in_single(objective: SoftmaxRegression) -> SoftmaxRegression | None:
         return None
     copy = np.empty(features.shape, np.float32)
     centre = 0.0 if objective.centre is None else objective.centre
-    with np.errstate(over="ignore"):
-        for block in objective.blocks():
-            np.subtract(features[block], centre, out=copy[block], casting="same_kind")
-    largest = np.maximum(copy.max(axis=0), -copy.min(axis=0))
+
+    def largest_of(lane: list[Rows]) -> Vector:
+        largest = np.zeros(features.shape[1])
+        for block in lane:
+            with np.errstate(over="ignore"):
+                np.subtract(features[block], centre, out=copy[block], casting="same_kind")
+            ends = copy[block].max(axis=0), -copy[block].min(axis=0)
+            largest = np.maximum(largest, np.maximum(*ends))
+        return largest
+
+    largest = over_rows(largest_of, objective.blocks(), np.maximum)
     if not ((largest == 0) | ((largest > 1 / WIDE) & (largest < WIDE))).all():
         return None
     return replace(objective, features=copy, centre=None, dtype=copy.dtype)
