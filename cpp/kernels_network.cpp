@@ -7,8 +7,22 @@ namespace {
 
 template <class Real>
 constexpr NetworkKernels<Real> network_of() {
-  return {tile_rows,       panel_width<Real>,   product_panel<Real>, matrix_product<Real>, activate<Real>,
-          activate_vjp<Real>, column_sums<Real>, dropout<Real>,       adam<Real>,           momentum<Real>};
+  return {tile_rows,
+          panel_width<Real>,
+          product_panel<Real>,
+          matrix_product<Real>,
+          product_of_padded<Real>,
+          lanes<Real>,
+          pack<Real>,
+          product_of_packed<Real>,
+          activate<Real>,
+          activate_vjp<Real>,
+          column_sums<Real>,
+          dropout<Real>,
+          adam<Real>,
+          momentum<Real>,
+          approach<Real>,
+          squares<Real>};
 }
 
 }  // namespace

@@ -84,9 +84,9 @@ template <class Real, int half = lanes<Real> / 2>
   if constexpr (half > 1) turn<Real, half / 2>(square);
 }
 
-// Elements of b, `count` rows of `width` columns from column `first` on, one row after another, padded with zeros.
+// Elements of b, `count` rows of `width` columns from column `first` on, rows `stride` apart, padded with zeros.
 template <class Real>
-void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first, Index width, Real* panel) {
+void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first, Index width, Real* panel, Index stride) {
   const Index given = b.columns - first < width ? b.columns - first : width;
   const Real* const from = b.data + row * b.row_stride + first * b.column_stride;
   if (b.column_stride == 1) {
@@ -94,9 +94,9 @@ void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first
       for (Index c = 0; c < width; c += lanes<Real>) {
         const Real* const at = from + t * b.row_stride + c;
         const Index left = given - c;
-        store(panel + t * width + c, left >= lanes<Real> ? load(at)
-                                     : left > 0          ? load_first(at, static_cast<int>(left), 0.0)
-                                                         : Vector<Real>{});
+        store(panel + t * stride + c, left >= lanes<Real> ? load(at)
+                                      : left > 0          ? load_first(at, static_cast<int>(left), 0.0)
+                                                          : Vector<Real>{});
       }
     return;
   }
@@ -111,29 +111,39 @@ void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first
         square[i] = rows == side ? load(at) : load_first(at, rows, 0.0);
       }
       turn<Real>(square);
-      for (int i = 0; i < rows; ++i) store(panel + (t + i) * width + c, square[i]);
+      for (int i = 0; i < rows; ++i) store(panel + (t + i) * stride + c, square[i]);
     }
 }
 
+// Where a panel is, and how far apart its rows.
 template <class Real>
-void matrix_product(const Matrix<const Real>& a, const Matrix<const Real>& b, const Real* bias, const Matrix<Real>& c,
-                    Real* panel) {
+struct ProductPanel {
+  const Real* data;
+  Index stride;
+};
+
+// The last panel may be one vector wide.
+template <class Real>
+Index width_of_panel(Index columns, Index first) {
+  return columns - first > lanes<Real> ? panel_width<Real> : lanes<Real>;
+}
+inline Index depth_of_panel(Index rows, Index first) {
+  return rows - first < product_depth ? rows - first : product_depth;
+}
+
+// `panel_at` (first row of b, how many, first column, width) says where that panel is.
+template <class Real, class PanelAt>
+void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<Real>& c, const PanelAt& panel_at) {
   constexpr auto counts = std::make_integer_sequence<int, tile_rows>{};
   const bool is_transposed = a.column_stride != 1 && a.row_stride == 1;
   const Index stride = is_transposed ? a.column_stride : a.row_stride;
   for (Index t = 0; t == 0 || t < a.columns; t += product_depth) {
-    const Index count = a.columns - t < product_depth ? a.columns - t : product_depth;
+    const Index count = depth_of_panel(a.columns, t);
     for (Index j = 0; j < c.columns; j += panel_width<Real>) {
-      const Index left = c.columns - j;
-      const int vectors = left > lanes<Real> ? 2 : 1;
-      const Index width = vectors * lanes<Real>;
+      const Index left = c.columns - j, width = width_of_panel<Real>(c.columns, j);
+      const int vectors = static_cast<int>(width / lanes<Real>);
       const int last = static_cast<int>(left < width ? left - (vectors - 1) * lanes<Real> : lanes<Real>);
-      const bool is_packed = b.column_stride != 1 || left < width || a.rows >= 4 * tile_rows;
-      const Real* columns = b.data + t * b.row_stride + j;
-      if (is_packed) {
-        pack_panel(b, t, count, j, width, panel);
-        columns = panel;
-      }
+      const ProductPanel<Real> panel = panel_at(t, count, j, width);
       for (Index i = 0; i < c.rows;) {
         const int rows = next_tile(c.rows - i);
         const TileOf<Real> tile =
@@ -143,10 +153,58 @@ void matrix_product(const Matrix<const Real>& a, const Matrix<const Real>& b, co
         const TileStart<Real> start = t > 0             ? TileStart<Real>{to, c.row_stride}
                                       : bias != nullptr ? TileStart<Real>{bias + j, 0}
                                                         : TileStart<Real>{nullptr, 0};
-        tile(a.data + i * a.row_stride + t * a.column_stride, stride, columns, is_packed ? width : b.row_stride, count,
-             start, to, c.row_stride, last);
+        tile(a.data + i * a.row_stride + t * a.column_stride, stride, panel.data, panel.stride, count, start, to,
+             c.row_stride, last);
         i += rows;
       }
+    }
+  }
+}
+
+template <class Real>
+void matrix_product(const Matrix<const Real>& a, const Matrix<const Real>& b, const Real* bias, const Matrix<Real>& c,
+                    Real* panel) {
+  panel_products(a, bias, c, [&](Index t, Index count, Index j, Index width) -> ProductPanel<Real> {
+    if (b.column_stride == 1 && b.columns - j >= width && a.rows < 4 * tile_rows)
+      return {b.data + t * b.row_stride + j, b.row_stride};
+    pack_panel(b, t, count, j, width, panel, width);
+    return {panel, width};
+  });
+}
+
+// The same of a matrix b that may be read a vector beyond the end of each of its rows.
+template <class Real>
+void product_of_padded(const Matrix<const Real>& a, const Matrix<const Real>& b, const Matrix<Real>& c) {
+  panel_products(a, static_cast<const Real*>(nullptr), c, [&](Index t, Index, Index j, Index) -> ProductPanel<Real> {
+    return {b.data + t * b.row_stride + j, b.row_stride};
+  });
+}
+
+// Where the panel that begins in this row and column is, of a matrix packed whole.
+template <class Real>
+Index place_of_panel(Index rows, Index columns, Index row, Index column) {
+  const Index padded = (columns + lanes<Real> - 1) / lanes<Real> * lanes<Real>;
+  return row * padded + column * depth_of_panel(rows, row);
+}
+
+// The same of a matrix b that was packed whole.
+template <class Real>
+void product_of_packed(const Matrix<const Real>& a, const Real* packed, const Real* bias, const Matrix<Real>& c) {
+  panel_products(a, bias, c, [&](Index t, Index, Index j, Index width) -> ProductPanel<Real> {
+    return {packed + place_of_panel<Real>(a.columns, c.columns, t, j), width};
+  });
+}
+
+// Some rows and columns of b; these begin where a vector does.
+template <class Real>
+void pack(const Matrix<const Real>& b, Index row, Index rows, Index column, Index columns, Real* packed) {
+  for (Index t = row / product_depth * product_depth; t < row + rows; t += product_depth) {
+    const Index first = row > t ? row : t;
+    const Index end = row + rows < t + product_depth ? row + rows : t + product_depth;
+    for (Index j = column; j < column + columns; j += lanes<Real>) {
+      const Index start = j / panel_width<Real> * panel_width<Real>, width = width_of_panel<Real>(b.columns, start);
+      Real* const panel = packed + place_of_panel<Real>(b.rows, b.columns, t, start);
+      pack_panel(b, first, end - first, j, Index{lanes<Real>}, panel + (first - t) * width + j - start, width);
     }
   }
 }

@@ -37,12 +37,21 @@ struct NetworkKernels {
   // c = a b + bias (if not null). In each of a and b one of the strides is 1; rows of c are.
   void (*product)(const Matrix<const Real>& a, const Matrix<const Real>& b, const Real* bias, const Matrix<Real>& c,
                   Real* panel);
+  // Likewise; b's rows may be read a vector beyond their end.
+  void (*product_of_padded)(const Matrix<const Real>& a, const Matrix<const Real>& b, const Matrix<Real>& c);
+  // Likewise; b was packed, all parts of it. Its columns take memory as if they were a multiple of `vector_width`, in which
+  // those of a part begin.
+  Index vector_width;
+  void (*pack)(const Matrix<const Real>& b, Index row, Index rows, Index column, Index columns, Real* packed);
+  void (*product_of_packed)(const Matrix<const Real>& a, const Real* packed, const Real* bias, const Matrix<Real>& c);
   void (*activate)(Activation, const Real* from, Index count, Real* to);
   void (*activate_vjp)(Activation, const Real* cotangent, const Real* kept, Index count, Real* to);
   void (*column_sums)(const Matrix<const Real>& rows, Real* sums);
   void (*dropout)(const Real* from, Index first, Index count, std::uint64_t seed, std::uint64_t least, Real factor, Real* to);
   void (*adam)(const Step<Real>&, const AdamConstants&);
   void (*momentum)(const Step<Real>&, const MomentumConstants&);
+  void (*approach)(const Real* goal, Index count, double share, Real* to);  // to += share (goal - to)
+  double (*squares)(const Real* from, Index count);                         // the sum of all
 };
 
 }  // namespace luce

@@ -85,16 +85,58 @@ void dropout(const Real* from, Index first, Index count, std::uint64_t seed, std
   }
 }
 
+// to += share (goal - to)
+template <class Real>
+void approach(const Real* goal, Index count, double share, Real* to) {
+  each_vector<Real>(count, [&](Index i, int some) {
+    const Vector<Real> x = load_some(to + i, some);
+    store_some(to + i, x + (load_some(goal + i, some) - x) * broadcast<Real>(share), some);
+  });
+}
+
+template <class Real>
+double squares(const Real* from, Index count) {
+  constexpr int together = 4;
+  Doubles sums[together][groups<Real>] = {};
+  const auto add = [](Vector<Real> x, Doubles (&sum)[groups<Real>]) __attribute__((always_inline)) {
+    for (int group = 0; group < groups<Real>; ++group) sum[group] += widened(x, group) * widened(x, group);
+  };
+  Index i = 0;
+  for (; i + together * lanes<Real> <= count; i += together * lanes<Real>)
+#pragma GCC unroll 4
+    for (int v = 0; v < together; ++v) add(load(from + i + v * lanes<Real>), sums[v]);
+  each_vector<Real>(count - i, [&](Index j, int some) { add(load_some(from + i + j, some), sums[0]); });
+  Doubles all{};
+  for (const auto& sum : sums)
+    for (const Doubles& part : sum) all += part;
+  double result = 0;
+  for (int lane = 0; lane < lanes<double>; ++lane) result += all[lane];
+  return result;
+}
+
+// So many vectors of columns go by together: the sums of one wait for each other.
+template <class Real, int vectors>
+[[gnu::always_inline]] inline void column_sums_of(const Real* rows, Index stride, Index count, int last, Real* sums) {
+  Doubles local[vectors][groups<Real>] = {};
+  for (Index i = 0; i < count; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      const Vector<Real> x = load_some(rows + i * stride + v * lanes<Real>, v == vectors - 1 ? last : lanes<Real>);
+      for (int group = 0; group < groups<Real>; ++group) local[v][group] += widened(x, group);
+    }
+  for (int v = 0; v < vectors; ++v)
+    store_some(sums + v * lanes<Real>, narrowed<Real>(local[v]), v == vectors - 1 ? last : lanes<Real>);
+}
 template <class Real>
 void column_sums(const Matrix<const Real>& rows, Real* sums) {
-  each_vector<Real>(rows.columns, [&](Index j, int some) {
-    Doubles local[groups<Real>] = {};
-    for (Index i = 0; i < rows.rows; ++i) {
-      const Vector<Real> x = load_some(rows.data + i * rows.row_stride + j, some);
-      for (int group = 0; group < groups<Real>; ++group) local[group] += widened(x, group);
-    }
-    store_some(sums + j, narrowed<Real>(local), some);
-  });
+  constexpr int width = lanes<Real>;
+  Index j = 0;
+  for (; j + 4 * width <= rows.columns; j += 4 * width)
+    column_sums_of<Real, 4>(rows.data + j, rows.row_stride, rows.rows, width, sums + j);
+  for (; j < rows.columns; j += width) {
+    const Index left = rows.columns - j;
+    column_sums_of<Real, 1>(rows.data + j, rows.row_stride, rows.rows, static_cast<int>(left < width ? left : width), sums + j);
+  }
 }
 
 }  // namespace

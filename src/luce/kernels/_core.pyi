@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -162,6 +163,35 @@ def adam_step(
     scale: float = 1.0,
     threads: int = 1,
 ) -> None: ...
+def approach(
+    goal: NDArray[_Real], share: float, to: NDArray[_Real], *, threads: int = 1
+) -> None: ...
+def squares(vector: NDArray[_Real], *, threads: int = 1) -> float: ...
+def perceptron_steps(
+    layers: Sequence[tuple[int, int, str]],
+    parameters: NDArray[_Real],
+    moments: Sequence[NDArray[_Real]],
+    features: NDArray[_Real],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    order: NDArray[np.int64],
+    batch_size: int,
+    rates: NDArray[np.float64],
+    batch_weights: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    *,
+    done: int,
+    penalty: float = 0.0,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    decay: float = 0.0,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    average: NDArray[_Real] | None = None,
+    shares: NDArray[np.float64] | None = None,
+    threads: int = 1,
+) -> int: ...
 def dense(
     features: NDArray[_Real],
     weights: NDArray[_Real],

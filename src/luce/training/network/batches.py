@@ -48,7 +48,7 @@ class Batches:
         size: int,
     ) -> None:
         self.features, self.targets = features, targets
-        self.places: NDArray[np.intp] | None = None
+        self.places: NDArray[np.int64] | None = None
         self.rows: int = features.shape[0]
         self.weight = float(self.rows)
         self.unit = 1.0
@@ -65,10 +65,24 @@ class Batches:
     def __len__(self) -> int:
         return -(-self.rows // self.size)
 
+    def order(self, random: np.random.Generator | None) -> NDArray[np.int64]:
+        """The places of the rows, as they lie or as drawn."""
+        places = self.rows if self.places is None else self.places
+        if random is not None:
+            return random.permutation(places)
+        return np.arange(places) if isinstance(places, int) else places
+
+    def weights_of(self, order: NDArray[np.int64]) -> list[float]:
+        """The sums of the weights of the batches that these rows make."""
+        parts = [order[start : start + self.size] for start in range(0, len(order), self.size)]
+        if self.weights is None:
+            return [float(len(part)) for part in parts]
+        return [float(self.weights[part].sum()) for part in parts]
+
     def in_order(self) -> Iterator[Batch]:
         """The rows as they lie."""
         if self.places is not None:
-            yield from self._gathered(self.places)
+            yield from self.gathered(self.places)
             return
         ones = np.ones(self.size)
         for start in range(0, self.rows, self.size):
@@ -80,11 +94,8 @@ class Batches:
                 weights = self.weights[block]
                 yield Batch(features, targets, weights, float(weights.sum()))
 
-    def shuffled(self, random: np.random.Generator) -> Iterator[Batch]:
-        """The rows in an order that is drawn before the first of them is given."""
-        return self._gathered(random.permutation(self.rows if self.places is None else self.places))
-
-    def _gathered(self, order: NDArray[np.intp]) -> Iterator[Batch]:
+    def gathered(self, order: NDArray[np.int64]) -> Iterator[Batch]:
+        """Rows in this order."""
         features, targets, weights = self.features, self.targets, self.weights
         is_dense = isinstance(features, np.ndarray)
         kept = np.empty((self.size, features.shape[1]), features.dtype) if is_dense else None

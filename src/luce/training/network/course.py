@@ -54,8 +54,13 @@ class Course:
     def epoch(self, until: float) -> bool:
         """Once over the rows, then validation; False if time was over before the rows were."""
         steps = self.descent.steps
-        batches = self.batches.shuffled(self.random) if self.shuffle else self.batches.in_order()
-        loss = self.descent.epoch(batches, self.random, self.patience.plateaus, until)
+        loss = self.descent.epoch(
+            self.batches,
+            self.random,
+            shuffle=self.shuffle,
+            plateaus=self.patience.plateaus,
+            until=until,
+        )
         network = self.descent.current()
         self._add(loss, None if self.validate is None else self.validate(network))
         if self.best is not None and self.best_epoch == len(self.losses):

@@ -7,20 +7,22 @@ from math import isfinite, isinf, sqrt
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
+from luce import kernels
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
 from luce.scorers.chain import backward, count_parameters, forward, split
 from luce.scorers.ending import end
 from luce.scorers.network import Network
-from luce.training.network.batches import Batch
+from luce.training.network.batches import Batch, Batches
 from luce.training.network.optimisers import Optimiser, Vector
 from luce.training.network.result import NetworkState
 from luce.training.network.schedules import Schedule
 from luce.training.network.stopping import Patience
+from luce.training.network.together import CALL_SECONDS, Together, together
 
 KEPT_BYTES = (1 << 25) - (1 << 13)  # the most that glibc learns to keep
-UNSHARED = 8192  # numbers: a BLAS sums no more of them than this on several threads
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,10 @@ class Descent:
         self.network, self.how = network, how
         self.parameters = (network if state is None else state).parameters.copy()
         self.gradient = np.empty_like(self.parameters)
-        self.views = split(network.layers, self.parameters)
-        self.slopes = split(network.layers, self.gradient)
         self.moments = how.optimiser.start(self.parameters)
         self.average: Vector | None = None
         self.averaged = self.steps = self.rows = 0
+        self.at_once = 1  # steps in the next call, where they are taken together
         if state is not None:
             self.moments = tuple(moment.copy() for moment in state.moments)
             self.steps, self.rows = state.steps, state.rows
@@ -89,21 +90,96 @@ class Descent:
         parameters = self.parameters if self.average is None else self.average
         return Network(self.network.layers, parameters, self.network.map)
 
-    @np.errstate(all="ignore")  # What is not finite is refused.
     def epoch(
-        self, batches: Iterable[Batch], random: np.random.Generator, plateaus: int, until: float
+        self,
+        batches: Batches,
+        random: np.random.Generator,
+        *,
+        shuffle: bool,
+        plateaus: int,
+        until: float,
     ) -> float:
         """One step for each batch, until they or the time are over.
 
         Returns the mean over the rows of loss and penalty, each as of the step that saw the row.
         """
+        how = self.how
+        known = together(self.network, batches, how.optimiser)
+        if known is None or how.label_smoothing or how.max_norm is not None:
+            order = batches.gathered(batches.order(random)) if shuffle else batches.in_order()
+            mean = self._layer_by_layer(order, random, plateaus, until)
+        else:
+            order = batches.order(random if shuffle else None)
+            mean = self._together(known, batches, order, plateaus, until)
+        for array in (self.parameters, *self.moments):
+            if not np.isfinite(array).all():
+                self._refuse("the parameters are not finite")
+        return mean
+
+    def _together(
+        self,
+        known: Together,
+        batches: Batches,
+        order: NDArray[np.int64],
+        plateaus: int,
+        until: float,
+    ) -> float:
+        threads, rows_before = num_threads(), self.rows
+        keep_freed_memory()
+        total = seen = 0.0
+        while len(order) > 0:
+            rows, order = np.split(order, [self.at_once * batches.size])
+            weights = batches.weights_of(rows)
+            losses = np.empty(len(weights))
+            rates = [
+                self._rate(step, rows_before, plateaus)
+                for step in range(self.steps, self.steps + len(weights))
+            ]
+            began = time.monotonic()
+            before, shares = self.steps, self._shares(len(weights))
+            self.count(len(weights), len(rows))  # Ctrl-C is heard after the call
+            done = kernels.perceptron_steps(
+                known.layers,
+                self.parameters,
+                self.moments,
+                batches.features,
+                batches.targets,
+                batches.weights,
+                rows,
+                batches.size,
+                np.array(rates),
+                np.array(weights),
+                losses,
+                done=before,
+                penalty=self.how.penalty,
+                average=self.average,
+                shares=shares,
+                threads=threads,
+                **known.constants,
+            )
+            if done < len(weights):
+                self.steps = before + done
+                self._refuse("the loss is not finite")
+            for loss, weight in zip(losses.tolist(), weights, strict=True):
+                total += loss
+                seen += weight
+            now = time.monotonic()
+            if now > until:
+                break
+            wanted = min(CALL_SECONDS, until - now) / max(now - began, 1e-6)
+            self.at_once = max(1, int(wanted * len(weights)))
+        return total / seen
+
+    @np.errstate(all="ignore")  # What is not finite is refused.
+    def _layer_by_layer(
+        self, batches: Iterable[Batch], random: np.random.Generator, plateaus: int, until: float
+    ) -> float:
         how, step_of = self.how, self.how.optimiser.step
         layers, map = self.network.layers, self.network.map
         parameters, gradient, moments = self.parameters, self.gradient, self.moments
-        views, slopes = self.views, self.slopes
+        views, slopes = split(layers, parameters), split(layers, gradient)
         penalised = count_parameters(layers)[1]
-        matrices = pieces(parameters[:penalised]) if how.penalty else []
-        every = pieces(gradient)
+        matrices = parameters[:penalised]
         threads, rows_before = num_threads(), self.rows
         keep_freed_memory()
         total = seen = 0.0
@@ -111,49 +187,47 @@ class Descent:
             scores, kept = forward(layers, views, features, random, threads=threads)
             loss = end(map, scores, targets, weights, how.label_smoothing, threads=threads)
             backward(layers, views, kept, scores, slopes, threads=threads)
-            loss += how.penalty / 2 * square(matrices)
+            if how.penalty:
+                loss += how.penalty / 2 * kernels.squares(matrices, threads=threads)
             if not isfinite(loss):
                 self._refuse("the loss is not finite")
             scale = 1 / weight
             if how.max_norm is not None:
-                scale = how.max_norm / max(norm(every), how.max_norm * weight)
-            factor = how.schedule.factor(self.steps, rows_before, plateaus)
-            self.steps += 1
+                scale = how.max_norm / max(norm(gradient, threads), how.max_norm * weight)
+            rate, shares = self._rate(self.steps, rows_before, plateaus), self._shares(1)
+            self.count(1, len(targets))
             step_of(
                 parameters,
                 gradient,
                 moments,
                 step=self.steps,
-                rate=how.learning_rate * factor,
+                rate=rate,
                 penalty=how.penalty / weight,
                 penalised=penalised,
                 scale=scale,
                 threads=threads,
             )
-            if self.average is not None:
-                self._add_to(self.average)
+            if self.average is not None and shares is not None:
+                kernels.approach(parameters, shares[0], self.average, threads=threads)
             total += loss
             seen += weight
-            self.rows += len(targets)
             if time.monotonic() > until:
                 break
-        for array in (parameters, *moments):
-            if not np.isfinite(array).all():
-                self._refuse("the parameters are not finite")
         return total / seen
 
-    def _add_to(self, average: Vector) -> None:
-        """Take the parameters into their moving average, whose weights sum to 1 from the start.
+    def _rate(self, step: int, rows: int, plateaus: int) -> float:
+        return self.how.learning_rate * self.how.schedule.factor(step, rows, plateaus)
+
+    def _shares(self, steps: int) -> NDArray[np.float64] | None:
+        """Of the parameters after the next steps in their average.
 
         average = sum of decay^(t - i) parameters_i / sum of decay^(t - i), i = 1 to t.
         """
-        assert self.how.averaging is not None
-        self.averaged += 1
-        share = (1 - self.how.averaging) / (1 - self.how.averaging**self.averaged)
-        # The gradient has done its work.
-        np.subtract(self.parameters, average, out=self.gradient)
-        np.multiply(self.gradient, share, out=self.gradient)
-        np.add(average, self.gradient, out=average)
+        decay = self.how.averaging
+        if decay is None:
+            return None
+        counts = range(self.averaged + 1, self.averaged + steps + 1)
+        return np.array([(1 - decay) / (1 - decay**count) for count in counts])
 
     def _refuse(self, what: str) -> NoReturn:
         raise DataError(
@@ -172,20 +246,10 @@ def keep_freed_memory() -> None:
     np.empty(KEPT_BYTES, np.uint8)
 
 
-def pieces(vector: Vector) -> list[Vector]:
-    """The vector in pieces whose sums have the same bits for any number of BLAS threads."""
-    return [vector[at : at + UNSHARED] for at in range(0, len(vector), UNSHARED)]
-
-
-def square(pieces: list[Vector]) -> float:
-    """Sum of all squares; infinite where one is too large for the dtype."""
-    return sum(float(piece.dot(piece)) for piece in pieces)
-
-
-def norm(pieces: list[Vector]) -> float:
+def norm(vector: Vector, threads: int = 1) -> float:
     """Euclidean norm, also where squares overflow."""
-    total = square(pieces)
+    total = kernels.squares(vector, threads=threads)
     if not isinf(total):
         return sqrt(total)
-    largest = max(float(abs(piece).max()) for piece in pieces)
-    return largest * sqrt(square([piece / largest for piece in pieces]))
+    largest = float(abs(vector).max())
+    return largest * sqrt(kernels.squares(vector / largest, threads=threads))

@@ -1,0 +1,324 @@
+// Many steps of training of a multi-layer perceptron that ends in softmax cross-entropy, as one job. A step has two stages:
+// a share of the batch's rows goes through all layers and back, while it is in a core's caches; then a share of each
+// matrix gets its gradient from all rows, and is moved by it. What is computed, to the bit, is what Dense, the residuals
+// and the optimisers give one after the other.
+#pragma once
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "network.hpp"
+#include "stages.hpp"
+
+namespace luce {
+
+struct PerceptronLayer {
+  Index inputs, outputs;
+  Activation activation;
+};
+
+// The last layer has no activation. Parameters are all matrices (inputs, outputs), then all biases.
+template <class Real>
+struct PerceptronSteps {
+  std::vector<PerceptronLayer> layers;
+  Real* parameters;
+  Real* first;   // the state of the optimiser, see Step
+  Real* second;  // null: it is momentum
+  Real* average; // null: not wanted
+  Matrix<const Real> features;
+  const std::int64_t* labels;
+  const double* weights;      // null: all 1
+  const std::int64_t* order;  // rows, one batch after the other
+  Index rows, batch;          // the last batch has what is left
+  // For each step:
+  const double* rates;
+  const double* batch_weights;
+  const double* shares;  // of the parameters in their average
+  double* losses;        // out: weighted, with the penalty
+  // The optimiser:
+  Index done;  // steps before these
+  double beta_1, beta_2, epsilon, decay;
+  double momentum;
+  bool nesterov;
+  double penalty;
+};
+
+// Sums over long vectors are of blocks of so many numbers.
+constexpr Index numbers_of_block = Index{1} << 15;
+
+inline AdamConstants adam_constants(Index step, double rate, double beta_1, double beta_2, double epsilon) {
+  const auto t = static_cast<double>(step);
+  return {beta_1, beta_2, rate / (1.0 - std::pow(beta_1, t)), 1.0 / std::sqrt(1.0 - std::pow(beta_2, t)), epsilon};
+}
+
+// Scores of some rows become residuals w (p - y).
+template <class Real>
+void end_rows(const LinearKernels<Real>& linear, const LossKernels<Real>& loss, const Matrix<Real>& scores,
+              const double* weights, const std::int64_t* labels, double* losses, Workspace workspace) {
+  if (scores.columns <= linear.most_side_by_side) return linear.residuals(scores, weights, labels, losses, workspace);
+  const Matrix<const Real> given{scores.data, scores.rows, scores.columns, scores.row_stride, 1};
+  loss.labels({given, weights, 1.0, 0.0, 0.0, losses, scores}, labels, workspace);
+}
+
+template <class Real>
+class Perceptron {
+ public:
+  Perceptron(const NetworkKernels<Real>& kernels, const LinearKernels<Real>& linear, const LossKernels<Real>& loss,
+             const PerceptronSteps<Real>& steps)
+      : kernels_(kernels), linear_(linear), loss_(loss), x_(steps), batch_(std::min(steps.batch, steps.rows)),
+        steps_((steps.rows + steps.batch - 1) / steps.batch) {
+    lay_out();
+    for (Layer& layer : layers_) pack(layer, 0, layer.inputs);
+  }
+
+  // Steps that were done: fewer than asked for where a loss is not finite.
+  Index run(int threads, Patience patience) {
+    if (steps_ == 0) return 0;
+    const auto stage = [this](Index number, const Lane& lane, void* memory) {
+      const Index step = number / 2;
+      if (number % 2 == 0) {
+        go_through(step, lane, memory);
+        return true;
+      }
+      return move(step, lane) && step + 1 < steps_;
+    };
+    Index work = 0;
+    for (const Layer& layer : layers_) work += 3 * batch_ * layer.inputs * layer.outputs;
+    const Index lanes = std::clamp<Index>(std::min(work / work_of_lane, batch_ / least_rows), 1, threads);
+    const auto bytes = std::max<std::size_t>(workspace_bytes(layers_.back().outputs, true), 64);
+    Stages(stage).share(static_cast<int>(lanes), bytes, patience);
+    return done_;
+  }
+
+ private:
+  static constexpr Index work_of_lane = 100'000;  // multiplications that are worth the waiting for each other
+  static constexpr Index least_rows = 4;
+  static constexpr Index bytes_of_rows = Index{1} << 19;  // of all that a block of rows leaves behind on its way
+
+  struct Layer {
+    Index inputs, outputs;
+    Activation activation;
+    Real* weights;
+    Real* bias;
+    Real* packed;         // weights
+    Real* packed_turned;  // null in the first layer, whose features need no gradient
+    Matrix<const Real> features;  // that of the layer before, or of the batch
+    Matrix<Real> before;          // what is activated, where its derivative is of that
+    Matrix<Real> out;             // the last layer has none: its scores become delta
+    Matrix<Real> delta;           // gradient of what is activated
+  };
+
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+
+  // Whole vectors, and an odd number of lines of memory apart: columns of many rows then find room in the caches.
+  Index stride_of(Index columns) const {
+    const Index line = std::max<Index>(64 / Index{sizeof(Real)}, kernels_.vector_width);
+    const Index lines = (columns + line - 1) / line;
+    return (lines | 1) * line;
+  }
+  Index padded(Index columns) const {
+    return (columns + kernels_.vector_width - 1) / kernels_.vector_width * kernels_.vector_width;
+  }
+
+  void lay_out() {
+    Index count = 0;
+    const auto take = [&](Index size) {
+      const Index place = count;
+      count += (size + 15) / 16 * 16;
+      return place;
+    };
+    struct Places {
+      Index packed, packed_turned, before, out, delta;
+    };
+    const Index features = take(batch_ * stride_of(x_.features.columns));
+    std::vector<Places> places;
+    Index matrices = 0, vectors = 0, strides = stride_of(x_.features.columns);
+    for (const PerceptronLayer& layer : x_.layers) {
+      const bool is_last = &layer == &x_.layers.back(), is_first = &layer == &x_.layers.front();
+      const Index size = batch_ * stride_of(layer.outputs);
+      places.push_back({take(layer.inputs * padded(layer.outputs)),
+                        is_first ? -1 : take(layer.outputs * padded(layer.inputs)),
+                        layer.activation == Activation::gelu ? take(size) : -1, is_last ? -1 : take(size), take(size)});
+      matrices += layer.inputs * layer.outputs;
+      vectors += layer.outputs;
+      strides += 2 * stride_of(layer.outputs);
+    }
+    penalised_ = matrices;
+    const Index gradient = take(matrices + vectors);
+    memory_.reset(static_cast<Real*>(std::aligned_alloc(64, static_cast<std::size_t>(count + 16) * sizeof(Real))));
+    if (memory_ == nullptr) throw std::bad_alloc();
+    gradient_ = memory_.get() + gradient;
+    const auto matrix = [&](Index place, Index columns) {
+      const Matrix<Real> rows{place < 0 ? nullptr : memory_.get() + place, batch_, columns, stride_of(columns), 1};
+      for (Index i = 0; i < batch_ && place >= 0; ++i)  // read, but never used
+        std::fill(rows.data + i * rows.row_stride + columns, rows.data + (i + 1) * rows.row_stride, Real{0});
+      return rows;
+    };
+    features_ = matrix(features, x_.features.columns);
+    Matrix<Real> inputs = features_;
+    Real *weights = x_.parameters, *bias = x_.parameters + matrices;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const PerceptronLayer& layer = x_.layers[i];
+      const Places& at = places[i];
+      layers_.push_back({layer.inputs, layer.outputs, layer.activation, weights, bias, memory_.get() + at.packed,
+                         at.packed_turned < 0 ? nullptr : memory_.get() + at.packed_turned, as_const(inputs),
+                         matrix(at.before, layer.outputs), matrix(at.out, layer.outputs), matrix(at.delta, layer.outputs)});
+      weights += layer.inputs * layer.outputs;
+      bias += layer.outputs;
+      inputs = layers_.back().out;
+    }
+    block_rows_ = std::clamp<Index>(bytes_of_rows / (strides * Index{sizeof(Real)}), 24, 240);
+    labels_.resize(static_cast<std::size_t>(batch_));
+    weights_.resize(x_.weights == nullptr ? 0 : static_cast<std::size_t>(batch_));
+    losses_.resize(static_cast<std::size_t>(batch_));
+    squares_.resize(static_cast<std::size_t>((penalised_ + numbers_of_block - 1) / numbers_of_block));
+  }
+
+  static Matrix<const Real> as_const(const Matrix<Real>& x) { return {x.data, x.rows, x.columns, x.row_stride, x.column_stride}; }
+  template <class T>
+  static Matrix<T> rows_of(Matrix<T> matrix, Index first, Index count) {
+    matrix.data += first * matrix.row_stride;
+    matrix.rows = count;
+    return matrix;
+  }
+  template <class T>
+  static Matrix<T> turned(const Matrix<T>& x) { return {x.data, x.columns, x.rows, x.column_stride, x.row_stride}; }
+
+  Index rows_in(Index step) const { return std::min(batch_, x_.rows - step * x_.batch); }
+
+  // The first stage of a step.
+  void go_through(Index step, const Lane& lane, void* memory) {
+    const Index rows = rows_in(step), first = lane.first_of(rows), end = lane.end_of(rows);
+    const Index blocks = (end - first + block_rows_ - 1) / block_rows_;
+    for (Index block = 0; block < blocks; ++block) {
+      const Lane part{block, blocks};
+      const Index at = first + part.first_of(end - first);
+      const Index count = first + part.end_of(end - first) - at;
+      gather(x_.order + step * x_.batch + at, at, count);
+      forward(at, count);
+      end_rows(linear_, loss_, rows_of(layers_.back().delta, at, count), x_.weights == nullptr ? nullptr : &weights_[at],
+               &labels_[at], &losses_[at], Workspace{memory, &never_, nullptr, nullptr});
+      backward(at, count);
+    }
+    if (x_.penalty == 0) return;
+    const auto blocks_of_squares = static_cast<Index>(squares_.size());
+    for (Index i = lane.first_of(blocks_of_squares); i < lane.end_of(blocks_of_squares); ++i) {
+      const Index from = i * numbers_of_block;
+      squares_[i] = kernels_.squares(x_.parameters + from, std::min(numbers_of_block, penalised_ - from));
+    }
+  }
+
+  void gather(const std::int64_t* chosen, Index at, Index count) {
+    const auto bytes = static_cast<std::size_t>(x_.features.columns) * sizeof(Real);
+    for (Index i = 0; i < count; ++i) {
+      const Index row = chosen[i];
+      std::memcpy(features_.data + (at + i) * features_.row_stride, x_.features.data + row * x_.features.row_stride, bytes);
+      labels_[at + i] = x_.labels[row];
+      if (x_.weights != nullptr) weights_[at + i] = x_.weights[row];
+    }
+  }
+
+  void forward(Index at, Index count) const {
+    for (const Layer& layer : layers_) {
+      const Matrix<Real>& whole = layer.before.data != nullptr ? layer.before : layer.out.data != nullptr ? layer.out : layer.delta;
+      const Matrix<Real> sums = rows_of(whole, at, count);
+      kernels_.product_of_packed(rows_of(layer.features, at, count), layer.packed, layer.bias, sums);
+      if (layer.activation != Activation::identity)
+        kernels_.activate(layer.activation, sums.data, count * sums.row_stride, layer.out.data + at * sums.row_stride);
+    }
+  }
+
+  void backward(Index at, Index count) const {
+    for (std::size_t i = layers_.size() - 1; i > 0; --i) {
+      const Layer &layer = layers_[i], &below = layers_[i - 1];
+      const Matrix<Real> delta = rows_of(below.delta, at, count);
+      kernels_.product_of_packed(as_const(rows_of(layer.delta, at, count)), layer.packed_turned, nullptr, delta);
+      if (below.activation == Activation::identity) continue;
+      const Matrix<Real>& kept = below.before.data != nullptr ? below.before : below.out;
+      kernels_.activate_vjp(below.activation, delta.data, kept.data + at * kept.row_stride, count * kept.row_stride, delta.data);
+    }
+  }
+
+  // The second stage of a step. False where it is not done, because the loss is not finite.
+  bool move(Index step, const Lane& lane) {
+    double loss = 0;
+    for (Index i = 0; i < rows_in(step); ++i) loss += losses_[i];
+    if (x_.penalty != 0) {
+      double squares = 0;
+      for (const double part : squares_) squares += part;
+      loss += x_.penalty / 2 * squares;
+    }
+    if (lane.number == 0) x_.losses[step] = loss;
+    if (!std::isfinite(loss)) return false;
+    for (Layer& layer : layers_) {
+      const Matrix<const Real> delta = rows_of(as_const(layer.delta), 0, rows_in(step));
+      const Matrix<const Real> features = turned(rows_of(layer.features, 0, rows_in(step)));
+      const Index unit = layer.packed_turned == nullptr ? 1 : kernels_.vector_width;  // what is packed has whole ones
+      const Index units = (layer.inputs + unit - 1) / unit;
+      const Index first = lane.first_of(units) * unit, end = std::min(lane.end_of(units) * unit, layer.inputs);
+      if (first < end) {
+        const Index place = layer.weights - x_.parameters + first * layer.outputs;
+        const Matrix<Real> gradient{gradient_ + place, end - first, layer.outputs, layer.outputs, 1};
+        kernels_.product_of_padded(rows_of(features, first, end - first), delta, gradient);
+        move(step, place, (end - first) * layer.outputs);
+        if (step + 1 < steps_) pack(layer, first, end - first);
+      }
+      const Index columns = padded(layer.outputs) / kernels_.vector_width;
+      const Index from = lane.first_of(columns) * kernels_.vector_width;
+      const Index count = std::min(lane.end_of(columns) * kernels_.vector_width, layer.outputs) - from;
+      if (count > 0) {
+        const Index place = layer.bias - x_.parameters + from;
+        kernels_.column_sums({delta.data + from, delta.rows, count, delta.row_stride, 1}, gradient_ + place);
+        move(step, place, count);
+      }
+    }
+    if (lane.number == 0) done_ = step + 1;
+    return true;
+  }
+
+  // Some parameters, by their gradient.
+  void move(Index step, Index first, Index count) const {
+    const double rate = x_.rates[step], weight = x_.batch_weights[step];
+    const Step<Real> part{x_.parameters + first,
+                          gradient_ + first,
+                          x_.first + first,
+                          x_.second == nullptr ? nullptr : x_.second + first,
+                          count,
+                          first < penalised_ ? count : 0,
+                          1 / weight,
+                          x_.penalty / weight,
+                          1.0 - rate * x_.decay};
+    if (x_.second != nullptr) kernels_.adam(part, adam_constants(x_.done + step + 1, rate, x_.beta_1, x_.beta_2, x_.epsilon));
+    else kernels_.momentum(part, {rate, x_.momentum, x_.nesterov});
+    if (x_.average != nullptr) kernels_.approach(x_.parameters + first, count, x_.shares[step], x_.average + first);
+  }
+
+  void pack(const Layer& layer, Index first, Index count) const {
+    const Matrix<const Real> weights{layer.weights, layer.inputs, layer.outputs, layer.outputs, 1};
+    kernels_.pack(weights, first, count, 0, layer.outputs, layer.packed);
+    if (layer.packed_turned != nullptr)
+      kernels_.pack(turned(weights), 0, layer.outputs, first, count, layer.packed_turned);
+  }
+
+  const NetworkKernels<Real>& kernels_;
+  const LinearKernels<Real>& linear_;
+  const LossKernels<Real>& loss_;
+  const PerceptronSteps<Real>& x_;
+  const Index batch_, steps_;
+  std::unique_ptr<Real, Free> memory_;
+  Matrix<Real> features_{};
+  Real* gradient_ = nullptr;
+  Index penalised_ = 0, block_rows_ = 0, done_ = 0;
+  std::vector<Layer> layers_;
+  std::vector<std::int64_t> labels_;
+  std::vector<double> weights_, losses_, squares_;
+  const bool never_ = false;
+};
+
+}  // namespace luce
