@@ -19,11 +19,18 @@ struct TileStart {
   Index stride;
 };
 
+// What becomes of the sums: 0 where they are negative, or where something like c is not positive.
+template <class Real>
+struct TileEnd {
+  bool is_relu;
+  const Real* positive;
+};
+
 // Rows of a are `stride` apart and their elements adjacent; or, if transposed, the other way round. The last vector of a
 // row of c has so many elements.
 template <class Real, int rows, int vectors, bool is_transposed>
-void matrix_tile(const Real* a, Index stride, const Real* b, Index b_stride, Index count, TileStart<Real> start, Real* c,
-                 Index c_stride, int last) {
+void matrix_tile(const Real* a, Index stride, const Real* b, Index b_stride, Index count, TileStart<Real> start,
+                 TileEnd<Real> end, Real* c, Index c_stride, int last) {
   using V = Vector<Real>;
   V sums[rows][vectors] = {};
   const Real* pair[(rows + 1) / 2];
@@ -53,13 +60,18 @@ void matrix_tile(const Real* a, Index stride, const Real* b, Index b_stride, Ind
         const Real* const from = start.data + r * start.stride + v * lanes<Real>;
         sum += is_partial ? load_first(from, last, 0.0) : load(from);
       }
+      if (end.is_relu) sum = sum < 0 ? V{} : sum;
+      if (end.positive != nullptr) {
+        const Real* const from = end.positive + r * c_stride + v * lanes<Real>;
+        sum = (is_partial ? load_first(from, last, 0.0) : load(from)) > 0 ? sum : V{};
+      }
       if (is_partial) store_first(to, sum, last);
       else store(to, sum);
     }
 }
 
 template <class Real>
-using TileOf = void (*)(const Real*, Index, const Real*, Index, Index, TileStart<Real>, Real*, Index, int);
+using TileOf = void (*)(const Real*, Index, const Real*, Index, Index, TileStart<Real>, TileEnd<Real>, Real*, Index, int);
 
 template <class Real, int vectors, bool is_transposed, int... rows>
 inline TileOf<Real> tile_of(int count, std::integer_sequence<int, rows...>) {
@@ -133,7 +145,8 @@ inline Index depth_of_panel(Index rows, Index first) {
 
 // `panel_at` (first row of b, how many, first column, width) says where that panel is.
 template <class Real, class PanelAt>
-void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<Real>& c, const PanelAt& panel_at) {
+void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<Real>& c, const TileEnd<Real>& end,
+                    const PanelAt& panel_at) {
   constexpr auto counts = std::make_integer_sequence<int, tile_rows>{};
   const bool is_transposed = a.column_stride != 1 && a.row_stride == 1;
   const Index stride = is_transposed ? a.column_stride : a.row_stride;
@@ -153,7 +166,10 @@ void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<
         const TileStart<Real> start = t > 0             ? TileStart<Real>{to, c.row_stride}
                                       : bias != nullptr ? TileStart<Real>{bias + j, 0}
                                                         : TileStart<Real>{nullptr, 0};
-        tile(a.data + i * a.row_stride + t * a.column_stride, stride, panel.data, panel.stride, count, start, to,
+        const bool is_end = t + count >= a.columns;
+        const TileEnd<Real> end_here{end.is_relu && is_end,
+                                     end.positive == nullptr || !is_end ? nullptr : end.positive + (to - c.data)};
+        tile(a.data + i * a.row_stride + t * a.column_stride, stride, panel.data, panel.stride, count, start, end_here, to,
              c.row_stride, last);
         i += rows;
       }
@@ -164,7 +180,7 @@ void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<
 template <class Real>
 void matrix_product(const Matrix<const Real>& a, const Matrix<const Real>& b, const Real* bias, const Matrix<Real>& c,
                     Real* panel) {
-  panel_products(a, bias, c, [&](Index t, Index count, Index j, Index width) -> ProductPanel<Real> {
+  panel_products(a, bias, c, {}, [&](Index t, Index count, Index j, Index width) -> ProductPanel<Real> {
     if (b.column_stride == 1 && b.columns - j >= width && a.rows < 4 * tile_rows)
       return {b.data + t * b.row_stride + j, b.row_stride};
     pack_panel(b, t, count, j, width, panel, width);
@@ -175,7 +191,7 @@ void matrix_product(const Matrix<const Real>& a, const Matrix<const Real>& b, co
 // The same of a matrix b that may be read a vector beyond the end of each of its rows.
 template <class Real>
 void product_of_padded(const Matrix<const Real>& a, const Matrix<const Real>& b, const Matrix<Real>& c) {
-  panel_products(a, static_cast<const Real*>(nullptr), c, [&](Index t, Index, Index j, Index) -> ProductPanel<Real> {
+  panel_products(a, static_cast<const Real*>(nullptr), c, {}, [&](Index t, Index, Index j, Index) -> ProductPanel<Real> {
     return {b.data + t * b.row_stride + j, b.row_stride};
   });
 }
@@ -189,8 +205,9 @@ Index place_of_panel(Index rows, Index columns, Index row, Index column) {
 
 // The same of a matrix b that was packed whole.
 template <class Real>
-void product_of_packed(const Matrix<const Real>& a, const Real* packed, const Real* bias, const Matrix<Real>& c) {
-  panel_products(a, bias, c, [&](Index t, Index, Index j, Index width) -> ProductPanel<Real> {
+void product_of_packed(const Matrix<const Real>& a, const Real* packed, const Real* bias, const Matrix<Real>& c,
+                       bool is_relu, const Real* positive) {
+  panel_products(a, bias, c, {is_relu, positive}, [&](Index t, Index, Index j, Index width) -> ProductPanel<Real> {
     return {packed + place_of_panel<Real>(a.columns, c.columns, t, j), width};
   });
 }

@@ -5,6 +5,9 @@
 
 namespace luce {
 
+// Sums over long vectors are of blocks of so many numbers.
+constexpr Index numbers_of_block = Index{1} << 15;
+
 // The derivative of gelu is taken from its input, of the others from their output.
 enum class Activation { identity, relu, gelu, tanh, logistic };
 
@@ -40,10 +43,11 @@ struct NetworkKernels {
   // Likewise; b's rows may be read a vector beyond their end.
   void (*product_of_padded)(const Matrix<const Real>& a, const Matrix<const Real>& b, const Matrix<Real>& c);
   // Likewise; b was packed, all parts of it. Its columns take memory as if they were a multiple of `vector_width`, in which
-  // those of a part begin.
+  // those of a part begin. Of c remains what is not negative, or (if not null) what stands where something like c is positive.
   Index vector_width;
   void (*pack)(const Matrix<const Real>& b, Index row, Index rows, Index column, Index columns, Real* packed);
-  void (*product_of_packed)(const Matrix<const Real>& a, const Real* packed, const Real* bias, const Matrix<Real>& c);
+  void (*product_of_packed)(const Matrix<const Real>& a, const Real* packed, const Real* bias, const Matrix<Real>& c,
+                            bool is_relu, const Real* positive);
   void (*activate)(Activation, const Real* from, Index count, Real* to);
   void (*activate_vjp)(Activation, const Real* cotangent, const Real* kept, Index count, Real* to);
   void (*column_sums)(const Matrix<const Real>& rows, Real* sums);

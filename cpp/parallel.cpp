@@ -52,7 +52,7 @@ ThreadMemory& thread_memory() {
 template <class Condition>
 bool spin_until(Condition is_true) {
   using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::microseconds(50);
+  const auto end = Clock::now() + std::chrono::microseconds(200);
   do {
     for (int i = 0; i < 32; ++i) {
       if (is_true()) return true;

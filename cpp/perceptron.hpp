@@ -47,9 +47,6 @@ struct PerceptronSteps {
   double penalty;
 };
 
-// Sums over long vectors are of blocks of so many numbers.
-constexpr Index numbers_of_block = Index{1} << 15;
-
 inline AdamConstants adam_constants(Index step, double rate, double beta_1, double beta_2, double epsilon) {
   const auto t = static_cast<double>(step);
   return {beta_1, beta_2, rate / (1.0 - std::pow(beta_1, t)), 1.0 / std::sqrt(1.0 - std::pow(beta_2, t)), epsilon};
@@ -72,15 +69,18 @@ class Perceptron {
       : kernels_(kernels), linear_(linear), loss_(loss), x_(steps), batch_(std::min(steps.batch, steps.rows)),
         steps_((steps.rows + steps.batch - 1) / steps.batch) {
     lay_out();
-    for (Layer& layer : layers_) pack(layer, 0, layer.inputs);
   }
 
   // Steps that were done: fewer than asked for where a loss is not finite.
   Index run(int threads, Patience patience) {
     if (steps_ == 0) return 0;
     const auto stage = [this](Index number, const Lane& lane, void* memory) {
-      const Index step = number / 2;
-      if (number % 2 == 0) {
+      if (number == 0) {  // by one lane, while the others come
+        for (const Layer& layer : layers_) pack(layer, 0, layer.inputs);
+        return true;
+      }
+      const Index step = (number - 1) / 2;
+      if (number % 2 == 1) {
         go_through(step, lane, memory);
         return true;
       }
@@ -110,6 +110,9 @@ class Perceptron {
     Matrix<Real> before;          // what is activated, where its derivative is of that
     Matrix<Real> out;             // the last layer has none: its scores become delta
     Matrix<Real> delta;           // gradient of what is activated
+
+    const Matrix<Real>& sums() const { return before.data != nullptr ? before : out.data != nullptr ? out : delta; }
+    const Matrix<Real>& kept() const { return before.data != nullptr ? before : out; }
   };
 
   struct Free {
@@ -155,10 +158,7 @@ class Perceptron {
     if (memory_ == nullptr) throw std::bad_alloc();
     gradient_ = memory_.get() + gradient;
     const auto matrix = [&](Index place, Index columns) {
-      const Matrix<Real> rows{place < 0 ? nullptr : memory_.get() + place, batch_, columns, stride_of(columns), 1};
-      for (Index i = 0; i < batch_ && place >= 0; ++i)  // read, but never used
-        std::fill(rows.data + i * rows.row_stride + columns, rows.data + (i + 1) * rows.row_stride, Real{0});
-      return rows;
+      return Matrix<Real>{place < 0 ? nullptr : memory_.get() + place, batch_, columns, stride_of(columns), 1};
     };
     features_ = matrix(features, x_.features.columns);
     Matrix<Real> inputs = features_;
@@ -200,8 +200,11 @@ class Perceptron {
       const Lane part{block, blocks};
       const Index at = first + part.first_of(end - first);
       const Index count = first + part.end_of(end - first) - at;
-      gather(x_.order + step * x_.batch + at, at, count);
+      const std::int64_t* const chosen = x_.order + step * x_.batch + at;
+      gather(chosen, at, count);
+      ask_for(chosen + x_.batch, {0, 2}, count);
       forward(at, count);
+      ask_for(chosen + x_.batch, {1, 2}, count);
       end_rows(linear_, loss_, rows_of(layers_.back().delta, at, count), x_.weights == nullptr ? nullptr : &weights_[at],
                &labels_[at], &losses_[at], Workspace{memory, &never_, nullptr, nullptr});
       backward(at, count);
@@ -224,13 +227,26 @@ class Perceptron {
     }
   }
 
+  // Some rows of a later step, which are far away.
+  void ask_for(const std::int64_t* chosen, const Lane& part, Index count) const {
+    if (chosen + count > x_.order + x_.rows) return;
+    constexpr Index line = 64 / Index{sizeof(Real)};
+    for (Index i = part.first_of(count); i < part.end_of(count); ++i) {
+      const Real* const row = x_.features.data + chosen[i] * x_.features.row_stride;
+      for (Index j = 0; j < x_.features.columns; j += line) __builtin_prefetch(row + j, 0, 2);
+      __builtin_prefetch(x_.labels + chosen[i], 0, 2);
+    }
+  }
+
   void forward(Index at, Index count) const {
     for (const Layer& layer : layers_) {
-      const Matrix<Real>& whole = layer.before.data != nullptr ? layer.before : layer.out.data != nullptr ? layer.out : layer.delta;
-      const Matrix<Real> sums = rows_of(whole, at, count);
-      kernels_.product_of_packed(rows_of(layer.features, at, count), layer.packed, layer.bias, sums);
-      if (layer.activation != Activation::identity)
-        kernels_.activate(layer.activation, sums.data, count * sums.row_stride, layer.out.data + at * sums.row_stride);
+      const bool is_relu = layer.activation == Activation::relu;
+      const Matrix<Real> sums = rows_of(layer.sums(), at, count);
+      kernels_.product_of_packed(rows_of(layer.features, at, count), layer.packed, layer.bias, sums, is_relu, nullptr);
+      if (is_relu || layer.activation == Activation::identity) continue;
+      for (Index i = 0; i < count; ++i)
+        kernels_.activate(layer.activation, sums.data + i * sums.row_stride, layer.outputs,
+                          layer.out.data + (at + i) * layer.out.row_stride);
     }
   }
 
@@ -238,10 +254,15 @@ class Perceptron {
     for (std::size_t i = layers_.size() - 1; i > 0; --i) {
       const Layer &layer = layers_[i], &below = layers_[i - 1];
       const Matrix<Real> delta = rows_of(below.delta, at, count);
-      kernels_.product_of_packed(as_const(rows_of(layer.delta, at, count)), layer.packed_turned, nullptr, delta);
-      if (below.activation == Activation::identity) continue;
-      const Matrix<Real>& kept = below.before.data != nullptr ? below.before : below.out;
-      kernels_.activate_vjp(below.activation, delta.data, kept.data + at * kept.row_stride, count * kept.row_stride, delta.data);
+      const Real* const kept = below.kept().data + at * delta.row_stride;
+      const bool is_relu = below.activation == Activation::relu;
+      kernels_.product_of_packed(as_const(rows_of(layer.delta, at, count)), layer.packed_turned, nullptr, delta, false,
+                                 is_relu ? kept : nullptr);
+      if (is_relu || below.activation == Activation::identity) continue;
+      for (Index row = 0; row < count; ++row) {
+        Real* const here = delta.data + row * delta.row_stride;
+        kernels_.activate_vjp(below.activation, here, kept + row * delta.row_stride, below.outputs, here);
+      }
     }
   }
 

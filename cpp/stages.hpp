@@ -21,15 +21,16 @@ struct Lane {
 };
 
 // `run(stage, lane, memory)` does a lane's share of a stage, and says whether there is another one: all lanes say the same.
-// A stage begins when all lanes are through with the one before. The first thread to come begins alone, and others join
-// between two stages: nobody waits for a thread that the system does not run.
+// A stage begins when all lanes are through with the one before. The first thread to come does stage 0 alone, and others join
+// between two stages: nobody waits long for a thread that the system does not run.
 template <class Run>
 class Stages {
  public:
   explicit Stages(const Run& run) : run_(run) {}
 
   void share(int threads, std::size_t workspace_bytes, Patience patience) {
-    const Job job{std::clamp<Index>(threads, 1, most), workspace_bytes,
+    threads_ = std::clamp<Index>(threads, 1, most);
+    const Job job{threads_, workspace_bytes,
                   [](const void* self, Index, Workspace workspace) {
                     static_cast<Stages*>(const_cast<void*>(self))->enter(workspace.memory);
                   },
@@ -39,6 +40,7 @@ class Stages {
 
  private:
   static constexpr Index most = 256;
+  static constexpr int pauses = 500;  // some microseconds
 
   // Who takes part in a stage, and how many took part in the one before it.
   struct Members {
@@ -60,6 +62,8 @@ class Stages {
     for (;;) {
       wait_until([&] { return have_finished(now.before, now.stage); });
       const bool goes_on = run_(now.stage, Lane{number, now.count}, memory);
+      if (now.stage == 0 && goes_on)
+        for (int i = 0; i < pauses && arrived_.load() < threads_; ++i) pause();
       if (number == 0 && goes_on) announce({now.stage + 1, std::min(arrived_.load(), most), now.count});
       if (!goes_on) break;
       progress_[number].finished.store(now.stage + 1, std::memory_order_release);
@@ -99,16 +103,20 @@ class Stages {
   template <class Condition>
   static void wait_until(const Condition& is_true) {
     for (int i = 0; !is_true(); ++i) {
-      if (i >= 500) std::this_thread::yield();
-#if defined(__x86_64__)
-      else __builtin_ia32_pause();
-#elif defined(__aarch64__)
-      else asm volatile("yield");
-#endif
+      if (i < pauses) pause();
+      else std::this_thread::yield();
     }
+  }
+  static void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
   }
 
   const Run& run_;
+  Index threads_ = 1;
   alignas(64) std::atomic<Index> arrived_{0};
   std::atomic<bool> is_over_{false};
   alignas(64) std::array<std::atomic<Index>, 2> members_{};

@@ -186,6 +186,7 @@ void bind_losses(nb::module_& module);
 void bind_linear(nb::module_& module);
 void bind_sparse_linear(nb::module_& module);
 void bind_network(nb::module_& module);
+void bind_network_steps(nb::module_& module);
 void bind_sample(nb::module_& module);
 
 }  // namespace luce::bindings

@@ -36,5 +36,6 @@ NB_MODULE(_core, module) {
   luce::bindings::bind_linear(module);
   luce::bindings::bind_sparse_linear(module);
   luce::bindings::bind_network(module);
+  luce::bindings::bind_network_steps(module);
   luce::bindings::bind_sample(module);
 }

@@ -3,7 +3,8 @@
 Products and sums are computed in float64, or in ``numpy.longdouble`` for arrays of float64.
 """
 
-from math import erf
+from collections.abc import Sequence
+from math import erf, isfinite
 from typing import Any, TypeVar
 
 import numpy as np
@@ -174,6 +175,109 @@ def momentum_step(
     kept = _wide(parameters)
     kept[:penalised] *= 1 - rate * decay
     parameters[...] = kept + (momentum * moved - rate * slopes if nesterov else moved)
+
+
+def approach(goal: NDArray[Real], share: float, to: NDArray[Real], *, threads: int = 1) -> None:
+    """To += share * (goal - to), in place."""
+    to[...] = _wide(to) + share * (_wide(goal) - _wide(to))
+
+
+def squares(vector: NDArray[Real], *, threads: int = 1) -> float:
+    """The sum of the squares of all elements."""
+    return float((_wide(vector) ** 2).sum())
+
+
+def perceptron_steps(
+    layers: Sequence[tuple[int, int, str]],
+    parameters: NDArray[Real],
+    moments: Sequence[NDArray[Real]],
+    features: NDArray[Real],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64] | None,
+    order: NDArray[np.int64],
+    batch_size: int,
+    rates: NDArray[np.float64],
+    batch_weights: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    *,
+    done: int,
+    penalty: float = 0.0,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+    decay: float = 0.0,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    average: NDArray[Real] | None = None,
+    shares: NDArray[np.float64] | None = None,
+    threads: int = 1,
+) -> int:
+    """Steps of training, one for each batch of the order, in place; returns how many were done.
+
+    They are those of dense layers, (inputs, outputs, activation), the last without an activation,
+    that end in softmax cross-entropy; their parameters are all matrices, then all vectors. A step
+    has its own rate, the weight of its batch, by which gradient and penalty are divided, and
+    leaves the batch's loss: weighted, with penalty / 2 |matrices|^2. It is Adam's with two moments,
+    after `done` others, or with one that of gradient descent with momentum; then the parameters'
+    share goes into their average. A step whose loss is not finite is not done, nor any after it.
+    """
+    slopes = np.empty_like(parameters)
+    views, gradients = _split(layers, parameters), _split(layers, slopes)
+    penalised = sum(inputs * outputs for inputs, outputs, _ in layers)
+    for step, rate in enumerate(rates.tolist()):
+        rows = order[step * batch_size : (step + 1) * batch_size]
+        outputs, kept = features[rows], []
+        for (matrix, bias), (_, width, activation) in zip(views, layers, strict=True):
+            given, outputs = outputs, np.empty((len(rows), width), parameters.dtype)
+            before = np.empty_like(outputs)
+            dense(given, matrix, bias, activation, outputs, before)
+            kept.append((given, before if activation == "gelu" else outputs, activation))
+        row_weights = np.ones(len(rows)) if weights is None else weights[rows]
+        loss = residuals(outputs, labels[rows], row_weights, np.empty(len(rows)))
+        loss += penalty / 2 * squares(parameters[:penalised])
+        losses[step] = loss
+        if not isfinite(loss):
+            return step
+        flowing: NDArray[Real] | None = outputs
+        for i in reversed(range(len(layers))):
+            given, known, activation = kept[i]
+            (matrix, _), own = views[i], gradients[i]
+            below = np.empty_like(given) if i else None
+            assert flowing is not None
+            dense_vjp(flowing, known, activation, given, matrix, *own, below)
+            flowing = below
+        weight = float(batch_weights[step])
+        common: dict[str, Any] = {
+            "rate": rate,
+            "penalised": penalised,
+            "penalty": penalty / weight,
+            "decay": decay,
+            "scale": 1 / weight,
+        }
+        if len(moments) == 2:
+            common |= {"step": done + step + 1, "beta_1": beta_1, "beta_2": beta_2}
+            adam_step(parameters, slopes, moments[0], moments[1], epsilon=epsilon, **common)
+        else:
+            common |= {"momentum": momentum, "nesterov": nesterov}
+            momentum_step(parameters, slopes, moments[0], **common)
+        if average is not None and shares is not None:
+            approach(parameters, float(shares[step]), average)
+    return len(rates)
+
+
+def _split(
+    layers: Sequence[tuple[int, int, str]], vector: NDArray[Real]
+) -> list[tuple[NDArray[Real], NDArray[Real]]]:
+    """Matrix and vector of each layer."""
+    matrices, at = [], 0
+    for inputs, outputs, _ in layers:
+        matrices.append(vector[at : at + inputs * outputs].reshape(inputs, outputs))
+        at += inputs * outputs
+    vectors = []
+    for _, outputs, _ in layers:
+        vectors.append(vector[at : at + outputs])
+        at += outputs
+    return list(zip(matrices, vectors, strict=True))
 
 
 def _wide(array: NDArray[Real]) -> Wide:

@@ -14,6 +14,10 @@ def copies(batches):
     return found
 
 
+def shuffled(batches, random):
+    return batches.gathered(batches.order(random))
+
+
 def joined(found):
     return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
@@ -39,7 +43,7 @@ def test_shuffled_every_row_comes_once_with_what_belongs_to_it(rows, random, spa
     places, sums = np.arange(50), features.sum(axis=1)
     given = random.uniform(1, 2, 50) if weighted else None
     batches = Batches(features, places, given, 8)
-    all_features, targets, weights = joined(copies(batches.shuffled(random)))
+    all_features, targets, weights = joined(copies(shuffled(batches, random)))
     np.testing.assert_array_equal(np.sort(targets), places)
     assert (targets != places).any()
     np.testing.assert_allclose(all_features.sum(axis=1), sums[targets])
@@ -58,7 +62,7 @@ def test_rows_of_weight_0_are_none(rows, shuffle, sparse):
         Batches(features[left], labels[left], weights[left], 6),
     ):
         random = np.random.default_rng(0)
-        results.append(joined(copies(given.shuffled(random) if shuffle else given.in_order())))
+        results.append(joined(copies(shuffled(given, random) if shuffle else given.in_order())))
         assert (given.rows, given.weight / given.unit) == (20, 30.0)
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -68,15 +72,17 @@ def test_distributions_are_cut_like_labels(rows, random):
     features, labels = rows(n=20)
     targets = np.eye(3)[labels]
     batches = Batches(features, targets, None, 6)
-    found = joined(copies(batches.shuffled(np.random.default_rng(0))))
-    expected = joined(copies(Batches(features, labels, None, 6).shuffled(np.random.default_rng(0))))
+    found = joined(copies(shuffled(batches, np.random.default_rng(0))))
+    expected = joined(
+        copies(shuffled(Batches(features, labels, None, 6), np.random.default_rng(0)))
+    )
     np.testing.assert_array_equal(found[1].argmax(axis=1), expected[1])
 
 
 def test_the_order_is_drawn_before_the_first_batch(rows):
     features, labels = rows(n=20)
     random, other = np.random.default_rng(0), np.random.default_rng(0)
-    epoch = Batches(features, labels, None, 5).shuffled(random)
+    epoch = shuffled(Batches(features, labels, None, 5), random)
     other.permutation(20)
     assert random.bit_generator.state == other.bit_generator.state
     next(epoch)
@@ -86,7 +92,7 @@ def test_the_order_is_drawn_before_the_first_batch(rows):
 def test_batches_share_their_memory(rows, random):
     features, labels = rows(n=40)
     where = {
-        batch.features.ctypes.data for batch in Batches(features, labels, None, 8).shuffled(random)
+        batch.features.ctypes.data for batch in shuffled(Batches(features, labels, None, 8), random)
     }
     assert len(where) == 1
     ordered = Batches(features, labels, None, 8).in_order()

@@ -106,8 +106,9 @@ class Descent:
         how = self.how
         known = together(self.network, batches, how.optimiser)
         if known is None or how.label_smoothing or how.max_norm is not None:
-            order = batches.gathered(batches.order(random)) if shuffle else batches.in_order()
-            mean = self._layer_by_layer(order, random, plateaus, until)
+            order = batches.order(random) if shuffle else None
+            cut = batches.in_order() if order is None else batches.gathered(order)
+            mean = self._layer_by_layer(cut, random, plateaus, until)
         else:
             order = batches.order(random if shuffle else None)
             mean = self._together(known, batches, order, plateaus, until)
@@ -127,8 +128,10 @@ class Descent:
         threads, rows_before = num_threads(), self.rows
         keep_freed_memory()
         total = seen = 0.0
-        while len(order) > 0:
-            rows, order = np.split(order, [self.at_once * batches.size])
+        at = 0
+        while at < len(order):
+            rows = order[at : at + self.at_once * batches.size]
+            at += len(rows)
             weights = batches.weights_of(rows)
             losses = np.empty(len(weights))
             rates = [
