@@ -15,6 +15,8 @@ constexpr NetworkKernels<Real> network_of() {
           lanes<Real>,
           pack<Real>,
           product_of_packed<Real>,
+          transpose<Real>,
+          gather<Real>,
           activate<Real>,
           activate_vjp<Real>,
           column_sums<Real>,

@@ -226,5 +226,27 @@ void pack(const Matrix<const Real>& b, Index row, Index rows, Index column, Inde
   }
 }
 
+// to = from', rows of both.
+template <class Real>
+void transpose(const Matrix<const Real>& from, const Matrix<Real>& to) {
+  constexpr Index side = lanes<Real>;
+  for (Index i = 0; i < from.rows; i += side)
+    for (Index j = 0; j < from.columns; j += side) {
+      const int rows = static_cast<int>(from.rows - i < side ? from.rows - i : side);
+      const int columns = static_cast<int>(from.columns - j < side ? from.columns - j : side);
+      Vector<Real> square[side] = {};
+      for (int r = 0; r < rows; ++r) {
+        const Real* const at = from.data + (i + r) * from.row_stride + j;
+        square[r] = columns == side ? load(at) : load_first(at, columns, 0.0);
+      }
+      turn<Real>(square);
+      for (int c = 0; c < columns; ++c) {
+        Real* const at = to.data + (j + c) * to.row_stride + i;
+        if (rows == side) store(at, square[c]);
+        else store_first(at, square[c], rows);
+      }
+    }
+}
+
 }  // namespace
 }  // namespace luce::LUCE_ISA

@@ -48,6 +48,8 @@ struct NetworkKernels {
   void (*pack)(const Matrix<const Real>& b, Index row, Index rows, Index column, Index columns, Real* packed);
   void (*product_of_packed)(const Matrix<const Real>& a, const Real* packed, const Real* bias, const Matrix<Real>& c,
                             bool is_relu, const Real* positive);
+  void (*transpose)(const Matrix<const Real>& from, const Matrix<Real>& to);
+  void (*gather)(const Matrix<const Real>& rows, const std::int64_t* chosen, Index count, Real* to, Index stride);
   void (*activate)(Activation, const Real* from, Index count, Real* to);
   void (*activate_vjp)(Activation, const Real* cotangent, const Real* kept, Index count, Real* to);
   void (*column_sums)(const Matrix<const Real>& rows, Real* sums);

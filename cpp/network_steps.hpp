@@ -117,11 +117,14 @@ double squares(const Real* from, Index count) {
 // So many vectors of columns go by together: the sums of one wait for each other.
 template <class Real, int vectors>
 [[gnu::always_inline]] inline void column_sums_of(const Real* rows, Index stride, Index count, int last, Real* sums) {
+  constexpr Index ahead = 8;
   Doubles local[vectors][groups<Real>] = {};
   for (Index i = 0; i < count; ++i)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-      const Vector<Real> x = load_some(rows + i * stride + v * lanes<Real>, v == vectors - 1 ? last : lanes<Real>);
+      const Real* const from = rows + i * stride + v * lanes<Real>;
+      __builtin_prefetch(from + ahead * stride);
+      const Vector<Real> x = load_some(from, v == vectors - 1 ? last : lanes<Real>);
       for (int group = 0; group < groups<Real>; ++group) local[v][group] += widened(x, group);
     }
   for (int v = 0; v < vectors; ++v)
@@ -129,13 +132,27 @@ template <class Real, int vectors>
 }
 template <class Real>
 void column_sums(const Matrix<const Real>& rows, Real* sums) {
-  constexpr int width = lanes<Real>;
+  constexpr int width = lanes<Real>, together = tile_rows * 2 / 3;
   Index j = 0;
-  for (; j + 4 * width <= rows.columns; j += 4 * width)
-    column_sums_of<Real, 4>(rows.data + j, rows.row_stride, rows.rows, width, sums + j);
+  for (; j + together * width <= rows.columns; j += together * width)
+    column_sums_of<Real, together>(rows.data + j, rows.row_stride, rows.rows, width, sums + j);
   for (; j < rows.columns; j += width) {
     const Index left = rows.columns - j;
     column_sums_of<Real, 1>(rows.data + j, rows.row_stride, rows.rows, static_cast<int>(left < width ? left : width), sums + j);
+  }
+}
+
+// Some rows one after another; the next ones are asked for meanwhile.
+template <class Real>
+void gather(const Matrix<const Real>& rows, const std::int64_t* chosen, Index count, Real* to, Index stride) {
+  constexpr Index ahead = 4;
+  for (Index i = 0; i < count; ++i, to += stride) {
+    const Real* const from = rows.data + chosen[i] * rows.row_stride;
+    const Real* const later = rows.data + chosen[i + ahead < count ? i + ahead : i] * rows.row_stride;
+    each_vector<Real>(rows.columns, [&](Index j, int some) __attribute__((always_inline)) {
+      __builtin_prefetch(later + j);
+      store_some(to + j, load_some(from + j, some), some);
+    });
   }
 }
 

@@ -5,10 +5,6 @@
 #pragma once
 
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <memory>
-#include <new>
 #include <vector>
 
 #include "network.hpp"
@@ -65,10 +61,15 @@ template <class Real>
 class Perceptron {
  public:
   Perceptron(const NetworkKernels<Real>& kernels, const LinearKernels<Real>& linear, const LossKernels<Real>& loss,
-             const PerceptronSteps<Real>& steps)
+             const PerceptronSteps<Real>& steps, void* memory)
       : kernels_(kernels), linear_(linear), loss_(loss), x_(steps), batch_(std::min(steps.batch, steps.rows)),
         steps_((steps.rows + steps.batch - 1) / steps.batch) {
-    lay_out();
+    lay_out(memory);
+  }
+
+  // Of memory for batches of so many rows.
+  static std::size_t bytes(const NetworkKernels<Real>& kernels, const std::vector<PerceptronLayer>& layers, Index batch) {
+    return static_cast<std::size_t>(layout_of(kernels, layers, batch).size) * sizeof(Real) + 64;
   }
 
   // Steps that were done: fewer than asked for where a loss is not finite.
@@ -97,7 +98,7 @@ class Perceptron {
  private:
   static constexpr Index work_of_lane = 100'000;  // multiplications that are worth the waiting for each other
   static constexpr Index least_rows = 4;
-  static constexpr Index bytes_of_rows = Index{1} << 19;  // of all that a block of rows leaves behind on its way
+  static constexpr Index bytes_of_rows = Index{1} << 20;  // of all that a block of rows leaves behind on its way
 
   struct Layer {
     Index inputs, outputs;
@@ -110,70 +111,82 @@ class Perceptron {
     Matrix<Real> before;          // what is activated, where its derivative is of that
     Matrix<Real> out;             // the last layer has none: its scores become delta
     Matrix<Real> delta;           // gradient of what is activated
+    Matrix<Real> gradient_turned; // room for that of the weights, where they are so narrow that it is computed so
 
     const Matrix<Real>& sums() const { return before.data != nullptr ? before : out.data != nullptr ? out : delta; }
     const Matrix<Real>& kept() const { return before.data != nullptr ? before : out; }
   };
 
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
+  // Whole vectors, and an odd number of lines of memory apart: columns of many rows then find room in the caches. What
+  // stands between the rows is read, but never used.
+  static Index stride_of(const NetworkKernels<Real>& kernels, Index columns) {
+    const Index line = std::max<Index>(64 / Index{sizeof(Real)}, kernels.vector_width);
+    return ((columns + line - 1) / line | 1) * line;
+  }
+  static Index padded(const NetworkKernels<Real>& kernels, Index columns) {
+    return (columns + kernels.vector_width - 1) / kernels.vector_width * kernels.vector_width;
+  }
+  // Whether vectors along the outputs are so much less filled than along the inputs.
+  static bool is_narrow(const NetworkKernels<Real>& kernels, const PerceptronLayer& layer) {
+    return 100 * padded(kernels, layer.outputs) * layer.inputs > 115 * padded(kernels, layer.inputs) * layer.outputs;
+  }
+
+  // Where everything begins in the memory; -1: there is none.
+  struct Places {
+    Index packed, packed_turned, before, out, delta, gradient_turned;
   };
-
-  // Whole vectors, and an odd number of lines of memory apart: columns of many rows then find room in the caches.
-  Index stride_of(Index columns) const {
-    const Index line = std::max<Index>(64 / Index{sizeof(Real)}, kernels_.vector_width);
-    const Index lines = (columns + line - 1) / line;
-    return (lines | 1) * line;
-  }
-  Index padded(Index columns) const {
-    return (columns + kernels_.vector_width - 1) / kernels_.vector_width * kernels_.vector_width;
-  }
-
-  void lay_out() {
-    Index count = 0;
+  struct Layout {
+    Index features, gradient, size;
+    std::vector<Places> layers;
+  };
+  static Layout layout_of(const NetworkKernels<Real>& kernels, const std::vector<PerceptronLayer>& layers, Index batch) {
+    Layout layout{};
     const auto take = [&](Index size) {
-      const Index place = count;
-      count += (size + 15) / 16 * 16;
+      const Index place = layout.size;
+      layout.size += (size + 15) / 16 * 16;
       return place;
     };
-    struct Places {
-      Index packed, packed_turned, before, out, delta;
-    };
-    const Index features = take(batch_ * stride_of(x_.features.columns));
-    std::vector<Places> places;
-    Index matrices = 0, vectors = 0, strides = stride_of(x_.features.columns);
-    for (const PerceptronLayer& layer : x_.layers) {
-      const bool is_last = &layer == &x_.layers.back(), is_first = &layer == &x_.layers.front();
-      const Index size = batch_ * stride_of(layer.outputs);
-      places.push_back({take(layer.inputs * padded(layer.outputs)),
-                        is_first ? -1 : take(layer.outputs * padded(layer.inputs)),
-                        layer.activation == Activation::gelu ? take(size) : -1, is_last ? -1 : take(size), take(size)});
-      matrices += layer.inputs * layer.outputs;
-      vectors += layer.outputs;
-      strides += 2 * stride_of(layer.outputs);
+    layout.features = take(batch * stride_of(kernels, layers.front().inputs));
+    Index parameters = 0;
+    for (const PerceptronLayer& layer : layers) {
+      const bool is_last = &layer == &layers.back(), is_first = &layer == &layers.front();
+      const Index rows = batch * stride_of(kernels, layer.outputs);
+      layout.layers.push_back({take(layer.inputs * padded(kernels, layer.outputs)),
+                               is_first ? -1 : take(layer.outputs * padded(kernels, layer.inputs)),
+                               layer.activation == Activation::gelu ? take(rows) : -1, is_last ? -1 : take(rows), take(rows),
+                               is_narrow(kernels, layer) ? take(layer.outputs * stride_of(kernels, layer.inputs)) : -1});
+      parameters += (layer.inputs + 1) * layer.outputs;
     }
-    penalised_ = matrices;
-    const Index gradient = take(matrices + vectors);
-    memory_.reset(static_cast<Real*>(std::aligned_alloc(64, static_cast<std::size_t>(count + 16) * sizeof(Real))));
-    if (memory_ == nullptr) throw std::bad_alloc();
-    gradient_ = memory_.get() + gradient;
-    const auto matrix = [&](Index place, Index columns) {
-      return Matrix<Real>{place < 0 ? nullptr : memory_.get() + place, batch_, columns, stride_of(columns), 1};
+    layout.gradient = take(parameters);
+    return layout;
+  }
+
+  void lay_out(void* memory) {
+    Real* const begin = reinterpret_cast<Real*>((reinterpret_cast<std::uintptr_t>(memory) + 63) / 64 * 64);
+    const Layout layout = layout_of(kernels_, x_.layers, batch_);
+    const auto matrix = [&](Index place, Index rows, Index columns) {
+      return Matrix<Real>{place < 0 ? nullptr : begin + place, rows, columns, stride_of(kernels_, columns), 1};
     };
-    features_ = matrix(features, x_.features.columns);
+    gradient_ = begin + layout.gradient;
+    features_ = matrix(layout.features, batch_, x_.features.columns);
+    for (const PerceptronLayer& layer : x_.layers) penalised_ += layer.inputs * layer.outputs;
     Matrix<Real> inputs = features_;
-    Real *weights = x_.parameters, *bias = x_.parameters + matrices;
-    for (std::size_t i = 0; i < places.size(); ++i) {
+    Real *weights = x_.parameters, *bias = x_.parameters + penalised_;
+    Index strides = features_.row_stride;
+    for (std::size_t i = 0; i < x_.layers.size(); ++i) {
       const PerceptronLayer& layer = x_.layers[i];
-      const Places& at = places[i];
-      layers_.push_back({layer.inputs, layer.outputs, layer.activation, weights, bias, memory_.get() + at.packed,
-                         at.packed_turned < 0 ? nullptr : memory_.get() + at.packed_turned, as_const(inputs),
-                         matrix(at.before, layer.outputs), matrix(at.out, layer.outputs), matrix(at.delta, layer.outputs)});
-      weights += layer.inputs * layer.outputs;
-      bias += layer.outputs;
+      const Places& at = layout.layers[i];
+      const Index k = layer.outputs;
+      layers_.push_back({layer.inputs, k, layer.activation, weights, bias, begin + at.packed,
+                         at.packed_turned < 0 ? nullptr : begin + at.packed_turned, as_const(inputs),
+                         matrix(at.before, batch_, k), matrix(at.out, batch_, k), matrix(at.delta, batch_, k),
+                         matrix(at.gradient_turned, k, layer.inputs)});
+      weights += layer.inputs * k;
+      bias += k;
       inputs = layers_.back().out;
+      strides += 2 * stride_of(kernels_, k);
     }
-    block_rows_ = std::clamp<Index>(bytes_of_rows / (strides * Index{sizeof(Real)}), 24, 240);
+    block_rows_ = std::clamp<Index>(bytes_of_rows / (strides * Index{sizeof(Real)}), 24, 192);
     labels_.resize(static_cast<std::size_t>(batch_));
     weights_.resize(x_.weights == nullptr ? 0 : static_cast<std::size_t>(batch_));
     losses_.resize(static_cast<std::size_t>(batch_));
@@ -218,12 +231,10 @@ class Perceptron {
   }
 
   void gather(const std::int64_t* chosen, Index at, Index count) {
-    const auto bytes = static_cast<std::size_t>(x_.features.columns) * sizeof(Real);
+    kernels_.gather(x_.features, chosen, count, features_.data + at * features_.row_stride, features_.row_stride);
     for (Index i = 0; i < count; ++i) {
-      const Index row = chosen[i];
-      std::memcpy(features_.data + (at + i) * features_.row_stride, x_.features.data + row * x_.features.row_stride, bytes);
-      labels_[at + i] = x_.labels[row];
-      if (x_.weights != nullptr) weights_[at + i] = x_.weights[row];
+      labels_[at + i] = x_.labels[chosen[i]];
+      if (x_.weights != nullptr) weights_[at + i] = x_.weights[chosen[i]];
     }
   }
 
@@ -279,18 +290,16 @@ class Perceptron {
     if (!std::isfinite(loss)) return false;
     for (Layer& layer : layers_) {
       const Matrix<const Real> delta = rows_of(as_const(layer.delta), 0, rows_in(step));
-      const Matrix<const Real> features = turned(rows_of(layer.features, 0, rows_in(step)));
-      const Index unit = layer.packed_turned == nullptr ? 1 : kernels_.vector_width;  // what is packed has whole ones
-      const Index units = (layer.inputs + unit - 1) / unit;
+      const bool has_whole_vectors = layer.packed_turned != nullptr || layer.gradient_turned.data != nullptr;
+      const Index unit = has_whole_vectors ? kernels_.vector_width : 1, units = (layer.inputs + unit - 1) / unit;
       const Index first = lane.first_of(units) * unit, end = std::min(lane.end_of(units) * unit, layer.inputs);
       if (first < end) {
         const Index place = layer.weights - x_.parameters + first * layer.outputs;
-        const Matrix<Real> gradient{gradient_ + place, end - first, layer.outputs, layer.outputs, 1};
-        kernels_.product_of_padded(rows_of(features, first, end - first), delta, gradient);
+        differentiate(layer, delta, first, {gradient_ + place, end - first, layer.outputs, layer.outputs, 1});
         move(step, place, (end - first) * layer.outputs);
         if (step + 1 < steps_) pack(layer, first, end - first);
       }
-      const Index columns = padded(layer.outputs) / kernels_.vector_width;
+      const Index columns = padded(kernels_, layer.outputs) / kernels_.vector_width;
       const Index from = lane.first_of(columns) * kernels_.vector_width;
       const Index count = std::min(lane.end_of(columns) * kernels_.vector_width, layer.outputs) - from;
       if (count > 0) {
@@ -301,6 +310,18 @@ class Perceptron {
     }
     if (lane.number == 0) done_ = step + 1;
     return true;
+  }
+
+  // The gradient of some rows of the weights, from `first` on.
+  void differentiate(const Layer& layer, const Matrix<const Real>& delta, Index first, const Matrix<Real>& gradient) const {
+    Matrix<const Real> features = rows_of(layer.features, 0, delta.rows);
+    features.data += first;
+    features.columns = gradient.rows;
+    if (layer.gradient_turned.data == nullptr) return kernels_.product_of_padded(turned(features), delta, gradient);
+    const Matrix<Real> whole = layer.gradient_turned;
+    const Matrix<Real> part{whole.data + first, whole.rows, gradient.rows, whole.row_stride, 1};
+    kernels_.product_of_padded(turned(delta), features, part);
+    kernels_.transpose(as_const(part), gradient);
   }
 
   // Some parameters, by their gradient.
@@ -332,7 +353,6 @@ class Perceptron {
   const LossKernels<Real>& loss_;
   const PerceptronSteps<Real>& x_;
   const Index batch_, steps_;
-  std::unique_ptr<Real, Free> memory_;
   Matrix<Real> features_{};
   Real* gradient_ = nullptr;
   Index penalised_ = 0, block_rows_ = 0, done_ = 0;

@@ -98,7 +98,8 @@ T* elements_of(const char* name, const Array& array, Index count) {
   require_aligned(name, array, sizeof(T));
   return static_cast<T*>(const_cast<void*>(static_cast<const void*>(array.data())));
 }
-inline Index count_of(const Input& array) { return static_cast<Index>(array.size()); }
+template <class Array>
+Index count_of(const Array& array) { return static_cast<Index>(array.size()); }
 
 // An output that is an input, or apart from it.
 inline void require_same_or_apart(const Output& out, const char* name, const Input& input) {

@@ -173,9 +173,18 @@ std::vector<PerceptronLayer> layers_of(const std::vector<LayerTuple>& given, Ind
   return layers;
 }
 
+std::size_t perceptron_bytes(const std::vector<LayerTuple>& layers, Index batch_size, int itemsize) {
+  if (layers.empty() || batch_size < 1) refuse("there must be a layer, and batch_size must be at least 1");
+  const std::vector<PerceptronLayer> given = layers_of(layers, std::get<0>(layers[0]));
+  if (itemsize == sizeof(float)) return Perceptron<float>::bytes(network_of<float>(), given, batch_size);
+  if (itemsize == sizeof(double)) return Perceptron<double>::bytes(network_of<double>(), given, batch_size);
+  refuse("itemsize must be that of float32 or float64");
+}
+
 Index perceptron_steps(const std::vector<LayerTuple>& layers, const Output& parameters, const std::vector<Output>& moments,
                        const Input& features, const Input& labels, const OptionalInput& weights, const Input& order,
-                       Index batch_size, const Input& rates, const Input& batch_weights, const Output& losses, Index done,
+                       Index batch_size, const Input& rates, const Input& batch_weights, const Output& losses,
+                       const Output& memory, Index done,
                        double penalty, double beta_1, double beta_2, double epsilon, double decay, double momentum,
                        bool nesterov, const OptionalOutput& average, const OptionalInput& shares, int threads) {
   require_matrix("features", features);
@@ -203,6 +212,9 @@ Index perceptron_steps(const std::vector<LayerTuple>& layers, const Output& para
     x.rates = row_vector<const double>("rates", rates, steps);
     x.batch_weights = row_vector<const double>("batch_weights", batch_weights, steps);
     x.losses = row_vector<double>("losses", losses, steps);
+    auto* const bytes = elements_of<std::uint8_t>("memory", memory, count_of(memory));
+    const std::size_t needed = Perceptron<Real>::bytes(network_of<Real>(), x.layers, std::min(batch_size, x.rows));
+    if (memory.size() < needed) refuse("memory has " + std::to_string(memory.size()) + " bytes; expected " + std::to_string(needed));
     if (average.has_value() != shares.has_value()) refuse("average and shares are given together");
     if (average) {
       x.average = elements_of<Real>("average", *average, count);
@@ -218,7 +230,7 @@ Index perceptron_steps(const std::vector<LayerTuple>& layers, const Output& para
     const Extent none{"none", 0, 0};
     require_all_apart({extent("parameters", parameters), extent("moments", moments[0]),
                        moments.size() == 2 ? extent("moments", moments[1]) : none, extent("losses", losses),
-                       average ? extent("average", *average) : none},
+                       average ? extent("average", *average) : none, extent("memory", memory)},
                       {extent("features", features), extent("labels", labels), weights ? extent("weights", *weights) : none,
                        extent("order", order), extent("rates", rates), extent("batch_weights", batch_weights),
                        shares ? extent("shares", *shares) : none});
@@ -232,7 +244,7 @@ Index perceptron_steps(const std::vector<LayerTuple>& layers, const Output& para
     x.nesterov = nesterov;
     // Nobody looks for Ctrl-C: steps are done whole, and how many of them is the caller's choice.
     const nb::gil_scoped_release released;
-    Perceptron<Real> perceptron(network_of<Real>(), linear_of<Real>(), losses_of<Real>(), x);
+    Perceptron<Real> perceptron(network_of<Real>(), linear_of<Real>(), losses_of<Real>(), x, bytes);
     steps_done = perceptron.run(threads, {[](void*) { return false; }, nullptr});
   });
   return steps_done;
@@ -257,10 +269,12 @@ void bind_network_steps(nb::module_& module) {
              nb::arg("threads") = 1, "to += share * (goal - to), in place.");
   module.def("squares", &squares, nb::arg("vector").noconvert(), nb::kw_only(), nb::arg("threads") = 1,
              "The sum of the squares of all elements.");
+  module.def("perceptron_bytes", &perceptron_bytes, nb::arg("layers"), nb::arg("batch_size"), nb::arg("itemsize"),
+             "The memory that perceptron_steps needs.");
   module.def("perceptron_steps", &perceptron_steps, nb::arg("layers"), nb::arg("parameters").noconvert(), nb::arg("moments"),
              nb::arg("features").noconvert(), nb::arg("labels").noconvert(), nb::arg("weights").noconvert().none(),
              nb::arg("order").noconvert(), nb::arg("batch_size"), nb::arg("rates").noconvert(),
-             nb::arg("batch_weights").noconvert(), nb::arg("losses").noconvert(), nb::kw_only(), nb::arg("done"),
+             nb::arg("batch_weights").noconvert(), nb::arg("losses").noconvert(), nb::arg("memory").noconvert(), nb::kw_only(), nb::arg("done"),
              nb::arg("penalty") = 0.0, nb::arg("beta_1") = 0.9, nb::arg("beta_2") = 0.999, nb::arg("epsilon") = 1e-8,
              nb::arg("decay") = 0.0, nb::arg("momentum") = 0.0, nb::arg("nesterov") = false,
              nb::arg("average").noconvert().none() = nb::none(), nb::arg("shares").noconvert().none() = nb::none(),

@@ -25,6 +25,12 @@ OPTIMISERS = [
 ]
 
 
+def memory_for(layers, batch, real):
+    """Full of NaN: nothing of it may get into a result."""
+    size = kernels.perceptron_bytes(layers, batch, np.dtype(real).itemsize)
+    return np.full(size // 8 + 1, np.nan).view(np.uint8)[:size]
+
+
 def given(layers, batch, real, rows=50, batches=3, weighted=False, seed=0):
     """Arguments by name; the last batch is short."""
     random = np.random.default_rng(seed)
@@ -42,6 +48,7 @@ def given(layers, batch, real, rows=50, batches=3, weighted=False, seed=0):
         "rates": random.uniform(0.01, 0.02, batches),
         "batch_weights": random.uniform(0.8, 1.2, batches) * batch,
         "losses": np.full(batches, np.nan),
+        "memory": memory_for(layers, batch, real),
     }
 
 
@@ -52,6 +59,7 @@ def after(steps, moments, arguments, **settings):
     arguments["parameters"] = start.copy()
     arguments["moments"] = [np.zeros_like(start) for _ in range(moments)]
     arguments["losses"] = arguments["losses"].copy()
+    arguments["memory"] = arguments["memory"].copy()
     average = np.ones_like(start)
     shares = np.linspace(0.9, 0.1, len(arguments["losses"]))
     done = steps(**arguments, average=average, shares=shares, **settings)
@@ -177,6 +185,7 @@ F4, F8, I8 = np.float32, np.float64, np.int64
         ({"losses": np.zeros(4)}, "losses has shape"),
         ({"weights": np.ones(49)}, "weights has shape"),
         ({"average": np.zeros(75, F4)}, "given together"),
+        ({"memory": np.zeros(1000, np.uint8)}, "memory has 1000 bytes; expected"),
         ({"done": -1}, "step counts from 1"),
         ({"beta_2": 1.0}, "beta_1 and beta_2"),
         ({"features": np.zeros((50, 8), F4)[:, ::2]}, "elements of a row must be adjacent"),
@@ -199,6 +208,7 @@ def test_refusals(other, complaint):
         {"order": np.zeros(25, np.int32)},
         {"rates": np.zeros(3, F4)},
         {"losses": np.zeros(3, F4)},
+        {"memory": np.zeros(100_000, np.int8)},
         {"features": np.zeros((50, 4), I8)},
     ],
     ids=lambda value: next(iter(value)),
@@ -208,6 +218,19 @@ def test_nothing_is_converted(other):
     arguments["moments"] = [np.zeros(75, F4)]
     with pytest.raises(TypeError):
         kernels.perceptron_steps(**arguments | {"done": 0} | other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (([], 3, 4), "there must be a layer"),
+        (([(2, 3, "identity")], 0, 4), "batch_size must be at least 1"),
+        (([(2, 3, "identity")], 3, 2), "itemsize"),
+    ],
+)
+def test_memory_of_what_is_none(arguments, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        kernels.perceptron_bytes(*arguments)
 
 
 def test_overlaps():

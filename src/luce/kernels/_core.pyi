@@ -167,6 +167,9 @@ def approach(
     goal: NDArray[_Real], share: float, to: NDArray[_Real], *, threads: int = 1
 ) -> None: ...
 def squares(vector: NDArray[_Real], *, threads: int = 1) -> float: ...
+def perceptron_bytes(
+    layers: Sequence[tuple[int, int, str]], batch_size: int, itemsize: int
+) -> int: ...
 def perceptron_steps(
     layers: Sequence[tuple[int, int, str]],
     parameters: NDArray[_Real],
@@ -179,6 +182,7 @@ def perceptron_steps(
     rates: NDArray[np.float64],
     batch_weights: NDArray[np.float64],
     losses: NDArray[np.float64],
+    memory: NDArray[np.uint8],
     *,
     done: int,
     penalty: float = 0.0,

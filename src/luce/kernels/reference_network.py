@@ -187,6 +187,11 @@ def squares(vector: NDArray[Real], *, threads: int = 1) -> float:
     return float((_wide(vector) ** 2).sum())
 
 
+def perceptron_bytes(layers: Sequence[tuple[int, int, str]], batch_size: int, itemsize: int) -> int:
+    """How much memory `perceptron_steps` needs to work in: here none."""
+    return 0
+
+
 def perceptron_steps(
     layers: Sequence[tuple[int, int, str]],
     parameters: NDArray[Real],
@@ -199,6 +204,7 @@ def perceptron_steps(
     rates: NDArray[np.float64],
     batch_weights: NDArray[np.float64],
     losses: NDArray[np.float64],
+    memory: NDArray[np.uint8],
     *,
     done: int,
     penalty: float = 0.0,
@@ -220,6 +226,7 @@ def perceptron_steps(
     leaves the batch's loss: weighted, with penalty / 2 |matrices|^2. It is Adam's with two moments,
     after `done` others, or with one that of gradient descent with momentum; then the parameters'
     share goes into their average. A step whose loss is not finite is not done, nor any after it.
+    What `memory` holds before and after does not matter.
     """
     slopes = np.empty_like(parameters)
     views, gradients = _split(layers, parameters), _split(layers, slopes)

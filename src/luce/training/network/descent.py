@@ -20,7 +20,7 @@ from luce.training.network.optimisers import Optimiser, Vector
 from luce.training.network.result import NetworkState
 from luce.training.network.schedules import Schedule
 from luce.training.network.stopping import Patience
-from luce.training.network.together import CALL_SECONDS, Together, together
+from luce.training.network.together import Pace, Together, together
 
 KEPT_BYTES = (1 << 25) - (1 << 13)  # the most that glibc learns to keep
 
@@ -56,7 +56,8 @@ class Descent:
         self.moments = how.optimiser.start(self.parameters)
         self.average: Vector | None = None
         self.averaged = self.steps = self.rows = 0
-        self.at_once = 1  # steps in the next call, where they are taken together
+        self.together: Together | None = None
+        self.pace = Pace(num_threads())
         if state is not None:
             self.moments = tuple(moment.copy() for moment in state.moments)
             self.steps, self.rows = state.steps, state.rows
@@ -103,15 +104,14 @@ class Descent:
 
         Returns the mean over the rows of loss and penalty, each as of the step that saw the row.
         """
-        how = self.how
-        known = together(self.network, batches, how.optimiser)
-        if known is None or how.label_smoothing or how.max_norm is not None:
-            order = batches.order(random) if shuffle else None
-            cut = batches.in_order() if order is None else batches.gathered(order)
-            mean = self._layer_by_layer(cut, random, plateaus, until)
-        else:
+        if self.together is None and not self.how.label_smoothing and self.how.max_norm is None:
+            self.together = together(self.network, batches, self.how.optimiser)
+        if self.together is not None:
             order = batches.order(random if shuffle else None)
-            mean = self._together(known, batches, order, plateaus, until)
+            mean = self._together(self.together, batches, order, plateaus, until)
+        else:
+            cut = batches.gathered(batches.order(random)) if shuffle else batches.in_order()
+            mean = self._layer_by_layer(cut, random, plateaus, until)
         for array in (self.parameters, *self.moments):
             if not np.isfinite(array).all():
                 self._refuse("the parameters are not finite")
@@ -125,21 +125,24 @@ class Descent:
         plateaus: int,
         until: float,
     ) -> float:
-        threads, rows_before = num_threads(), self.rows
-        keep_freed_memory()
+        how, rows_before = self.how, self.rows
+        if self.pace.threads != num_threads():
+            self.pace = Pace(num_threads())
         total = seen = 0.0
-        at = 0
+        at, now = 0, time.monotonic()
         while at < len(order):
-            rows = order[at : at + self.at_once * batches.size]
+            threads, seconds = self.pace.next()
+            steps = self.pace.steps(threads, min(seconds, until - now))
+            rows = order[at : at + steps * batches.size]
             at += len(rows)
             weights = batches.weights_of(rows)
             losses = np.empty(len(weights))
+            before, shares = self.steps, self._shares(len(weights))
             rates = [
                 self._rate(step, rows_before, plateaus)
-                for step in range(self.steps, self.steps + len(weights))
+                for step in range(before, before + len(weights))
             ]
             began = time.monotonic()
-            before, shares = self.steps, self._shares(len(weights))
             self.count(len(weights), len(rows))  # Ctrl-C is heard after the call
             done = kernels.perceptron_steps(
                 known.layers,
@@ -153,8 +156,9 @@ class Descent:
                 np.array(rates),
                 np.array(weights),
                 losses,
+                known.memory,
                 done=before,
-                penalty=self.how.penalty,
+                penalty=how.penalty,
                 average=self.average,
                 shares=shares,
                 threads=threads,
@@ -167,10 +171,9 @@ class Descent:
                 total += loss
                 seen += weight
             now = time.monotonic()
+            self.pace.took(threads, len(weights), now - began)
             if now > until:
                 break
-            wanted = min(CALL_SECONDS, until - now) / max(now - began, 1e-6)
-            self.at_once = max(1, int(wanted * len(weights)))
         return total / seen
 
     @np.errstate(all="ignore")  # What is not finite is refused.

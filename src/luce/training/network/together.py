@@ -1,10 +1,14 @@
-"""Which fits take many steps in one call of a kernel, and how many."""
+"""Which fits take many steps in one call of a kernel, and what they need for it."""
 
+import mmap
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from luce import kernels
 from luce.scorers.activations import Gelu, Identity, Logistic, Relu, Tanh
 from luce.scorers.chain import count_parameters
 from luce.scorers.ending import SOFTMAX
@@ -14,6 +18,8 @@ from luce.training.network.batches import Batches
 from luce.training.network.optimisers import Adam, Momentum, Optimiser
 
 CALL_SECONDS = 0.02  # then Ctrl-C is heard, and the time looked at
+TRIAL_SECONDS = 0.003
+CALLS_BETWEEN_TRIALS = 50
 MOST_PRODUCTS = 1 << 31  # of a step; in one that has more Ctrl-C is heard on the way
 ACTIVATIONS = (Identity, Relu, Gelu, Tanh, Logistic)
 
@@ -27,10 +33,45 @@ class Together:
     layers : list of (inputs, outputs, name of the activation)
     constants : mapping
         Of the optimiser.
+    memory : uint8 array
+        To work in, whatever it holds.
     """
 
     layers: list[tuple[int, int, str]]
     constants: dict[str, Any]
+    memory: NDArray[np.uint8]
+
+
+class Pace:
+    """How many steps a call takes, and on how many threads, learnt from the calls before it.
+
+    Threads that wait for each other twice a step gain nothing where the CPUs are far from each
+    other, or others are busy on them. As the results do not depend on their number, it is tried
+    out.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.seconds: dict[int, float] = {}  # of a step, lately
+        self.calls = 0
+
+    def next(self) -> tuple[int, float]:
+        """The number of threads for a call, and how long it should take."""
+        fewer = self.calls % CALLS_BETWEEN_TRIALS - 1  # after a first call, which warms up
+        if 0 <= fewer < self.threads.bit_length():
+            return self.threads >> fewer, TRIAL_SECONDS
+        return min(self.seconds, key=self.seconds.__getitem__, default=self.threads), CALL_SECONDS
+
+    def steps(self, threads: int, seconds: float) -> int:
+        """So many of them take about so long; at least one."""
+        known = self.seconds.get(threads) or max(self.seconds.values(), default=seconds)
+        return max(1, int(seconds / known))
+
+    def took(self, threads: int, steps: int, seconds: float) -> None:
+        """A call has been made."""
+        self.calls += 1
+        now = max(seconds, 1e-7) / steps
+        self.seconds[threads] = (self.seconds.get(threads, now) + now) / 2
 
 
 def together(network: Network, batches: Batches, optimiser: Optimiser) -> Together | None:
@@ -48,7 +89,8 @@ def together(network: Network, batches: Batches, optimiser: Optimiser) -> Togeth
     products = 3 * batches.size * count_parameters(network.layers)[1]
     if constants is None or not is_known or batches.targets.ndim > 1 or products > MOST_PRODUCTS:
         return None
-    return Together(layers, constants)
+    size = kernels.perceptron_bytes(layers, batches.size, batches.features.itemsize)
+    return Together(layers, constants, pages(size))
 
 
 def constants_of(optimiser: Optimiser) -> dict[str, Any] | None:
@@ -63,3 +105,17 @@ def constants_of(optimiser: Optimiser) -> dict[str, Any] | None:
     if type(optimiser) is Momentum:
         return {"momentum": optimiser.momentum, "nesterov": optimiser.nesterov}
     return None
+
+
+def pages(size: int) -> NDArray[np.uint8]:
+    """So many bytes of memory of its own, if possible in pages so large that few are looked up.
+
+    What an allocator gives again was cut into small ones long ago, all over the memory, and some of
+    them want the same places in a cache.
+    """
+    private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+    memory = mmap.mmap(-1, size, **({"flags": private} if private else {}))
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, np.uint8)
