@@ -1,7 +1,7 @@
 """luce as a contestant: `fit_network`, and `NetworkClassifier` around it."""
 
 import time
-from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,23 +11,17 @@ from benchmarks.network.cases import (
     RATE,
     Case,
     Parameters,
-    Rows,
     Split,
     batches_of,
     initial,
     orders,
 )
 from benchmarks.network.contestants import Trained
-from benchmarks.network.reference import mean_loss
 from luce.scorers.chain import count_parameters, split
 from luce.scorers.layer import Layers
 from luce.scorers.network import Network
 from luce.scorers.perceptron import multilayer_perceptron
-from luce.training.network import Adam, NetworkFit, fit_network
-
-
-class _EnoughError(Exception):
-    """Ends a fit from inside."""
+from luce.training.network import NetworkFit, fit_network
 
 
 class Luce:
@@ -47,7 +41,7 @@ class Luce:
             self.network,
             rows.features,
             rows.labels,
-            **{"optimiser": Adam(), **how},
+            **how,
             learning_rate=RATE,
             batch_size=self.case.batch,
             penalty=0.0,
@@ -72,25 +66,25 @@ class Luce:
         return trained
 
     def first_losses(self, count: int) -> list[float]:
-        """Computed from the parameters that each step begins with."""
-        steps: list[Parameters] = []
-        layers = self.network.layers
-
-        class Watched(Adam):
-            def step(self, parameters: NDArray[Any], *arguments: Any, **rest: Any) -> None:
-                if len(steps) == count:
-                    raise _EnoughError
-                steps.append(parameters_of(layers, parameters))
-                super().step(parameters, *arguments, **rest)
-
-        with suppress(_EnoughError):
-            self.fit(optimiser=Watched(), max_epochs=count + 1)
+        """Each of a fit of one step, which goes on from the one before."""
         rows = self.split.training
-        batches = batches_of(self.case, len(rows))
-        return [
-            mean_loss(parameters, Rows(rows.features[chosen], rows.labels[chosen]))
-            for parameters, chosen in zip(steps, batches, strict=False)
-        ]
+        state, losses = None, []
+        for chosen in islice(batches_of(self.case, len(rows)), count):
+            fit = fit_network(
+                self.network,
+                rows.features[chosen],
+                rows.labels[chosen],
+                learning_rate=RATE,
+                batch_size=self.case.batch,
+                penalty=0.0,
+                random=orders(),
+                max_epochs=1,
+                shuffle=False,
+                state=state,
+            )
+            state = fit.state
+            losses.append(fit.loss)
+        return losses
 
 
 class Estimator(Luce):

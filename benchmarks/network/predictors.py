@@ -61,6 +61,7 @@ def _torch(contestant: str, start: Parameters, case: Case, split: Split) -> tupl
     from benchmarks.network.torch_fits import is_exact, module_of
 
     torch.set_num_threads(case.threads)
+    torch.compiler.set_stance("default")  # compiled fits leave one that compiles nothing more
     module = module_of(start).eval()
 
     def of_batches(size: int, model: Callable[[Any], Any]) -> Predict:
