@@ -27,7 +27,14 @@ from luce.scorers import (
 )
 from luce.training.network import Adam, Cosine, InverseScaling, Momentum, descent, fit_network
 from luce.training.network.batches import Batches
-from luce.training.network.together import MOST_PRODUCTS, together
+from luce.training.network.together import (
+    CALL_SECONDS,
+    MOST_PRODUCTS,
+    TRIAL_SECONDS,
+    Pace,
+    pages,
+    together,
+)
 
 # Rows, features, hidden layers, classes, batch: one of each, more than a vector, a tile, a panel, a
 # depth; more classes than go side by side; batches that leave a row over, and larger than the rows.
@@ -214,3 +221,51 @@ def test_an_interrupt_is_heard_within_an_epoch():
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted True True True\n"
         assert time.perf_counter() - begin < 0.5
+
+
+def paced(pace, calls, seconds_of):
+    """Numbers of threads and steps of so many calls, where a step takes so long."""
+    made = []
+    for call in range(calls):
+        threads, seconds = pace.next()
+        steps = pace.steps(threads, seconds)
+        pace.took(threads, steps, steps * seconds_of(threads, call))
+        made.append((threads, steps))
+    return made
+
+
+def test_the_number_of_threads_is_the_quickest_that_was_tried():
+    seconds = {6: 3e-5, 3: 1e-5, 1: 2e-5}
+    made = paced(Pace(6), 200, lambda threads, call: seconds[threads] * (9 if call == 0 else 1))
+    assert made[0] == (6, 1)
+    assert [threads for threads, _ in made[1:7]] == [6, 3, 1, 6, 3, 1]
+    assert {threads for threads, _ in made[8:51]} == {3}
+    assert made[50][1] == pytest.approx(CALL_SECONDS / 1e-5, abs=1)
+    assert all(steps * seconds[threads] < TRIAL_SECONDS * 1.01 for threads, steps in made[2:7])
+    changed = paced(
+        Pace(6), 200, lambda threads, call: seconds[threads] if call < 90 else 1e-5 * threads
+    )
+    assert [threads for threads, _ in changed[-40:]] == [1] * 40
+
+
+def test_one_call_that_was_disturbed_decides_nothing():
+    def seconds(threads, call):
+        return (1e-3 if call == 1 else 1e-5) if threads == 2 else 1.5e-5
+
+    assert {threads for threads, _ in paced(Pace(2), 51, seconds)[5:]} == {2}
+
+
+def test_steps_that_take_long_are_one_a_call():
+    assert {steps for _, steps in paced(Pace(1), 20, lambda *_: 0.5)} == {1}
+
+
+def test_pages_are_one_process_own():
+    memory = pages(100_000)
+    assert len(memory) >= 100_000
+    memory[:] = 1
+    if hasattr(os, "fork"):
+        if (child := os.fork()) == 0:
+            memory[:] = 2
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert (memory == 1).all()

@@ -108,7 +108,7 @@ class Descent:
             self.together = together(self.network, batches, self.how.optimiser)
         if self.together is not None:
             order = batches.order(random if shuffle else None)
-            mean = self._together(self.together, batches, order, plateaus, until)
+            mean = self._by_kernel(self.together, batches, order, plateaus, until)
         else:
             cut = batches.gathered(batches.order(random)) if shuffle else batches.in_order()
             mean = self._layer_by_layer(cut, random, plateaus, until)
@@ -117,7 +117,7 @@ class Descent:
                 self._refuse("the parameters are not finite")
         return mean
 
-    def _together(
+    def _by_kernel(
         self,
         known: Together,
         batches: Batches,

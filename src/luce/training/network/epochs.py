@@ -105,8 +105,8 @@ def fit_network(
         Network -> (score, the larger the better; log loss), after each epoch. The network of the
         best score is what is returned. It is handed a view, which the next step changes.
     max_seconds : float
-        Positive; the fit stops after the step in which these are over. The rows so far are then
-        taken for an epoch.
+        Positive; the fit stops after the step in which these are over, or a few hundredths of a
+        second later. The rows so far are then taken for an epoch.
     checkpoint : path-like, optional
         A file from which the fit goes on if it is there, to the bits of one that was never stopped;
         a fit that had ended is found at its end. It is written at the beginning, after an epoch

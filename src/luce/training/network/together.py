@@ -47,19 +47,25 @@ class Pace:
 
     Threads that wait for each other twice a step gain nothing where the CPUs are far from each
     other, or others are busy on them. As the results do not depend on their number, it is tried
-    out.
+    out: all threads, half of them, and so on, each twice in short calls, now and then.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.seconds: dict[int, float] = {}  # of a step, lately
+        self.candidates = [threads >> i for i in range(threads.bit_length())]
+        self.seconds: dict[int, float] = {}  # of a step
         self.calls = 0
+
+    @property
+    def trial(self) -> int | None:
+        """Which trial the next call is, if it is one; the first call of all warms up."""
+        place = (self.calls - 1) % CALLS_BETWEEN_TRIALS
+        return place if place < 2 * len(self.candidates) else None
 
     def next(self) -> tuple[int, float]:
         """The number of threads for a call, and how long it should take."""
-        fewer = self.calls % CALLS_BETWEEN_TRIALS - 1  # after a first call, which warms up
-        if 0 <= fewer < self.threads.bit_length():
-            return self.threads >> fewer, TRIAL_SECONDS
+        if self.trial is not None:
+            return self.candidates[self.trial % len(self.candidates)], TRIAL_SECONDS
         return min(self.seconds, key=self.seconds.__getitem__, default=self.threads), CALL_SECONDS
 
     def steps(self, threads: int, seconds: float) -> int:
@@ -69,9 +75,12 @@ class Pace:
 
     def took(self, threads: int, steps: int, seconds: float) -> None:
         """A call has been made."""
-        self.calls += 1
         now = max(seconds, 1e-7) / steps
-        self.seconds[threads] = (self.seconds.get(threads, now) + now) / 2
+        if self.trial == 0:
+            self.seconds.clear()
+        before = self.seconds.get(threads, now)
+        self.seconds[threads] = (before + now) / 2 if self.trial is None else min(before, now)
+        self.calls += 1
 
 
 def together(network: Network, batches: Batches, optimiser: Optimiser) -> Together | None:
