@@ -43,7 +43,7 @@ struct NetworkKernels {
   // Likewise; b's rows may be read a vector beyond their end.
   void (*product_of_padded)(const Matrix<const Real>& a, const Matrix<const Real>& b, const Matrix<Real>& c);
   // Likewise; b was packed, all parts of it. Its columns take memory as if they were a multiple of `vector_width`, in which
-  // those of a part begin. Of c remains what is not negative, or (if not null) what stands where something like c is positive.
+  // those of a part begin. Of c remains what is not negative, or (if not null) what is where something like c is positive.
   Index vector_width;
   void (*pack)(const Matrix<const Real>& b, Index row, Index rows, Index column, Index columns, Real* packed);
   void (*product_of_packed)(const Matrix<const Real>& a, const Real* packed, const Real* bias, const Matrix<Real>& c,

@@ -137,8 +137,8 @@ void column_sums(const Matrix<const Real>& rows, Real* sums) {
   for (; j + together * width <= rows.columns; j += together * width)
     column_sums_of<Real, together>(rows.data + j, rows.row_stride, rows.rows, width, sums + j);
   for (; j < rows.columns; j += width) {
-    const Index left = rows.columns - j;
-    column_sums_of<Real, 1>(rows.data + j, rows.row_stride, rows.rows, static_cast<int>(left < width ? left : width), sums + j);
+    const int last = static_cast<int>(rows.columns - j < width ? rows.columns - j : width);
+    column_sums_of<Real, 1>(rows.data + j, rows.row_stride, rows.rows, last, sums + j);
   }
 }
 

@@ -193,7 +193,9 @@ class Perceptron {
     squares_.resize(static_cast<std::size_t>((penalised_ + numbers_of_block - 1) / numbers_of_block));
   }
 
-  static Matrix<const Real> as_const(const Matrix<Real>& x) { return {x.data, x.rows, x.columns, x.row_stride, x.column_stride}; }
+  static Matrix<const Real> as_const(const Matrix<Real>& x) {
+    return {x.data, x.rows, x.columns, x.row_stride, x.column_stride};
+  }
   template <class T>
   static Matrix<T> rows_of(Matrix<T> matrix, Index first, Index count) {
     matrix.data += first * matrix.row_stride;

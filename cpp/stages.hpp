@@ -75,16 +75,18 @@ class Stages {
 
   // The first stage that the lane belongs to; false when all was done without it.
   bool join(Index number, Members& now) {
+    bool is_member = false;
     wait_until([&] {
-      const bool is_over = is_over_.load(std::memory_order_acquire);  // before: to whom a stage was announced has a share in it
-      now = {};
+      const bool is_over = is_over_.load(std::memory_order_acquire);  // read first: nothing is announced after it
       for (const auto& packed : members_) {
         const Members members = unpack(packed.load(std::memory_order_acquire));
-        if (members.count > number && (now.count == 0 || members.stage < now.stage)) now = members;
+        if (members.before > number || members.count <= number) continue;
+        now = members;
+        is_member = true;
       }
-      return now.count > 0 || is_over;
+      return is_member || is_over;
     });
-    return now.count > 0;
+    return is_member;
   }
 
   // By the first lane, before it is through with the stage before. A stage's members stay known until all of them are

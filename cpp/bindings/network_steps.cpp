@@ -214,7 +214,8 @@ Index perceptron_steps(const std::vector<LayerTuple>& layers, const Output& para
     x.losses = row_vector<double>("losses", losses, steps);
     auto* const bytes = elements_of<std::uint8_t>("memory", memory, count_of(memory));
     const std::size_t needed = Perceptron<Real>::bytes(network_of<Real>(), x.layers, std::min(batch_size, x.rows));
-    if (memory.size() < needed) refuse("memory has " + std::to_string(memory.size()) + " bytes; expected " + std::to_string(needed));
+    if (memory.size() < needed)
+      refuse("memory has " + std::to_string(memory.size()) + " bytes; expected " + std::to_string(needed));
     if (average.has_value() != shares.has_value()) refuse("average and shares are given together");
     if (average) {
       x.average = elements_of<Real>("average", *average, count);
@@ -274,7 +275,8 @@ void bind_network_steps(nb::module_& module) {
   module.def("perceptron_steps", &perceptron_steps, nb::arg("layers"), nb::arg("parameters").noconvert(), nb::arg("moments"),
              nb::arg("features").noconvert(), nb::arg("labels").noconvert(), nb::arg("weights").noconvert().none(),
              nb::arg("order").noconvert(), nb::arg("batch_size"), nb::arg("rates").noconvert(),
-             nb::arg("batch_weights").noconvert(), nb::arg("losses").noconvert(), nb::arg("memory").noconvert(), nb::kw_only(), nb::arg("done"),
+             nb::arg("batch_weights").noconvert(), nb::arg("losses").noconvert(),
+             nb::arg("memory").noconvert(), nb::kw_only(), nb::arg("done"),
              nb::arg("penalty") = 0.0, nb::arg("beta_1") = 0.9, nb::arg("beta_2") = 0.999, nb::arg("epsilon") = 1e-8,
              nb::arg("decay") = 0.0, nb::arg("momentum") = 0.0, nb::arg("nesterov") = false,
              nb::arg("average").noconvert().none() = nb::none(), nb::arg("shares").noconvert().none() = nb::none(),
