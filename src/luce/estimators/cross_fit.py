@@ -130,8 +130,8 @@ def cross_fit_scores(
 
     Notes
     -----
-    A warm start from fold to fold would not pay: the certified fit of `luce.SoftmaxClassifier`
-    takes as long from the optimum of another fold as from its own start.
+    No fold starts from the model of another: that has seen the rows that are held out now, and the
+    certified fit of `luce.SoftmaxClassifier` takes hardly less time from there.
 
     Examples
     --------
