@@ -66,7 +66,7 @@ def children(tmp_path_factory):
     """These tests under the other instruction sets, side by side: (process, output) by set."""
     folder = tmp_path_factory.mktemp("children")
     tests = ["-m", "pytest", "-q", "-rP", "-k", "not reference", str(HERE)]
-    tests += ["--ignore", str(HERE / "test_concurrency.py"), "-p", "no:cacheprovider"]
+    tests += ["--ignore", str(HERE / "test_concurrency.py"), "-p", "no:cacheprovider", "-n", "0"]
     running = {}
     for isa in OTHER_ISAS:
         with (folder / isa).open("w") as output:
