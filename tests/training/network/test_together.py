@@ -196,15 +196,16 @@ def test_time_is_looked_at_every_few_hundredths_of_a_second(seconds):
 
 
 INTERRUPTED = """
-import sys, time
+import signal
 import numpy as np
 from luce.scorers import Network, multilayer_perceptron
 from luce.training.network import fit_network
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever was inherited
 network = Network.initial(multilayer_perceptron(64, (300,), 10), np.random.default_rng(0))
 features = np.zeros((400_000, 64), np.float32)
 labels = np.zeros(400_000, np.int64)
 print("begun", flush=True)
-fit = fit_network(network, features, labels, random=np.random.default_rng(0), max_epochs=10_000,
+fit = fit_network(network, features, labels, random=np.random.default_rng(0), max_epochs=20,
                   batch_size=16, patience=np.inf)
 print(fit.stopped, fit.state.steps == fit.steps > 1, fit.state.rows == 16 * fit.steps,
       fit.steps < 400_000 // 16, flush=True)
@@ -220,7 +221,7 @@ def test_an_interrupt_is_heard_within_an_epoch():
         begin = time.perf_counter()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "interrupted True True True\n"
-        assert time.perf_counter() - begin < 0.5
+        assert time.perf_counter() - begin < 1
 
 
 def paced(pace, calls, seconds_of):
