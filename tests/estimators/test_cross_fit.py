@@ -1,5 +1,7 @@
 """Scores of rows by models that have not seen them."""
 
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,7 @@ from luce import NetworkClassifier, SoftmaxClassifier
 from luce.calibration import TemperatureScaling, calibrate
 from luce.errors import DataError
 from luce.estimators import classifier_scores, cross_fit_scores
+from luce.estimators.cross_fit import fitted_folds
 
 CLASSIFIERS = [
     SoftmaxClassifier(),
@@ -120,6 +123,54 @@ def test_each_fold_is_fitted_once_and_the_estimator_never():
     cross_fit_scores(estimator, X, y, cv=4)
     assert Memory.fits == before + 4
     assert not hasattr(estimator, "classes_")
+
+
+class Noted(SoftmaxClassifier):
+    """Notes of every fit which rows it has seen, itself or by its start, and where it started."""
+
+    fits: ClassVar[list] = []
+
+    def fit(self, X, y, sample_weight=None):
+        start = getattr(self, "coef_", None)
+        seen = {row.tobytes() for row in X}
+        if start is not None:
+            seen |= next(rows for _, coef, rows in self.fits if coef is start)
+        super().fit(X, y, sample_weight)
+        self.fits.append((start, self.coef_, seen))
+        self.seen_ = seen
+        return self
+
+
+@pytest.mark.parametrize("cv", [2, 3, 5, 8])
+def test_folds_are_warm_started_from_what_only_they_have_seen(cv, iris):
+    X, y = iris
+    X = X + np.random.default_rng(0).normal(size=X.shape)
+    Noted.fits.clear()
+    folds = list(fitted_folds(Noted(), X, y, cv=cv))
+    assert len(folds) == cv
+    for fold in folds:
+        assert not fold.model.seen_ & {row.tobytes() for row in fold.features}
+    warm = [start for start, _, _ in Noted.fits if start is not None]
+    assert len(warm) == (0 if cv == 2 else cv if cv > 3 else 2)
+
+
+def test_a_warm_start_changes_no_score(iris):
+    X, y = iris
+    classifier = SoftmaxClassifier(tol=1e-10)
+    found = cross_fit_scores(classifier, X, y)
+    for train, held_out in StratifiedKFold(5, shuffle=True, random_state=0).split(X, y):
+        expected = classifier.fit(X[train], y[train]).decision_function(X[held_out])
+        np.testing.assert_allclose(found[held_out], expected, atol=1e-3)
+
+
+def test_a_class_without_weight_among_the_rows_of_a_start_is_no_error(iris):
+    X, y = iris
+    folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(X, y))
+    weights = np.ones(150)
+    for _, held_out in folds[2:]:
+        weights[held_out[y[held_out] == "setosa"]] = 0
+    scores = cross_fit_scores(SoftmaxClassifier(), X, y, cv=folds, sample_weight=weights)
+    assert np.isfinite(scores).all()
 
 
 def test_weights_go_with_their_rows(iris):

@@ -1,14 +1,15 @@
 """Scores of rows by models that have not seen them: what calibrations and rules are fitted to."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
@@ -16,9 +17,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, column_or_1d
 
 from luce.errors import DataError
+from luce.estimators.softmax_classifier import SoftmaxClassifier
 from luce.maps import logsumexp
 
 Array = NDArray[np.floating]
+
+ROUGHLY = 1e-2  # relative gap of a fit that others start from
 
 
 def classifier_scores(estimator: BaseEstimator, X: ArrayLike) -> Array:
@@ -102,8 +106,9 @@ def cross_fit_scores(
     Parameters
     ----------
     estimator : classifier
-        Cloned for every fold, and fitted anew: never started from a model of another fold, which
-        has seen the rows held out now.
+        Cloned for every fold. A `luce.SoftmaxClassifier` is warm-started, from rows that the fold
+        trains on; anything else is fitted anew, since what a fit that ends before an optimum has
+        learnt depends on where it began.
     X : array_like of shape (n, d), sparse matrix, dataframe, or what else it takes
     y : array_like of shape (n,)
         Labels.
@@ -130,8 +135,11 @@ def cross_fit_scores(
 
     Notes
     -----
-    No fold starts from the model of another: that has seen the rows that are held out now, and the
-    certified fit of `luce.SoftmaxClassifier` takes hardly less time from there.
+    A model of another fold would be a start that has seen the rows held out now. So the folds are
+    taken in two halves, and those of one start from a fit to the rows of the other, on which all of
+    them train. With five folds that takes as long as cold starts, with more often less.
+    P. Joulani, A. Gyorgy and C. Szepesvari, Fast cross-validation for incremental learning, IJCAI
+    (2015), halve further.
 
     Examples
     --------
@@ -184,38 +192,56 @@ def fitted_folds(
 ) -> Iterator[Fold]:
     """A model of every fold, with the arguments of `cross_fit_scores`: every row is held out once.
 
-    Raises DataError for folds that do not, after the last of them.
+    Raises DataError for folds that do not.
     """
     labels = column_or_1d(y)
     check_classification_targets(labels)
     classes, numbers = np.unique(labels, return_inverse=True)
     X, labels, sample_weight, groups = indexable(X, labels, sample_weight, groups)
     n = _num_samples(X)
-    seen = np.zeros(n, np.intp)
-    for fold, (train, held_out) in enumerate(_folds(cv, groups).split(X, numbers, groups), 1):
-        train, held_out = (_places(rows) for rows in (train, held_out))
+    splits = _splits(_folds(cv, groups), X, numbers, groups)
+
+    def fit(model: Any, rows: NDArray[np.intp]) -> Any:
+        weights = {}
+        if sample_weight is not None:
+            weights["sample_weight"] = _safe_indexing(sample_weight, rows)
+        return model.fit(_safe_indexing(X, rows), _safe_indexing(labels, rows), **weights)
+
+    for half in (splits[: len(splits) // 2], splits[len(splits) // 2 :]):
+        start = None
+        if len(half) > 1 and isinstance(estimator, SoftmaxClassifier):
+            shared = reduce(np.intersect1d, [train for train, _ in half])
+            if len(np.unique(numbers[shared])) == len(classes):
+                start = _rough_optimum(estimator, partial(fit, rows=shared))
+        for train, held_out in half:
+            model = fit(_anew(estimator, start), train)
+            features = _safe_indexing(X, held_out)
+            present = np.unique(numbers[train])
+            yield Fold(model, held_out, features, present, len(train), n, len(classes))
+
+
+def _splits(
+    folds: Any, X: Any, labels: NDArray[np.intp], groups: ArrayLike | None
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """The rows that each fold trains on, and those that it holds out, every row once."""
+    splits = [(_places(train), _places(held)) for train, held in folds.split(X, labels, groups)]
+    seen = np.zeros(len(labels), np.intp)
+    for fold, (train, held_out) in enumerate(splits, 1):
         seen[held_out] += 1
         if np.isin(held_out, train).any():
             raise DataError(f"fold {fold} trains on rows that it holds out; expected other rows")
-        present = np.unique(numbers[train])
-        if len(present) < 2:
+        if len(np.unique(labels[train])) < 2:
             raise DataError(
                 f"fold {fold}: its {len(train)} training rows have one class only; expected two at "
                 "least: give more rows, or fewer folds"
             )
-        model = _anew(estimator)
-        weights = {}
-        if sample_weight is not None:
-            weights["sample_weight"] = _safe_indexing(sample_weight, train)
-        model.fit(_safe_indexing(X, train), _safe_indexing(labels, train), **weights)
-        features = _safe_indexing(X, held_out)
-        yield Fold(model, held_out, features, present, len(train), n, len(classes))
     if not (seen == 1).all():
         row = int((seen != 1).argmax())
         raise DataError(
             f"row {row} is held out {seen[row]} times; expected once, as every row: use folds that "
             "partition the rows"
         )
+    return splits
 
 
 def _folds(cv: Any, groups: ArrayLike | None) -> Any:
@@ -247,12 +273,29 @@ def _places(rows: ArrayLike) -> NDArray[np.intp]:
     return np.flatnonzero(array) if array.dtype == np.bool_ else array
 
 
-def _anew(estimator: BaseEstimator) -> Any:
-    """A copy that starts from nothing, not from a file either."""
+def _anew(estimator: BaseEstimator, start: SoftmaxClassifier | None = None) -> Any:
+    """A copy that starts from nothing, not from a file either, or from another fit."""
     model = clone(estimator)
     if "checkpoint" in model.get_params(deep=False):
         model.set_params(checkpoint=None)
+    if start is not None:
+        model.set_params(warm_start=True)
+        for name in ("classes_", "coef_", "intercept_"):
+            setattr(model, name, getattr(start, name))
     return model
+
+
+def _rough_optimum(
+    estimator: SoftmaxClassifier, fit: Callable[[SoftmaxClassifier], SoftmaxClassifier]
+) -> SoftmaxClassifier | None:
+    """A fit to start others from; None where these will say why there is none."""
+    model = _anew(estimator).set_params(tol=max(estimator.tol, ROUGHLY))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            return fit(model)
+        except DataError:
+            return None
 
 
 def _with_absent(found: Array, present: NDArray[np.intp], classes: int, rows: int) -> Array:

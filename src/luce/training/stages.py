@@ -24,6 +24,7 @@ ROWS_OF_A_SAMPLED_ONE = 10
 ROWS_PER_PARAMETER = 3  # in a sample that is worth fitting first
 MOST_SAMPLED = 1 << 22  # numbers of features in that sample, which is gathered in memory
 MOST_PASSES_OVER_SAMPLE = 200
+WORTH_OF_A_START = 10.0  # passes: where a warm one is, a Hessian at 0 says little
 STALLED = 25  # passes without progress: rounding is the limit
 STALLED_BEFORE_EXACT = 6  # the same where products in float64 can still be had
 BETWEEN_SEPARATIONS = 10  # passes
@@ -56,6 +57,8 @@ def solve(
     point, outside = parameters, None
     if is_cold:
         point, outside = head_start(objective, moments, over_rows, parameters, record, memory)
+    else:
+        memory.start_over(WORTH_OF_A_START)
     curvature = Curvatures(objective, moments.class_frequencies, over_rows)
     last = replace(objective, dtype=exact)
     first = objective if objective.dtype != exact else in_single(objective, over_rows)
