@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
+import luce
 from luce.decisions import Argmax, Threshold
 from luce.errors import DataError
 
@@ -188,3 +189,19 @@ def test_argmax_is_kept_where_other_thresholds_do_worse(draw):
         assert (after == before) == (rule.thresholds == 1 / 8).all()
         kept += after == before
     assert 0 < kept < 10
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [2, 3, 10])
+def test_probabilities_of_any_size(k, dtype):
+    """As of naive Bayes: some so small that no ratio of two is a number."""
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(400, k))
+    labels = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
+    probabilities = luce.softmax(700 * scores).astype(dtype)
+    smallest = np.finfo(dtype).smallest_normal
+    assert ((probabilities > 0) & (probabilities < smallest)).any()
+    for maximise in ("f1", "balanced_accuracy"):
+        rule = Threshold(maximise=maximise).fit(probabilities, labels)
+        assert (rule.thresholds > 0).all()
+        assert (rule.decide(probabilities).labels == labels).mean() > 1 / k

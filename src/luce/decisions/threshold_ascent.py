@@ -26,12 +26,13 @@ def ascend(rows: Rows, figure: Figure, starts: list[Float64s]) -> Float64s:
     """Thresholds (k,): the best reached from the starts that are near it after a sweep."""
     columns = np.ascontiguousarray(rows.table.T)
     begun = [Ascent(rows, columns, figure, 1 / start) for start in starts]
-    for ascent in begun:
-        ascent.sweep()
-    ahead = max(ascent.value for ascent in begun) - _BEHIND
-    near = [ascent for ascent in begun if ascent.value >= ahead]
-    for ascent in near:
-        ascent.run()
+    with np.errstate(over="ignore"):  # ratios beyond all numbers are larger than all others
+        for ascent in begun:
+            ascent.sweep()
+        ahead = max(ascent.value for ascent in begun) - _BEHIND
+        near = [ascent for ascent in begun if ascent.value >= ahead]
+        for ascent in near:
+            ascent.run()
     return 1 / max(near, key=lambda ascent: ascent.value).factors
 
 
@@ -76,7 +77,8 @@ class Ascent:
         kept = self.factors[c]
         self.factors[c] = best
         touched = np.flatnonzero(
-            (self.best == c).any(axis=0) | (self.columns[c] * best >= self.best_scores[1])
+            (self.best == c).any(axis=0)
+            | (self.columns[c] * np.float64(best) >= self.best_scores[1])
         )
         before = self.best[:, touched], self.best_scores[:, touched], self.hits, self.said
         self.hits, self.said = self.hits.copy(), self.said.copy()
