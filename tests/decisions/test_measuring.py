@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from luce.calibration.units import MOST
-from luce.decisions import Abstain, PredictionSet
+from luce.decisions import Abstain, MinimumCost, PredictionSet
 from luce.decisions.measuring import RunningAnswers, RunningSets, Sums
 from luce.errors import DataError
 
@@ -95,6 +95,42 @@ def test_a_rule_that_is_not_fitted(problem):
     for rule in (Abstain(0.1), PredictionSet(0.9)):
         with pytest.raises(DataError, match="fit it first"):
             rule.evaluate(*problem)
+
+
+@pytest.fixture
+def rules(abstain, problem):
+    return abstain, PredictionSet(0.8).fit(*problem), MinimumCost(1 - np.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("rows", "groups", "complaint"),
+    [
+        (500, np.arange(499), r"groups have shape \(499,\); expected \(500,\)"),
+        (500, np.where(np.arange(500) == 7, np.nan, 1), "row 7: the group is NaN"),
+        (0, None, "needs a row"),
+    ],
+    ids=["too few", "NaN", "no row"],
+)
+def test_rows_that_cannot_be_measured(rows, groups, complaint, rules, problem):
+    for rule in rules:
+        with pytest.raises(DataError, match=complaint):
+            rule.evaluate(problem[0][:rows], problem[1][:rows], groups=groups)
+
+
+def test_sets_by_group_are_told_the_groups(problem):
+    probabilities, labels = problem
+    groups = np.where(probabilities.max(axis=1) > 0.7, "sure", "unsure")
+    rule = PredictionSet(0.9, conditional="group").fit(probabilities, labels, groups=groups)
+    sets = rule.decide(probabilities, groups).sets
+    covered = sets[np.arange(500), labels]
+    found = rule.evaluate(probabilities, labels, groups=groups)
+    assert found.mean_size == sets.sum() / 500
+    assert numbers(found.coverage) == exact(int(covered.sum()), 500)
+    some = groups == "sure"
+    of_one = rule.evaluate(probabilities[some], labels[some], groups=groups[some])
+    assert of_one.covered == covered[some].sum()
+    with pytest.raises(DataError, match="groups are not given"):
+        rule.evaluate(probabilities, labels)
 
 
 class TestGroups:

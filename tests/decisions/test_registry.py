@@ -16,7 +16,7 @@ FIXED = {
     "top 1": lambda k: decisions.TopK(1),
     "top 2": lambda k: decisions.TopK(2),
     "top 3": lambda k: decisions.TopK(np.int64(3)),
-    "top of what is drawn": lambda k: decisions.Sample(temperature=0),
+    "drawn": lambda k: decisions.Sample(temperature=0),
     "threshold": lambda k: decisions.Threshold(np.full(k, 0.3)),
     "cost of an error": lambda k: decisions.MinimumCost(1 - np.eye(k)),
     "cost of asking": lambda k: decisions.MinimumCost(
@@ -102,12 +102,22 @@ def test_nan_is_named(name, column, rule_for):
 @every_rule
 @pytest.mark.parametrize(
     "probabilities",
-    [np.ones(3), np.ones((2, 3, 1)), np.ones((2, 0)), np.ones((2, 3), int), [["a"] * 3] * 2],
-    ids=["one axis", "three axes", "no class", "integers", "text"],
+    [np.ones(3), np.ones((2, 3, 1)), np.ones((2, 0)), [["a"] * 3] * 2, [[0.5, 0.5, 0], [1.0]]],
+    ids=["one axis", "three axes", "no class", "text", "rows of unequal length"],
 )
 def test_what_is_no_table_of_probabilities(name, probabilities, rule_for):
-    with pytest.raises(DataError, match="the probabilities have shape"):
+    with pytest.raises(DataError, match=r"the probabilities (have shape|are no table)"):
         rule_for(name, 3).decide(probabilities)
+
+
+@every_rule
+def test_integers_are_probabilities_too(name, rule_for):
+    certain = np.eye(3, dtype=int)[[2, 0, 1]]
+    found, expected = (rule_for(name, 3).decide(each) for each in (certain, certain + 0.0))
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_array_equal(found.answered, expected.answered)
+    if expected.sets is not None:
+        np.testing.assert_array_equal(found.sets, expected.sets)
 
 
 @every_rule
@@ -128,7 +138,7 @@ def test_rules_that_use_the_values_refuse_what_is_no_distribution(name, row, com
 
 @every_rule
 def test_another_number_of_classes_is_refused(name, rule_for):
-    if name.startswith(("argmax", "top")):
+    if name.startswith(("argmax", "top", "drawn")):
         pytest.skip("for any number of classes")
     with pytest.raises(DataError, match=r"the probabilities are of 4 classes; .* between 3"):
         rule_for(name, 3).decide(np.full((2, 4), 0.25))
@@ -165,7 +175,7 @@ def test_frozen_hashable_values(name, rule_for):
     assert pickle.loads(pickle.dumps(rule)) == rule
     assert hash(rule) == hash(dataclasses.replace(rule)) == hash(again)
     assert rule != "rule"
-    if not name.startswith(("argmax", "top")):
+    if not name.startswith(("argmax", "top", "drawn")):
         assert rule != other
     with pytest.raises(dataclasses.FrozenInstanceError):
         rule.k = 3
@@ -248,6 +258,7 @@ def test_weights_that_differ_have_no_exact_promise(name, draw):
         ([[0.5, 0.5], [0.4, 0.6]], [0, 1], ["a", "b"], "sample_weight has shape"),
         (np.empty((0, 2)), [], None, "needs a row"),
         ([0.5, 0.5], [0, 1], None, "the probabilities have shape"),
+        ([[0.5, 0.5], [1.0]], [0, 1], None, "expected rows of equal length"),
     ],
 )
 def test_unusable_rows_are_named(name, probabilities, labels, weights, complaint):

@@ -127,8 +127,12 @@ def test_rows_that_cannot_be_drawn_from(monkeypatch):
     random = np.random.default_rng(0)
     with pytest.raises(DataError, match="row 1: a score is NaN"):
         Sample().draw([[0.0, 1.0], [np.nan, 0.0]], random)
-    with pytest.raises(DataError, match="row 3: no class can happen"):
-        Sample().decide([[0.5, 0.5], [1.0, 0.0], [0.1, 0.9], [0.0, 0.0]], random)
+    with pytest.raises(DataError, match="row 1: no class can happen"):
+        Sample().draw([[0.0, 1.0], [-np.inf, -np.inf]], random)
+    with pytest.raises(DataError, match="row 5: the probabilities sum to 0"):
+        Sample().decide([[0.5, 0.5], *[[1.0, 0.0]] * 4, [0.0, 0.0]], random)
+    with pytest.raises(DataError, match="row 0: the probability of class 1 is negative"):
+        Sample().decide([[2.0, -1.0]], random)
     with pytest.raises(DataError, match="at least one class"):
         Sample().draw(np.zeros((3, 0)), random)
     with pytest.raises(DataError, match="real numbers"):

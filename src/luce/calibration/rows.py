@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from luce.errors import DataError
+from luce.maps._rows import as_array
 
 Float64s = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.intp]
@@ -85,7 +86,7 @@ def check_total_weight(total: float) -> None:
 
 def as_table(values: npt.ArrayLike) -> npt.NDArray[Any]:
     """(n, k) real numbers with at least a row and a class, or a DataError."""
-    table: npt.NDArray[Any] = np.asarray(values)
+    table = as_array(values, "the probabilities")
     if table.ndim != 2 or table.dtype.kind not in "fiu":
         raise DataError(
             f"the probabilities have shape {table.shape} and dtype {table.dtype}; expected real "

@@ -18,7 +18,7 @@ from luce.decisions.error_control import (
     rows_needed,
     share_interval,
 )
-from luce.decisions.measuring import AnswerEvaluation, RunningAnswers
+from luce.decisions.measuring import AnswerEvaluation, RunningAnswers, checked_rows
 from luce.decisions.rows import Float64s, as_distributions, blocks, over_rows, refuse_weights
 from luce.decisions.value import Value, check_choice, check_share, frozen, percent
 from luce.errors import DataError
@@ -225,8 +225,9 @@ class Abstain(Value):
         DataError
             Unusable input, another number of classes than in `fit`, or no `fit` yet.
         """
+        table, groups = checked_rows(probabilities, groups)
         running = RunningAnswers(self)
-        running.add(probabilities, labels, sample_weight, groups)
+        running.add(table, labels, sample_weight, groups)
         return running.result()
 
     @property
@@ -277,8 +278,9 @@ class Abstain(Value):
         of_class = " of a predicted class" if self.by_class else ""
         if best.answered == 0:
             most = max(result.rows for result in results)
+            rows = "row" if most == 1 else "rows"
             return (
-                f"{most} rows{of_class} cannot show {promise}: even if none is wrong, at least "
+                f"{most} {rows}{of_class} cannot show {promise}: even if none is wrong, at least "
                 f"{fewest_rows(self.risk, level)} are needed"
             )
         found = (

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from luce.calibration import rows as labelled
 from luce.calibration.evaluation import Figure
-from luce.calibration.units import MOST, Part, Units
+from luce.calibration.units import MOST, Part, Units, checked_groups
 from luce.decisions.decision import Rule
 from luce.decisions.error_control import share_interval
 from luce.errors import DataError
@@ -121,7 +121,7 @@ class RunningSets:
     """`SetEvaluation` of a rule for rows that come block after block."""
 
     def __init__(self, rule: "PredictionSet") -> None:
-        self._rule = rule
+        self._rule, self._by_group = rule, rule.conditional == "group"
         self._random = rule.generator()
         self._sums = Sums(4)
 
@@ -136,12 +136,14 @@ class RunningSets:
         if not len(np.asarray(probabilities)):
             return
         for block in labelled.blocks(probabilities, labels, sample_weight, logarithmic=False):
-            sets = self._rule.decide(block.probabilities, random=self._random).sets
+            of_rows = groups_of(groups, block.rows)
+            named, together = (of_rows, None) if self._by_group else (None, of_rows)
+            sets = self._rule.decide(block.probabilities, named, self._random).sets
             assert sets is not None
             sizes = sets.sum(axis=1)
             covered = sets[np.arange(len(sets)), block.labels]
             values = [np.ones(len(sets)), covered, sizes == 1, sizes]
-            self._sums.add(np.stack(values), groups_of(groups, block.rows))
+            self._sums.add(np.stack(values), together)
 
     def result(self) -> SetEvaluation:
         """The evaluation of all rows so far."""
@@ -153,6 +155,14 @@ class RunningSets:
             sizes / rows if rows else nan,
             self._sums.share(2, 0),
         )
+
+
+def checked_rows(
+    probabilities: npt.ArrayLike, groups: npt.ArrayLike | None
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """A table of at least a row, and the groups of its rows if there are any, or a DataError."""
+    table = labelled.as_table(probabilities)
+    return table, None if groups is None else checked_groups(groups, len(table), 0)
 
 
 def groups_of(groups: npt.ArrayLike | None, rows: npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:

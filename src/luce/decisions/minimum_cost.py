@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from luce import maps
-from luce.calibration import rows as labelled
 from luce.decisions.cost_evaluation import CostEvaluation, RunningCosts
 from luce.decisions.decision import Decision
+from luce.decisions.measuring import checked_rows
 from luce.decisions.rows import Float64s, as_distributions, blocks, over_rows
 from luce.decisions.value import Value, frozen
 from luce.errors import DataError
@@ -195,9 +195,9 @@ class MinimumCost(Value):
         DataError
             Unusable input, no row of positive weight, or another number of classes.
         """
-        labelled.as_table(probabilities)
+        table, groups = checked_rows(probabilities, groups)
         running = RunningCosts(self)
-        running.add(probabilities, labels, sample_weight, groups)
+        running.add(table, labels, sample_weight, groups)
         return running.result()
 
     def choose(self, expected: Float64s) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

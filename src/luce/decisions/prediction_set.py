@@ -13,7 +13,7 @@ from luce.calibration import rows as labelled
 from luce.calibration.units import checked_groups
 from luce.decisions.conformity import SCORES, scores_of
 from luce.decisions.decision import Decision
-from luce.decisions.measuring import RunningSets, SetEvaluation
+from luce.decisions.measuring import RunningSets, SetEvaluation, checked_rows
 from luce.decisions.rows import Float64s, as_distributions, blocks, refuse_weights
 from luce.decisions.value import Value, check_choice, check_count, check_share, frozen, percent
 from luce.errors import DataError
@@ -240,8 +240,6 @@ class PredictionSet(Value):
     ) -> SetEvaluation:
         """How many labelled rows have their class in their set, and how large the sets are.
 
-        Not for ``conditional="group"``.
-
         Parameters
         ----------
         probabilities : array_like of shape (n, k)
@@ -251,7 +249,8 @@ class PredictionSet(Value):
         sample_weight : array_like of shape (n,), optional
             Rows of weight 0 are left out; others count as one each, as they do in the promise.
         groups : array_like of shape (n,), optional
-            Rows with equal values belong together: the intervals are wider.
+            For ``conditional="group"`` what `decide` is told; for one group's figures give its rows
+            alone. Otherwise rows with equal values belong together: the intervals are wider.
 
         Returns
         -------
@@ -262,8 +261,9 @@ class PredictionSet(Value):
         DataError
             Unusable input, another number of classes than in `fit`, or no `fit` yet.
         """
+        table, groups = checked_rows(probabilities, groups)
         running = RunningSets(self)
-        running.add(probabilities, labels, sample_weight, groups)
+        running.add(table, labels, sample_weight, groups)
         return running.result()
 
     def generator(self) -> np.random.Generator:

@@ -1,6 +1,6 @@
 """Probabilities that come to a rule, checked, and the blocks in which they are read.
 
-Conventions of this room: `probabilities` (n, k), float32 or float64; n may be 0, k is at least 1.
+Conventions of this room: `probabilities` (n, k), floats, or integers; n may be 0, k is at least 1.
 Labelled rows, of which a rule learns, are checked by `luce.calibration.rows`. Rules that look at
 the values of the probabilities, not only at their order, refuse rows that do not sum to 1.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from luce.errors import DataError
+from luce.maps._rows import as_array
 
 Float64s = npt.NDArray[np.float64]
 
@@ -21,12 +22,14 @@ _FEW_COLUMNS = 8
 
 
 def as_table(probabilities: npt.ArrayLike) -> npt.NDArray[np.floating]:
-    """(n, k) floats without NaN, or a DataError that names the row."""
-    table = np.asarray(probabilities)
+    """(n, k) floats without NaN, of integers in float64, or a DataError that names the row."""
+    table = as_array(probabilities, "the probabilities")
+    if table.dtype.kind in "iu":
+        table = table.astype(np.float64)
     if table.ndim != 2 or table.dtype.kind != "f" or table.shape[1] == 0:
         raise DataError(
-            f"the probabilities have shape {table.shape} and dtype {table.dtype}; expected floats "
-            "of shape (rows, classes) with at least one class"
+            f"the probabilities have shape {table.shape} and dtype {table.dtype}; expected real "
+            "numbers of shape (rows, classes) with at least one class"
         )
     if np.isnan(table.max(initial=0)):
         row = int(np.isnan(table.max(axis=1)).argmax())
@@ -35,10 +38,10 @@ def as_table(probabilities: npt.ArrayLike) -> npt.NDArray[np.floating]:
     return table
 
 
-def as_distributions(probabilities: npt.ArrayLike, classes: int) -> npt.NDArray[np.floating]:
-    """(n, classes) floats >= 0 whose rows sum to 1 within 1e-3, or a DataError."""
+def as_distributions(probabilities: npt.ArrayLike, classes: int | None) -> npt.NDArray[np.floating]:
+    """(n, classes) floats >= 0, of any k for None, whose rows sum to 1 within 1e-3, or an error."""
     table = as_table(probabilities)
-    if table.shape[1] != classes:
+    if classes not in (None, table.shape[1]):
         raise DataError(
             f"the probabilities are of {table.shape[1]} classes; this rule decides between "
             f"{classes}"

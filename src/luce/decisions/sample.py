@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from luce import kernels
 from luce.decisions.decision import Decision
-from luce.decisions.rows import as_table
+from luce.decisions.rows import as_distributions
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
 from luce.maps._rows import kernel_view, real_array, result_dtype
@@ -121,9 +121,9 @@ class Sample:
         Raises
         ------
         DataError
-            As `draw`, or a negative probability.
+            Unusable probabilities, or a row with no class that can happen.
         """
-        table = as_table(probabilities)
+        table = as_distributions(probabilities, None)
         uniforms = (np.random.default_rng() if random is None else random).random(len(table))
         labels = np.empty(len(table), np.intp)
         rows = max(1, BLOCK // max(table.shape[1], 1))

@@ -20,7 +20,7 @@ def read_rows(
     probabilities: npt.ArrayLike, labels: npt.ArrayLike, sample_weight: npt.ArrayLike | None
 ) -> Rows:
     """The rows of positive weight, checked."""
-    table = np.asarray(probabilities)
+    table = labelled.as_table(probabilities)
     found = [
         (block.rows, block.labels, block.weights)
         for block in labelled.blocks(table, labels, sample_weight, logarithmic=False)

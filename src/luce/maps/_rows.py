@@ -21,12 +21,27 @@ ELEMENTS_TO_SHARE = 1 << 15
 
 def real_array(values: ArrayLike, name: str) -> Array:
     """`values` as an aligned array of real numbers in this machine's byte order."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise _ragged(name) from error
     if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
         raise DataError(f"{name} have dtype {array.dtype}; expected real numbers")
     if array.dtype.isnative and array.flags.aligned:
         return array
     return array.astype(array.dtype.newbyteorder("="))
+
+
+def as_array(values: ArrayLike, name: str) -> Array:
+    """`values` as an array of any dtype, or a DataError where its rows differ in length."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise _ragged(name) from error
+
+
+def _ragged(name: str) -> DataError:
+    return DataError(f"{name} are no table: expected rows of equal length")
 
 
 @lru_cache(64)  # the name of a dtype takes longer than a small call
