@@ -1,6 +1,8 @@
 """One registry for all calibrators: one exported without an entry here fails the first test."""
 
+import copy
 import dataclasses
+import pickle
 
 import ml_dtypes
 import numpy as np
@@ -49,6 +51,21 @@ def test_it_is_frozen(method):
     calibrator = method._identity(3)
     with pytest.raises(dataclasses.FrozenInstanceError):
         calibrator.improvement = None
+
+
+@every_method
+def test_it_is_equal_by_what_is_in_it(method, fitted):
+    calibrator = fitted(method)
+    again = pickle.loads(pickle.dumps(calibrator))
+    assert calibrator == again == copy.deepcopy(calibrator)
+    assert hash(calibrator) == hash(again)
+    assert calibrator != method._identity(3)
+    assert len(repr(calibrator)) < 800
+    arrays = [value for value in vars(again).values() if isinstance(value, np.ndarray)]
+    for array in (*arrays, *vars(PriorShift([1, 2], [2, 1])).values()):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = array
+    assert PriorShift([1, 2], [2, 1]) == PriorShift([2, 4], [2, 1]) != PriorShift([1, 2], [1, 1])
 
 
 @every_method

@@ -1,58 +1,10 @@
-"""Values with arrays are equal, hashed and shown by what is in them."""
-
-from dataclasses import dataclass
+"""Parameters are refused by name."""
 
 import numpy as np
 import pytest
 
-from luce.decisions.value import Value, check_choice, check_count, check_share, frozen, percent
+from luce.decisions.value import check_choice, check_count, check_share, percent
 from luce.errors import DataError
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Thing(Value):
-    numbers: np.ndarray | None = None
-    name: str = "thing"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Another(Thing):
-    pass
-
-
-def test_equal_by_shape_and_numbers():
-    one = Thing(np.array([1.0, 2.0]))
-    assert one == Thing(np.array([1.0, 2.0]))
-    assert hash(one) == hash(Thing(np.array([1.0, 2.0])))
-    assert len({one, Thing(np.array([1.0, 2.0]))}) == 1
-    for other in (
-        Thing(np.array([1.0, 3.0])),
-        Thing(np.array([[1.0, 2.0]])),
-        Thing(),
-        Thing(np.array([1.0, 2.0]), "other"),
-        Another(np.array([1.0, 2.0])),
-    ):
-        assert one != other
-
-
-def test_names_in_arrays_are_compared_as_such():
-    assert Thing(np.array(["a", "bc"])) == Thing(np.array(["a", "bc"], dtype="U9"))
-    assert Thing(np.array(["a", "b"])) != Thing(np.array(["a", "c"]))
-
-
-def test_shown_without_what_is_as_usual_and_without_long_arrays():
-    assert repr(Thing()) == "Thing()"
-    assert repr(Thing(name="a")) == "Thing(name='a')"
-    assert repr(Thing(np.arange(3))) == "Thing(numbers=[0, 1, 2])"
-    assert repr(Thing(np.ones((40, 50)))) == "Thing(numbers=<40 x 50 of float64>)"
-
-
-def test_frozen_arrays_are_copies():
-    source = np.array([1, 2])
-    array = frozen(source, np.float64)
-    source[0] = 9
-    assert array.tolist() == [1.0, 2.0]
-    assert not array.flags.writeable
 
 
 @pytest.mark.parametrize("value", [0, 1, -0.1, 1.5, np.nan, "0.5", None, True, np.array([0.5])])

@@ -18,6 +18,7 @@ from luce.calibration.given import (
 )
 from luce.calibration.held_out import Improvement, Trial, compared, folds_of, sampled
 from luce.calibration.rows import Float64s, Integers
+from luce.calibration.value import frozen
 from luce.errors import DataError
 from luce.maps._rows import result_dtype
 from luce.training.blas import single_threaded_blas
@@ -215,8 +216,8 @@ def check_temperature(temperature: float) -> None:
 
 
 def keep_array(value: ScoreMap, name: str, *shape: int) -> None:
-    """Make a parameter of a frozen value a finite array of float64, of this shape."""
-    array = np.asarray(getattr(value, name), np.float64)
+    """Make a parameter of a frozen value a frozen array of finite float64s, of this shape."""
+    array = frozen(getattr(value, name), np.float64)
     if array.shape != shape or not np.isfinite(array).all():
         raise DataError(f"{name} has shape {array.shape}; expected finite numbers of shape {shape}")
     object.__setattr__(value, name, array)

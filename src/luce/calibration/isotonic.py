@@ -11,11 +11,12 @@ from luce.calibration.calibrator import BLOCK_ELEMENTS, Calibrator, keep_array
 from luce.calibration.given import Array, Rows
 from luce.calibration.held_out import Improvement, Trial, splits
 from luce.calibration.rows import Float64s, Integers
+from luce.calibration.value import Value, frozen
 from luce.errors import DataError
 
 
-@dataclass(frozen=True, eq=False)
-class IsotonicScaling(Calibrator):
+@dataclass(frozen=True, eq=False, repr=False)
+class IsotonicScaling(Value, Calibrator):
     """p_c proportional to g_c(softmax(scores)_c) + 1 / (k n), g_c a rising step function.
 
     For every class, g_c is the rising function of its probability that comes nearest to whether a
@@ -81,7 +82,7 @@ class IsotonicScaling(Calibrator):
                 "knots, levels, first and rows are no step functions: expected rising knots from 0 "
                 "and levels from 0 to 1 for every class, and a positive number of rows"
             )
-        object.__setattr__(self, "first", first.astype(np.intp))
+        self._set(first=frozen(first, np.intp))
 
     @property
     def is_identity(self) -> bool:

@@ -10,14 +10,15 @@ from luce.calibration.calibrator import Calibrator, check_temperature, keep_arra
 from luce.calibration.given import Rows
 from luce.calibration.held_out import Improvement, Trial
 from luce.calibration.rows import Float64s, Integers
+from luce.calibration.value import Value
 
 MOST_WHOLE = 64  # classes with a matrix of any rank
 DIRECTIONS = 32  # its rank from there on
 ROWS_FOR_DIRECTIONS = 2**11
 
 
-@dataclass(frozen=True, eq=False)
-class MatrixScaling(Calibrator):
+@dataclass(frozen=True, eq=False, repr=False)
+class MatrixScaling(Value, Calibrator):
     """softmax(scale * x + bias + mixing @ directions.T @ x), x = log softmax(scores / T).
 
     `VectorScaling`, and what the classes take from each other: a row that looks a little like a

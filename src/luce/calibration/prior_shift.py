@@ -9,6 +9,7 @@ import numpy.typing as npt
 from luce.calibration.calibrator import ScoreMap
 from luce.calibration.given import scores_of
 from luce.calibration.rows import Float64s, check_total_weight, checked_weights
+from luce.calibration.value import Value, frozen
 from luce.errors import DataError
 from luce.maps import softmax
 
@@ -17,8 +18,8 @@ MOST_PASSES = 10_000
 BLOCK_ELEMENTS = 2**20
 
 
-@dataclass(frozen=True, eq=False)
-class PriorShift(ScoreMap):
+@dataclass(frozen=True, eq=False, repr=False)
+class PriorShift(Value, ScoreMap):
     """p_c proportional to softmax(scores)_c * new_c / old_c: class frequencies other than learned.
 
     Right where a class looks the same wherever it comes from, and only how often it comes differs:
@@ -65,7 +66,7 @@ class PriorShift(ScoreMap):
 
     def __post_init__(self) -> None:
         for name in ("old", "new"):
-            object.__setattr__(self, name, _frequencies(getattr(self, name), name))
+            self._set(**{name: frozen(_frequencies(getattr(self, name), name))})
         if len(self.old) != len(self.new):
             raise DataError(f"old has {len(self.old)} classes, new has {len(self.new)}")
         unheard = (self.old == 0) & (self.new > 0)

@@ -10,10 +10,11 @@ from luce.calibration.calibrator import Calibrator, check_temperature, keep_arra
 from luce.calibration.given import Rows
 from luce.calibration.held_out import Improvement, Trial
 from luce.calibration.rows import Float64s, Integers
+from luce.calibration.value import Value
 
 
-@dataclass(frozen=True, eq=False)
-class VectorScaling(Calibrator):
+@dataclass(frozen=True, eq=False, repr=False)
+class VectorScaling(Value, Calibrator):
     """softmax(scale * log softmax(scores / T) + bias), a scale and a bias for every class.
 
     For models that are surer of some classes than of others, or take some for more frequent than

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from luce import maps
 from luce.calibration import rows as labelled
+from luce.calibration.value import Value, frozen
 from luce.decisions.decision import Decision
 from luce.decisions.error_control import (
     Tested,
@@ -20,7 +21,7 @@ from luce.decisions.error_control import (
 )
 from luce.decisions.measuring import AnswerEvaluation, RunningAnswers, checked_rows
 from luce.decisions.rows import Float64s, as_distributions, blocks, over_rows, refuse_weights
-from luce.decisions.value import Value, check_choice, check_share, frozen, percent
+from luce.decisions.value import check_choice, check_share, percent
 from luce.errors import DataError
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from luce import maps
+from luce.calibration.value import Value, frozen
 from luce.decisions.cost_evaluation import CostEvaluation, RunningCosts
 from luce.decisions.decision import Decision
 from luce.decisions.measuring import checked_rows
 from luce.decisions.rows import Float64s, as_distributions, blocks, over_rows
-from luce.decisions.value import Value, frozen
 from luce.errors import DataError
 
 

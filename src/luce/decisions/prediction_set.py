@@ -11,11 +11,12 @@ import numpy.typing as npt
 from luce import maps
 from luce.calibration import rows as labelled
 from luce.calibration.units import checked_groups
+from luce.calibration.value import Value, frozen
 from luce.decisions.conformity import SCORES, scores_of
 from luce.decisions.decision import Decision
 from luce.decisions.measuring import RunningSets, SetEvaluation, checked_rows
 from luce.decisions.rows import Float64s, as_distributions, blocks, refuse_weights
-from luce.decisions.value import Value, check_choice, check_count, check_share, frozen, percent
+from luce.decisions.value import check_choice, check_count, check_share, percent
 from luce.errors import DataError
 
 _FITTING, _DECIDING = 0, 1

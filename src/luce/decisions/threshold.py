@@ -6,11 +6,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from luce.calibration.value import Value, frozen
 from luce.decisions.decision import Decision
 from luce.decisions.rows import as_distributions
 from luce.decisions.threshold_figure import Figure
 from luce.decisions.threshold_search import choose, read_rows, search
-from luce.decisions.value import Value, check_choice, frozen
+from luce.decisions.value import check_choice
 from luce.errors import DataError
 
 
