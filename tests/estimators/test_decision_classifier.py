@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Perceptron
-from sklearn.model_selection import KFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -281,9 +281,43 @@ def test_a_share_out_of_range(share, iris):
         classifier.fit(*iris)
 
 
-def test_what_is_no_rule(iris):
-    with pytest.raises(DataError, match="rule is 'argmax'; expected a rule"):
-        DecisionClassifier(SoftmaxClassifier(), "argmax").fit(*iris)
+@pytest.mark.parametrize("groups", [np.arange(10), np.where(np.arange(150) == 3, np.nan, 0)])
+def test_groups_that_are_not_those_of_the_rows(groups, iris):
+    classifier = DecisionClassifier(SoftmaxClassifier(), PredictionSet(0.9, conditional="group"))
+    with pytest.raises(DataError, match=r"groups have shape|row 3: the group is NaN"):
+        classifier.fit(*iris, groups=groups)
+
+
+def test_a_search_over_rules_and_their_parameters(digits):
+    X, y = digits[0][:400], digits[1][:400]
+    chain = make_pipeline(StandardScaler(), DecisionClassifier(SoftmaxClassifier(), Abstain(0.3)))
+    grid = {"decisionclassifier__rule__risk": [0.4, 0.6], "decisionclassifier__unanswered": [-1]}
+    search = GridSearchCV(chain, grid, cv=2, scoring="accuracy").fit(X, y)
+    best = search.best_estimator_[-1]
+    assert best.rule == Abstain(search.best_params_["decisionclassifier__rule__risk"])
+    assert best.rule_.risk == best.rule.risk
+    rules = [Argmax(), Threshold(maximise="f1")]
+    search = GridSearchCV(chain, {"decisionclassifier__rule": rules}, cv=2).fit(X, y)
+    assert search.best_estimator_[-1].rule in rules
+
+
+def test_parameters_of_a_rule_are_set_by_name():
+    rule = Abstain(0.3)
+    classifier = DecisionClassifier(SoftmaxClassifier(), rule)
+    assert classifier.set_params(rule__risk=0.1, estimator__C=3).rule == Abstain(0.1)
+    assert (classifier.estimator.C, rule.risk) == (3, 0.3)
+    classifier.set_params(rule=PredictionSet(0.9), rule__score="aps")
+    assert classifier.rule == PredictionSet(0.9, "aps")
+    with pytest.raises(DataError, match="'risk' is no parameter of the rule PredictionSet"):
+        classifier.set_params(rule__risk=0.1)
+    with pytest.raises(DataError, match="risk is 2; expected"):
+        classifier.set_params(rule=rule, rule__risk=2)
+
+
+@pytest.mark.parametrize("rule", ["argmax", Argmax, None])
+def test_what_is_no_rule(rule, iris):
+    with pytest.raises(DataError, match=r"rule is .*; expected a rule, such as Argmax"):
+        DecisionClassifier(SoftmaxClassifier(), rule).fit(*iris)
 
 
 def test_a_rule_of_ones_own(iris):

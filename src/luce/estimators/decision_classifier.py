@@ -1,6 +1,6 @@
 """Any scikit-learn classifier with a rule that decides, learnt on rows of its own."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
+from luce.calibration.units import checked_groups
 from luce.decisions import Decision, MinimumCost, Rule
 from luce.errors import DataError
 from luce.estimators.cross_fit import fitted_folds
@@ -44,7 +45,8 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         A clone of it is trained; a ``sklearn.frozen.FrozenEstimator`` is used as it is, and all
         rows given to `fit` are the rule's, which it must not have been trained on.
     rule : a rule of `luce.decisions`, or anything with its `decide`
-        Fitted by `fit` where it learns; it is not changed itself, see ``rule_``.
+        Fitted by `fit` where it learns; it is not changed itself, see ``rule_``. A search may set
+        its parameters by name, as in ``{"rule__risk": [0.01, 0.05]}``.
     cv : float, int, cross-validation splitter or iterable, default=0.2
         For rules that learn. A float in (0, 1): the share of rows set aside for the rule, drawn by
         class (each row with this probability; a class keeps at least one row for training). An
@@ -52,7 +54,8 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         for cross-fitting, as in `luce.estimators.cross_fit_scores`, after which the estimator is
         trained on all rows; promises are then weaker (`cross_fitted` of the rule is set).
     unanswered : object, default=None
-        What `predict` gives for rows that the rule does not answer.
+        What `predict` gives for rows that the rule does not answer. Scikit-learn's scorers want a
+        value like those of the classes.
     random_state : int, RandomState or None, default=None
         Of the rows that are set aside.
 
@@ -105,6 +108,22 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         self.unanswered = unanswered
         self.random_state = random_state
 
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of the estimator and of the rule with their names before; self.
+
+        A rule is a frozen value: ``rule__risk=0.05`` puts another in its place.
+        """
+        names = [name for name in params if name.startswith("rule__")]
+        of_rule = {name.removeprefix("rule__"): params.pop(name) for name in names}
+        super().set_params(**params)
+        if of_rule:
+            rule: Any = self.rule
+            known: set[str] = {f.name for f in fields(rule)} if is_dataclass(rule) else set()
+            for name in sorted(of_rule.keys() - known):
+                raise DataError(f"{name!r} is no parameter of the rule {rule!r}")
+            self.rule = replace(rule, **of_rule)
+        return self
+
     def fit(
         self,
         X: Any,
@@ -118,7 +137,7 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
         left out before rows are set aside, or folds are drawn by number. `groups` (n,) are for a
         ``PredictionSet(conditional="group")``. Raises `ValueError` for bad input.
         """
-        if not hasattr(self.rule, "decide"):
+        if isinstance(self.rule, type) or not hasattr(self.rule, "decide"):
             raise DataError(f"rule is {self.rule!r}; expected a rule, such as Argmax()")
         X, y = indexable(X, y)
         labels = column_or_1d(y, warn=True)
@@ -132,7 +151,7 @@ class DecisionClassifier(ClassifierMixin, BaseEstimator):
                 raise DataError(
                     "groups are given, but the rule is no PredictionSet(conditional='group')"
                 )
-            groups = np.asarray(groups)
+            groups = checked_groups(groups, len(labels), 0)
         self.rule_, self.calibration_rows_ = self.rule, np.empty(0, dtype=np.intp)
         if isinstance(self.estimator, FrozenEstimator):
             self._take(self.estimator)
