@@ -94,6 +94,8 @@ def test_probabilities_have_their_own_door(calibrated):
 
 
 def test_an_unknown_method_is_refused(calibrated):
+    with pytest.raises(DataError, match="method is 3; expected 'auto', 'temperature'"):
+        calibrate(*calibrated(20, 2), method=3)
     with pytest.raises(DataError, match="method is 'platt'; expected 'auto', 'temperature'"):
         calibrate(*calibrated(20, 2), method="platt")
 

@@ -140,6 +140,9 @@ def test_any_rows_have_an_estimate(p, data):
     ("old", "new", "message"),
     [
         ([1, 1], [1, 1, 1], "old has 2 classes, new has 3"),
+        ("ab", [1, 1], r"old has shape \(\) and dtype <U2; expected \(k,\)"),
+        ([1, 1], ["a", "b"], r"new has shape \(2,\) and dtype <U1"),
+        ([1, [1, 2]], [1, 1], "old are no table"),
         ([1, 0], [1, 1], "class 1 was never there before"),
         ([1, -1], [1, 1], r"old\[1\] is -1"),
         ([1, 1], [1, np.nan], r"new\[1\] is nan"),

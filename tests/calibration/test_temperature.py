@@ -339,7 +339,7 @@ def test_scikit_learn_finds_the_same(weighted):
     )
 
 
-@pytest.mark.parametrize("wrong", [0.0, -1.0, np.inf, np.nan])
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.inf, np.nan, "hot", None, np.ones(2)])
 def test_no_temperature_that_cannot_be(wrong):
     with pytest.raises(luce.DataError, match="expected a finite number > 0"):
         TemperatureScaling(wrong)

@@ -211,7 +211,8 @@ class Calibrator(ScoreMap):
 
 def check_temperature(temperature: float) -> None:
     """Refuse what nothing can be divided by."""
-    if not 0 < temperature < np.inf:
+    is_number = isinstance(temperature, int | float | np.integer | np.floating)
+    if not (is_number and 0 < temperature < np.inf):
         raise DataError(f"temperature is {temperature!r}; expected a finite number > 0")
 
 

@@ -155,8 +155,8 @@ def calibrate_from_probabilities(
 
 
 def _chosen(rows: Rows, method: str | Sequence[str]) -> Choice:
-    if not isinstance(method, str):
-        if not method or not set(method) <= METHODS.keys():
+    if isinstance(method, Sequence) and not isinstance(method, str):
+        if not method or not all(name in METHODS for name in method):
             listed = ", ".join(map(repr, METHODS))
             raise DataError(f"methods are {method!r}; expected some of {listed}")
         return _best(rows, {name: each for name, each in METHODS.items() if name in method})

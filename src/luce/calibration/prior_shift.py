@@ -12,6 +12,7 @@ from luce.calibration.rows import Float64s, check_total_weight, checked_weights
 from luce.calibration.value import Value, frozen
 from luce.errors import DataError
 from luce.maps import softmax
+from luce.maps._rows import as_array
 
 ENOUGH = 0.01  # of a nat, in the log-likelihood of all rows: no data can tell
 MOST_PASSES = 10_000
@@ -157,9 +158,13 @@ class PriorShift(Value, ScoreMap):
 
 
 def _frequencies(values: npt.ArrayLike, name: str) -> Float64s:
-    array = np.asarray(values, np.float64)
-    if array.ndim != 1 or not len(array):
-        raise DataError(f"{name} has shape {array.shape}; expected (k,), a number for each class")
+    array = as_array(values, name)
+    if array.ndim != 1 or not len(array) or array.dtype.kind not in "fiu":
+        raise DataError(
+            f"{name} has shape {array.shape} and dtype {array.dtype}; expected (k,), a number for "
+            "each class"
+        )
+    array = array.astype(np.float64)
     bad = ~((array >= 0) & np.isfinite(array))
     if bad.any():
         c = int(bad.argmax())
