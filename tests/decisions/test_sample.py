@@ -45,6 +45,30 @@ def test_draws_have_the_distribution_of_the_plain_way(rule, dtype):
         assert found.pvalue > 1e-4
 
 
+def counts_of_torch(torch, rule, scores, n):
+    """How often each class is drawn the plain way: softmax, cuts of the sorted row, multinomial."""
+    shares = (torch.from_numpy(scores) / rule.temperature).softmax(-1)
+    shares, places = torch.sort(shares, descending=True)
+    shares[len(scores) if rule.top_k is None else rule.top_k :] = 0
+    shares /= shares.sum()
+    shares[shares.cumsum(-1) - shares >= rule.top_p] = 0
+    shares[shares < rule.min_p * shares[0]] = 0
+    drawn = places[torch.multinomial(shares, n, replacement=True)]
+    return np.bincount(drawn.numpy(), minlength=len(scores))
+
+
+@pytest.mark.parametrize("rule", [Sample(0.7), Sample(1.0, 8), Sample(1.5, 12, 0.9, 0.05)])
+def test_draws_have_the_distribution_of_torch(rule):
+    torch = pytest.importorskip("torch")
+    scores, n = np.random.default_rng(3).standard_normal(30).astype(np.float32) * 2, 50_000
+    torch.manual_seed(0)
+    ours = rule.draw(np.broadcast_to(scores, (n, 30)), np.random.default_rng(5))
+    counts = np.stack([np.bincount(ours, minlength=30), counts_of_torch(torch, rule, scores, n)])
+    often = counts.sum(axis=0) >= 20
+    assert counts[:, often].all()
+    assert stats.chi2_contingency(counts[:, often]).pvalue > 1e-4
+
+
 @pytest.mark.parametrize("rule", [Sample(0.8), Sample(top_k=1000, top_p=0.9), Sample(top_p=0.8)])
 def test_draws_from_many_classes(rule):
     """256,000, in groups of about equal shares."""
