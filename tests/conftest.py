@@ -1,18 +1,31 @@
-"""What all tests share: the same examples on every run, however slow the machine; whole tables."""
+"""What all tests share: whole tables, the same examples however slow the machine, and its CPUs."""
 
-import pyarrow as pa
+import os
+
 import pytest
 from hypothesis import settings
 
-from luce.tables import open_table
+# Before NumPy, SciPy or scikit-learn load their libraries: of many processes side by side, each
+# with a thread a CPU for its small products, all threads wait for one another.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 settings.register_profile("luce", derandomize=True, deadline=None)
 settings.load_profile("luce")
+
+LONGEST = {"test_door.py", "test_sdist.py"}
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, which else run alone at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
 def read_table():
     """Read a whole table, as `open_table` reads it."""
+    import pyarrow as pa
+
+    from luce.tables import open_table
 
     def read(source, **told):
         table = open_table(source, **told)

@@ -5,6 +5,7 @@ largest one, is summed by itself, so that log(1 + rest) keeps its digits however
 """
 
 import math
+from functools import cache
 from types import SimpleNamespace
 
 import mpmath
@@ -18,50 +19,59 @@ EXACT = mpmath.mp.clone() if hasattr(mpmath.mp, "clone") else mpmath.MPContext()
 EXACT.prec = 400
 
 LIMITS = {np.dtype(np.float32): (24, -149), np.dtype(np.float64): (53, -1074)}
+LARGEST = {dtype: EXACT.mpf(float(np.finfo(dtype).max)) for dtype in LIMITS}
 
 
-def unit_in_last_place(exact, dtype):
+def last_place(exact, dtype):
+    """The power of two that the last digit of a rounded number stands for."""
     digits, smallest = LIMITS[np.dtype(dtype)]
-    if exact == 0:
-        return EXACT.mpf(2) ** smallest
-    return EXACT.mpf(2) ** max(EXACT.frexp(abs(exact))[1] - digits, smallest)
+    return smallest if exact == 0 else max(EXACT.frexp(exact)[1] - digits, smallest)
 
 
-def row_sums(row, temperature, counts=None):
-    """Distances to the largest score over the temperature; the sum of the other exponentials."""
-    scores = [EXACT.mpf(float(x)) for x in row]
+def row_sums(row, temperature=1.0, counts=None):
+    """Distances to the largest score over the temperature; their exponentials; the sum of these but
+    for a largest one; the largest score.
+    """
+    counts = (1,) * len(row) if counts is None else tuple(counts)
+    return sums_of_scores(tuple(map(float, row)), temperature, counts)
+
+
+@cache  # The same rows are computed by several kernels, and by their twins.
+def sums_of_scores(row, temperature, counts):
+    scores = [EXACT.mpf(x) for x in row]
     largest = max(scores)
     first = scores.index(largest)
     distances = [(x - largest) / EXACT.mpf(temperature) for x in scores]
-    counts = [1] * len(scores) if counts is None else counts
-    terms = [c * EXACT.exp(d) for c, d in zip(counts, distances, strict=True)]
+    exponentials = [EXACT.exp(d) for d in distances]
+    terms = [c * e for c, e in zip(counts, exponentials, strict=True)]
     rest = EXACT.fsum(terms[:first] + terms[first + 1 :]) + (counts[first] - 1)
-    return distances, rest, largest
+    return distances, exponentials, rest, largest
 
 
 def softmax(row, temperature=1.0, counts=None):
-    distances, rest, _ = row_sums(row, temperature, counts)
-    return [EXACT.exp(d) / (1 + rest) for d in distances]
+    _, exponentials, rest, _ = row_sums(row, temperature, counts)
+    return [e / (1 + rest) for e in exponentials]
 
 
 def log_softmax(row, temperature=1.0, counts=None):
-    distances, rest, _ = row_sums(row, temperature, counts)
-    return [d - EXACT.log1p(rest) for d in distances]
+    distances, _, rest, _ = row_sums(row, temperature, counts)
+    log_sum = EXACT.log1p(rest)
+    return [d - log_sum for d in distances]
 
 
 def logsumexp(row, counts=None):
-    _, rest, largest = row_sums(row, 1.0, counts)
+    _, _, rest, largest = row_sums(row, 1.0, counts)
     return largest + EXACT.log1p(rest), largest
 
 
 def cross_entropy(row, label, weight):
     """The loss, and its gradient with the label's entry free of cancellation."""
-    distances, rest, _ = row_sums(row, 1.0)
+    distances, exponentials, rest, _ = row_sums(row)
     weight = EXACT.mpf(weight)
-    exponentials = [EXACT.exp(d) for d in distances]
-    gradient = [weight * e / (1 + rest) for e in exponentials]
+    share = weight / (1 + rest)
+    gradient = [share * e for e in exponentials]
     others = EXACT.fsum(exponentials[:label] + exponentials[label + 1 :])
-    gradient[label] = -weight * others / (1 + rest)
+    gradient[label] = -share * others
     return weight * (EXACT.log1p(rest) - distances[label]), gradient
 
 
@@ -73,11 +83,11 @@ class Worst:
         self.place = "nowhere"
 
     def see(self, got, exact, dtype, place, scale=None):
-        if abs(exact) > np.finfo(dtype).max:
+        if abs(exact) > LARGEST[np.dtype(dtype)]:
             assert abs(got) == np.inf, (place, got)
             return
-        unit = unit_in_last_place(exact if scale is None else scale, dtype)
-        error = float(abs(EXACT.mpf(float(got)) - exact) / unit)
+        last = last_place(exact if scale is None else scale, dtype)
+        error = abs(float(EXACT.ldexp(EXACT.mpf(float(got)) - exact, -last)))
         if math.isnan(error):
             error = math.inf
         if error > self.error:

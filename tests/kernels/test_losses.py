@@ -1,5 +1,6 @@
 """The options of the loss kernels and of their twins, against the formulas in 400 bits."""
 
+from functools import cache
 from types import SimpleNamespace
 
 import mpmath
@@ -20,9 +21,15 @@ def exact(row, targets, weight=1.0, temperature=1.0, z_loss=0.0):
 
     The size is that of the largest term, where terms of either sign make a result.
     """
+    options = map(float, (weight, temperature, z_loss))
+    return exact_of_numbers(tuple(map(float, row)), tuple(targets), *options)
+
+
+@cache  # A kernel and its twin are given the same.
+def exact_of_numbers(row, targets, weight, temperature, z_loss):
     weight, temperature, z_loss = EXACT.mpf(weight), EXACT.mpf(temperature), EXACT.mpf(z_loss)
     targets = [EXACT.mpf(t) for t in targets]
-    scores = [EXACT.mpf(float(x)) for x in row]
+    scores = [EXACT.mpf(x) for x in row]
     first = scores.index(max(scores))
     largest = scores[first] / temperature
     distances = [x / temperature - largest for x in scores]
@@ -57,6 +64,7 @@ class Judge:
     def __init__(self, oracle, dtype):
         self.loss, self.gradient = oracle.Worst(), oracle.Worst()
         self.dtype = dtype
+        self.smallest = EXACT.mpf(float(np.finfo(dtype).smallest_normal)) * (1 + 1e-6)
 
     def see(self, loss, gradient, truth, place):
         assert loss >= 0, place
@@ -65,8 +73,8 @@ class Judge:
         else:
             self.loss.see(loss, truth.loss, self.dtype, place, truth.loss_size)
         for j, (value, size) in enumerate(zip(truth.gradient, truth.gradient_sizes, strict=True)):
-            flushed = abs(value) < np.finfo(self.dtype).smallest_normal * (1 + 1e-6)
-            if not (flushed and gradient[j] == 0):
+            flushed = gradient[j] == 0 and abs(value) < self.smallest
+            if not flushed:
                 self.gradient.see(gradient[j], value, self.dtype, f"{place}, {j}", size)
 
     def report(self, name, bound=2):

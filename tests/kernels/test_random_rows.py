@@ -7,7 +7,7 @@ import pytest
 
 from luce import kernels
 
-WIDE = np.longdouble
+WIDE = np.float64
 CLASSES = [1, 2, 3, 7, 8, 10, 16, 17, 33, 100, 127, 256, 257, 300, 1000, 3000, 9000]
 SPREADS = [0.01, 0.3, 3, 30, 1000]
 SHIFTS = [0, 1, -50, 1e4, -1e8]

@@ -1,13 +1,20 @@
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from luce.training.blas import single_threaded_blas
 
 
 def blas_threads():
-    np.linalg.eigh(np.eye(2))
     return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+
+
+@pytest.fixture(autouse=True)
+def more_threads():
+    np.linalg.eigh(np.eye(2))
+    with threadpool_limits(2, user_api="blas"):
+        assert set(blas_threads()) == {2}
+        yield
 
 
 def test_limits_nest_and_are_restored():
