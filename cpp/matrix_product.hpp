@@ -26,12 +26,30 @@ struct TileEnd {
   const Real* positive;
 };
 
+// What a tile begins and ends with, where that is known when it is compiled: branches for each of the few vectors that fit
+// in 16 registers take as long as short sums.
+enum class Ends { any, plain, added, added_relu, positive };
+constexpr bool knows_ends = vector_bytes < 64;
+
+template <Ends ends, class Real>
+[[gnu::always_inline]] inline void know(const TileStart<Real>& start, TileEnd<Real>& end, int& last) {
+  if ((start.data != nullptr) != (ends == Ends::added || ends == Ends::added_relu)) __builtin_unreachable();
+  if ((end.positive != nullptr) != (ends == Ends::positive)) __builtin_unreachable();
+  end.is_relu = ends == Ends::added_relu;
+  last = lanes<Real>;
+}
+inline Ends ends_of(bool has_start, bool is_relu, bool has_positive, bool is_whole) {
+  if (!is_whole || (is_relu && !has_start) || (has_positive && (is_relu || has_start))) return Ends::any;
+  return has_positive ? Ends::positive : is_relu ? Ends::added_relu : has_start ? Ends::added : Ends::plain;
+}
+
 // Rows of a are `stride` apart and their elements adjacent; or, if transposed, the other way round. The last vector of a
 // row of c has so many elements.
-template <class Real, int rows, int vectors, bool is_transposed>
+template <class Real, int rows, int vectors, bool is_transposed, Ends ends>
 void matrix_tile(const Real* a, Index stride, const Real* b, Index b_stride, Index count, TileStart<Real> start,
                  TileEnd<Real> end, Real* c, Index c_stride, int last) {
   using V = Vector<Real>;
+  if constexpr (ends != Ends::any) know<ends>(start, end, last);
   V sums[rows][vectors] = {};
   const Real* pair[(rows + 1) / 2];
 #pragma GCC unroll 12
@@ -73,10 +91,24 @@ void matrix_tile(const Real* a, Index stride, const Real* b, Index b_stride, Ind
 template <class Real>
 using TileOf = void (*)(const Real*, Index, const Real*, Index, Index, TileStart<Real>, TileEnd<Real>, Real*, Index, int);
 
-template <class Real, int vectors, bool is_transposed, int... rows>
+template <class Real, int vectors, bool is_transposed, Ends ends, int... rows>
 inline TileOf<Real> tile_of(int count, std::integer_sequence<int, rows...>) {
-  static constexpr TileOf<Real> table[] = {matrix_tile<Real, rows + 1, vectors, is_transposed>...};
+  static constexpr TileOf<Real> table[] = {matrix_tile<Real, rows + 1, vectors, is_transposed, ends>...};
   return table[count - 1];
+}
+template <class Real, int vectors, bool is_transposed>
+inline TileOf<Real> tile_of(int count, Ends ends) {
+  constexpr auto counts = std::make_integer_sequence<int, tile_rows>{};
+  if constexpr (knows_ends) {
+    switch (ends) {
+      case Ends::plain: return tile_of<Real, vectors, is_transposed, Ends::plain>(count, counts);
+      case Ends::added: return tile_of<Real, vectors, is_transposed, Ends::added>(count, counts);
+      case Ends::added_relu: return tile_of<Real, vectors, is_transposed, Ends::added_relu>(count, counts);
+      case Ends::positive: return tile_of<Real, vectors, is_transposed, Ends::positive>(count, counts);
+      case Ends::any: break;
+    }
+  }
+  return tile_of<Real, vectors, is_transposed, Ends::any>(count, counts);
 }
 
 // Each pair of vectors that are `half` apart exchanges half of its lanes; after all halves rows have become columns.
@@ -147,7 +179,6 @@ inline Index depth_of_panel(Index rows, Index first) {
 template <class Real, class PanelAt>
 void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<Real>& c, const TileEnd<Real>& end,
                     const PanelAt& panel_at) {
-  constexpr auto counts = std::make_integer_sequence<int, tile_rows>{};
   const bool is_transposed = a.column_stride != 1 && a.row_stride == 1;
   const Index stride = is_transposed ? a.column_stride : a.row_stride;
   for (Index t = 0; t == 0 || t < a.columns; t += product_depth) {
@@ -157,11 +188,17 @@ void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<
       const int vectors = static_cast<int>(width / lanes<Real>);
       const int last = static_cast<int>(left < width ? left - (vectors - 1) * lanes<Real> : lanes<Real>);
       const ProductPanel<Real> panel = panel_at(t, count, j, width);
+      Ends ends = Ends::any;
+      if constexpr (knows_ends) {
+        const bool is_last = t + count >= a.columns;
+        ends = ends_of(t > 0 || bias != nullptr, is_last && end.is_relu, is_last && end.positive != nullptr,
+                       last == lanes<Real>);
+      }
       for (Index i = 0; i < c.rows;) {
         const int rows = next_tile(c.rows - i);
         const TileOf<Real> tile =
-            vectors == 2 ? (is_transposed ? tile_of<Real, 2, true>(rows, counts) : tile_of<Real, 2, false>(rows, counts))
-                         : (is_transposed ? tile_of<Real, 1, true>(rows, counts) : tile_of<Real, 1, false>(rows, counts));
+            vectors == 2 ? (is_transposed ? tile_of<Real, 2, true>(rows, ends) : tile_of<Real, 2, false>(rows, ends))
+                         : (is_transposed ? tile_of<Real, 1, true>(rows, ends) : tile_of<Real, 1, false>(rows, ends));
         Real* const to = c.data + i * c.row_stride + j;
         const TileStart<Real> start = t > 0             ? TileStart<Real>{to, c.row_stride}
                                       : bias != nullptr ? TileStart<Real>{bias + j, 0}

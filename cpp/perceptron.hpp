@@ -77,7 +77,10 @@ class Perceptron {
     if (steps_ == 0) return 0;
     const auto stage = [this](Index number, const Lane& lane, void* memory) {
       if (number == 0) {  // by one lane, while the others come
-        for (const Layer& layer : layers_) pack(layer, 0, layer.inputs);
+        for (const Layer& layer : layers_) {
+          pack(layer, 0, layer.inputs);
+          std::copy_n(layer.bias, layer.outputs, layer.packed_bias);
+        }
         return true;
       }
       const Index step = (number - 1) / 2;
@@ -106,6 +109,7 @@ class Perceptron {
     Real* weights;
     Real* bias;
     Real* packed;         // weights
+    Real* packed_bias;    // the same in whole vectors
     Real* packed_turned;  // null in the first layer, whose features need no gradient
     Matrix<const Real> features;  // that of the layer before, or of the batch
     Matrix<Real> before;          // what is activated, where its derivative is of that
@@ -118,13 +122,17 @@ class Perceptron {
   };
 
   // Whole vectors, and an odd number of lines of memory apart: columns of many rows then find room in the caches. What
-  // stands between the rows is read, but never used.
+  // stands between the rows is read and written, but never used.
   static Index stride_of(const NetworkKernels<Real>& kernels, Index columns) {
     const Index line = std::max<Index>(64 / Index{sizeof(Real)}, kernels.vector_width);
     return ((columns + line - 1) / line | 1) * line;
   }
   static Index padded(const NetworkKernels<Real>& kernels, Index columns) {
     return (columns + kernels.vector_width - 1) / kernels.vector_width * kernels.vector_width;
+  }
+  Matrix<Real> in_whole_vectors(Matrix<Real> matrix) const {
+    matrix.columns = padded(kernels_, matrix.columns);
+    return matrix;
   }
   // Whether vectors along the outputs are so much less filled than along the inputs.
   static bool is_narrow(const NetworkKernels<Real>& kernels, const PerceptronLayer& layer) {
@@ -133,7 +141,7 @@ class Perceptron {
 
   // Where everything begins in the memory; -1: there is none.
   struct Places {
-    Index packed, packed_turned, before, out, delta, gradient_turned;
+    Index packed, packed_bias, packed_turned, before, out, delta, gradient_turned;
   };
   struct Layout {
     Index features, gradient, size;
@@ -151,7 +159,7 @@ class Perceptron {
     for (const PerceptronLayer& layer : layers) {
       const bool is_last = &layer == &layers.back(), is_first = &layer == &layers.front();
       const Index rows = batch * stride_of(kernels, layer.outputs);
-      layout.layers.push_back({take(layer.inputs * padded(kernels, layer.outputs)),
+      layout.layers.push_back({take(layer.inputs * padded(kernels, layer.outputs)), take(padded(kernels, layer.outputs)),
                                is_first ? -1 : take(layer.outputs * padded(kernels, layer.inputs)),
                                layer.activation == Activation::gelu ? take(rows) : -1, is_last ? -1 : take(rows), take(rows),
                                is_narrow(kernels, layer) ? take(layer.outputs * stride_of(kernels, layer.inputs)) : -1});
@@ -178,7 +186,7 @@ class Perceptron {
       const Places& at = layout.layers[i];
       const Index k = layer.outputs;
       layers_.push_back({layer.inputs, k, layer.activation, weights, bias, begin + at.packed,
-                         at.packed_turned < 0 ? nullptr : begin + at.packed_turned, as_const(inputs),
+                         begin + at.packed_bias, at.packed_turned < 0 ? nullptr : begin + at.packed_turned, as_const(inputs),
                          matrix(at.before, batch_, k), matrix(at.out, batch_, k), matrix(at.delta, batch_, k),
                          matrix(at.gradient_turned, k, layer.inputs)});
       weights += layer.inputs * k;
@@ -255,7 +263,8 @@ class Perceptron {
     for (const Layer& layer : layers_) {
       const bool is_relu = layer.activation == Activation::relu;
       const Matrix<Real> sums = rows_of(layer.sums(), at, count);
-      kernels_.product_of_packed(rows_of(layer.features, at, count), layer.packed, layer.bias, sums, is_relu, nullptr);
+      kernels_.product_of_packed(rows_of(layer.features, at, count), layer.packed, layer.packed_bias,
+                                 in_whole_vectors(sums), is_relu, nullptr);
       if (is_relu || layer.activation == Activation::identity) continue;
       for (Index i = 0; i < count; ++i)
         kernels_.activate(layer.activation, sums.data + i * sums.row_stride, layer.outputs,
@@ -269,8 +278,8 @@ class Perceptron {
       const Matrix<Real> delta = rows_of(below.delta, at, count);
       const Real* const kept = below.kept().data + at * delta.row_stride;
       const bool is_relu = below.activation == Activation::relu;
-      kernels_.product_of_packed(as_const(rows_of(layer.delta, at, count)), layer.packed_turned, nullptr, delta, false,
-                                 is_relu ? kept : nullptr);
+      kernels_.product_of_packed(as_const(rows_of(layer.delta, at, count)), layer.packed_turned, nullptr,
+                                 in_whole_vectors(delta), false, is_relu ? kept : nullptr);
       if (is_relu || below.activation == Activation::identity) continue;
       for (Index row = 0; row < count; ++row) {
         Real* const here = delta.data + row * delta.row_stride;
@@ -308,6 +317,7 @@ class Perceptron {
         const Index place = layer.bias - x_.parameters + from;
         kernels_.column_sums({delta.data + from, delta.rows, count, delta.row_stride, 1}, gradient_ + place);
         move(step, place, count);
+        std::copy_n(layer.bias + from, count, layer.packed_bias + from);
       }
     }
     if (lane.number == 0) done_ = step + 1;
