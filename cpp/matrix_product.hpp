@@ -128,6 +128,19 @@ template <class Real, int half = lanes<Real> / 2>
   if constexpr (half > 1) turn<Real, half / 2>(square);
 }
 
+// A square, turned, from rows to rows.
+template <class Real>
+[[gnu::always_inline]] inline void turn_square(const Real* from, Index from_stride, Real* to, Index to_stride) {
+  Vector<Real> square[lanes<Real>];
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes<Real>; ++i) square[i] = load(from + i * from_stride);
+  turn<Real>(square);
+#pragma GCC unroll 16
+  for (int i = 0; i < lanes<Real>; ++i) store(to + i * to_stride, square[i]);
+}
+// Whether registers hold a square, if its size is known when it is compiled.
+constexpr bool has_whole_squares = vector_bytes < 64;
+
 // Elements of b, `count` rows of `width` columns from column `first` on, rows `stride` apart, padded with zeros.
 template <class Real>
 void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first, Index width, Real* panel, Index stride) {
@@ -149,6 +162,12 @@ void pack_panel(const Matrix<const Real>& b, Index row, Index count, Index first
     for (Index t = 0; t < count; t += side) {
       const int columns = static_cast<int>(given - c < side ? given - c : side);
       const int rows = static_cast<int>(count - t < side ? count - t : side);
+      if constexpr (has_whole_squares) {
+        if (rows == side && columns == side) {
+          turn_square(from + t * b.row_stride + c * b.column_stride, b.column_stride, panel + t * stride + c, stride);
+          continue;
+        }
+      }
       Vector<Real> square[side] = {};
       for (int i = 0; i < columns; ++i) {
         const Real* const at = from + t * b.row_stride + (c + i) * b.column_stride;
@@ -271,6 +290,12 @@ void transpose(const Matrix<const Real>& from, const Matrix<Real>& to) {
     for (Index j = 0; j < from.columns; j += side) {
       const int rows = static_cast<int>(from.rows - i < side ? from.rows - i : side);
       const int columns = static_cast<int>(from.columns - j < side ? from.columns - j : side);
+      if constexpr (has_whole_squares) {
+        if (rows == side && columns == side) {
+          turn_square(from.data + i * from.row_stride + j, from.row_stride, to.data + j * to.row_stride + i, to.row_stride);
+          continue;
+        }
+      }
       Vector<Real> square[side] = {};
       for (int r = 0; r < rows; ++r) {
         const Real* const at = from.data + (i + r) * from.row_stride + j;
