@@ -27,11 +27,18 @@ template <class Real, int count>
   for (int i = 0; i < count; ++i) x[i] = x[i] < least ? V{} : e.value[i];
 }
 
+// Whole vectors are copied without a call, which costs most where they are narrow.
+template <class Real, class T>
+[[gnu::always_inline]] inline void copy_lanes(T* to, const T* from, int count) {
+  if (vector_bytes < 64 && count == lanes<Real>) __builtin_memcpy(to, from, lanes<Real> * sizeof(T));
+  else __builtin_memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+}
+
 template <class Real>
 Bits<Real> labels_at(const std::int64_t* labels, int count) {
   typedef std::int64_t Labels __attribute__((vector_size(lanes<Real> * 8)));
   Labels all{};
-  __builtin_memcpy(&all, labels, static_cast<std::size_t>(count) * sizeof *labels);
+  copy_lanes<Real>(reinterpret_cast<std::int64_t*>(&all), labels, count);
   return __builtin_convertvector(all, Bits<Real>);
 }
 
@@ -41,7 +48,7 @@ void weights_at(const double* weights, int count, Doubles (&result)[groups<Real>
   if (weights == nullptr) {
     for (double& weight : all) weight = 1.0;
   } else {
-    __builtin_memcpy(all, weights, static_cast<std::size_t>(count) * sizeof *weights);
+    copy_lanes<Real>(all, weights, count);
   }
   for (int group = 0; group < groups<Real>; ++group) result[group] = load(all + group * lanes<double>);
 }
@@ -118,7 +125,7 @@ struct LabelResiduals {
       const Doubles distance = widened(largest, group) - widened(sums.label_score, group);
       store(loss + group * lanes<double>, weight[group] * (log_sum + distance));
     }
-    __builtin_memcpy(losses + i, loss, static_cast<std::size_t>(count) * sizeof *losses);
+    copy_lanes<Real>(losses + i, loss, count);
     const V factor = narrowed<Real>(weight) / total;
     return {Bits<Real>{}, factor, -rest * factor};
   }

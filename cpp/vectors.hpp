@@ -344,6 +344,8 @@ inline Doubles widened(Floats x, int group, std::integer_sequence<int, i...>) {
   const auto part = group == 0 ? __builtin_shufflevector(x, x, i...) : __builtin_shufflevector(x, x, (half + i)...);
 #if defined(__AVX512F__)
   return _mm512_maskz_cvtps_pd(0xff, part);
+#elif defined(__AVX2__)
+  return _mm256_cvtps_pd(part);
 #else
   return __builtin_convertvector(part, Doubles);
 #endif
