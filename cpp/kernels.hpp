@@ -77,8 +77,10 @@ struct LossKernels {
 template <class Real>
 struct LinearKernels {
   Index rows_multiple;     // blocks are scored in so many rows together
+  Index most_rows;         // of a block with sums of its own: a panel of their features stays in the nearest cache
   Index classes_multiple;  // scores have room for so many
-  Index most_dotted;       // of so few classes `score_few` is the quicker
+  Index most_dotted;       // of so few classes `score_few` is the quicker, unless features are few too:
+  Index features_of_a_dot; // adding up the lanes of a dot product takes as long as so many of them
   Index most_side_by_side;
   Index panel_width;       // coefficients are packed so many classes together; add_gradient has as much to spare a row
   void (*pack_float)(Matrix<const float> rows, const Real* centre, Real* packed, Index stride);

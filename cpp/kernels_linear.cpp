@@ -1,5 +1,5 @@
 // The kernels of a linear classifier, compiled once for every instruction set as kernels.cpp is.
-#include "products.hpp"
+#include "dotted.hpp"
 #include "residuals.hpp"
 #include "second_moments.hpp"
 
@@ -8,7 +8,8 @@ namespace {
 
 template <class Real>
 constexpr LinearKernels<Real> linear_of() {
-  LinearKernels<Real> table{2 * tile_rows, lanes<Real>, most_classes_dotted<Real>, short_columns<Real>, panel_width<Real>,
+  LinearKernels<Real> table{score_rows, most_lane_rows, lanes<Real>, most_classes_dotted<Real>,
+                            features_of_a_dot<Real>, short_columns<Real>, panel_width<Real>,
                             pack_rows<float, Real>, nullptr, pack_coefficients<Real>, score<Real>, score_few<Real>,
                             residuals_of_labels<Real>, softmax_jvp<Real>, add_gradient<Real, Real>, add_gradient<Real, double>,
                             add_column_sums<Real>, add_second_moments<Real>};

@@ -67,7 +67,9 @@ class LinearCrossEntropy : LinearPass<Real> {
 
   bool has_lanes() const { return d_ * k_ <= most_parameters_in_lanes && a_.features_gradient.data == nullptr; }
   // Dot products write past the last row of a block: only a lane's block is alone in its memory.
-  bool is_dotted() const { return has_lanes() && k_ <= linear_.most_dotted; }
+  bool is_dotted() const {
+    return has_lanes() && k_ <= linear_.most_dotted && k_ * (d_ + linear_.features_of_a_dot) <= padded_k_ * d_;
+  }
   // So many vectors that rows begin at different lines of the nearest cache.
   Index odd(Index size) const { return size / linear_.classes_multiple % 2 ? size : size + linear_.classes_multiple; }
   Index scores_of_a_row() const { return has_direction_ ? 2 * stride_ : stride_; }
@@ -77,7 +79,7 @@ class LinearCrossEntropy : LinearPass<Real> {
 
   Index block_rows() const {
     const Index fitting = block_bytes / Index{sizeof(Real)} / size_of_a_row();
-    const Index rows = std::min({fitting / linear_.rows_multiple * linear_.rows_multiple, most_block_rows,
+    const Index rows = std::min({fitting / linear_.rows_multiple * linear_.rows_multiple, linear_.most_rows,
                                  rounded_up(n_, linear_.rows_multiple)});
     return std::max(rows, linear_.rows_multiple);
   }

@@ -15,13 +15,12 @@ constexpr int tile_rows = 12;
 constexpr int tile_rows = 6;
 #endif
 
+// Blocks are scored so many rows at a time; those with sums of their own have no more than so many.
+constexpr Index score_rows = 24, most_lane_rows = vector_bytes == 64 ? 240 : 120;
+
 // Products are added up over so many features at a time: a panel of coefficients then stays in the nearest cache, and
 // rounding does not grow with the number of features.
 constexpr Index features_together = 256;
-
-// So few classes are scored with features in the lanes.
-template <class Real>
-constexpr Index most_classes_dotted = lanes<Real> * 3 / 4;
 
 template <class Real>
 constexpr Index panel_width = 2 * lanes<Real>;
@@ -141,79 +140,6 @@ void product_tile(const Real* features, Index row_stride, Index count, const Rea
     }
 }
 
-// Lane l is the sum of x[l], by halves: a vector and another one become one that holds half as many parts of each.
-template <int half, int... i>
-[[gnu::always_inline]] inline auto halves_added(Vector<float> a, Vector<float> b, std::integer_sequence<int, i...>) {
-  constexpr int n = sizeof...(i);
-  return __builtin_shufflevector(a, b, (i / half % 2 == 0 ? i : i - half + n)...) +
-         __builtin_shufflevector(a, b, (i / half % 2 == 0 ? i + half : i + n)...);
-}
-template <int half, int... i>
-[[gnu::always_inline]] inline auto halves_added(Vector<double> a, Vector<double> b, std::integer_sequence<int, i...>) {
-  constexpr int n = sizeof...(i);
-  return __builtin_shufflevector(a, b, (i / half % 2 == 0 ? i : i - half + n)...) +
-         __builtin_shufflevector(a, b, (i / half % 2 == 0 ? i + half : i + n)...);
-}
-template <class Real, int half = lanes<Real> / 2>
-[[gnu::always_inline]] inline Vector<Real> sums_of(Vector<Real> (&x)[2 * half]) {
-  constexpr auto all = std::make_integer_sequence<int, lanes<Real>>{};
-  Vector<Real> y[half];
-#pragma GCC unroll 8
-  for (int i = 0; i < half; ++i) y[i] = halves_added<half>(x[i], x[i + half], all);
-  if constexpr (half == 1) return y[0];
-  else return sums_of<Real, half / 2>(y);
-}
-
-// Scores of few classes: the products of as many rows with all classes as a vector has lanes are summed up together. The
-// scores lie one after another.
-template <class Real, int classes>
-void dotted(const Matrix<const Real>& features, Matrix<const Real> coef, const Real* bias, Index ahead, Real* scores) {
-  using V = Vector<Real>;
-  constexpr int rows = lanes<Real> / classes;
-  V start{};
-  for (int lane = 0; lane < rows * classes; ++lane) start[lane] = bias[lane % classes];
-  const Index whole = features.columns / lanes<Real> * lanes<Real>;
-  const int rest = static_cast<int>(features.columns - whole);
-  for (Index i = 0; i < features.rows; i += rows, scores += rows * classes) {
-    const Real* const from = features.data + (i + rows <= features.rows ? i : features.rows - rows) * features.row_stride;
-    V sums[lanes<Real>] = {};
-    const auto add = [&](auto load_part, Index j) __attribute__((always_inline)) {
-      V x[rows];
-#pragma GCC unroll 16
-      for (int r = 0; r < rows; ++r) x[r] = load_part(from + r * features.row_stride + j);
-#pragma GCC unroll 16
-      for (int c = 0; c < classes; ++c) {
-        const V weights = load_part(coef.data + c * coef.row_stride + j);
-#pragma GCC unroll 16
-        for (int r = 0; r < rows; ++r) sums[r * classes + c] = times_plus<Real>(x[r], weights, sums[r * classes + c]);
-      }
-    };
-#pragma GCC unroll 1
-    for (Index j = 0; j < whole; j += lanes<Real>) {
-#pragma GCC unroll 16
-      for (int r = 0; r < rows; ++r) __builtin_prefetch(from + r * features.row_stride + j + ahead, 0, 2);
-      add([](const Real* at) __attribute__((always_inline)) { return load(at); }, j);
-    }
-    if (rest != 0) add([rest](const Real* at) __attribute__((always_inline)) { return load_first(at, rest, 0.0); }, whole);
-    const V result = sums_of<Real>(sums) + start;
-    if (i + rows <= features.rows) {
-      store(scores, result);
-      continue;
-    }
-    // The last rows, with some before them whose scores there are already.
-    const Index known = i + rows - features.rows;
-    for (Index lane = known * classes; lane < rows * classes; ++lane) scores[lane - known * classes] = result[lane];
-  }
-}
-
-template <class Real, int classes = 1>
-void score_few(const Matrix<const Real>& features, Matrix<const Real> coef, const Real* start, Index ahead, Real* scores) {
-  if constexpr (classes <= most_classes_dotted<Real>) {
-    if (coef.rows == classes) return dotted<Real, classes>(features, coef, start, ahead, scores);
-    score_few<Real, classes + 1>(features, coef, start, ahead, scores);
-  }
-}
-
 template <class Real>
 void score(const Matrix<const Real>& features, const Real* packed, Index classes, const Real* start, Index ahead,
                  Real* scores, Index stride) {
@@ -237,24 +163,50 @@ void score(const Matrix<const Real>& features, const Real* packed, Index classes
   }
 }
 
+// Where that many sums of few classes would wait for one another, rows take turns with as many sets of them.
+template <int classes>
+constexpr int sets_of_sums = vector_bytes == 64 || classes > 3 ? 1 : classes == 1 ? 4 : 2;
+
 template <class Real>
 using GradientTile = Vector<Real>[tile_rows][2];
+
+template <class Real, int classes>
+[[gnu::always_inline]] inline void add_row(const Real* features, Index ahead, const Real* residuals,
+                                           Vector<Real> (&sums)[classes][2]) {
+  using V = Vector<Real>;
+  if constexpr (vector_bytes < 64) __builtin_prefetch(features + ahead, 0, 2);
+  const V x0 = load(features), x1 = load(features + lanes<Real>);
+#pragma GCC unroll 12
+  for (int c = 0; c < classes; ++c) {
+    const V residual = all_lanes<Real>(residuals[c]);
+    sums[c][0] = times_plus<Real>(residual, x0, sums[c][0]);
+    sums[c][1] = times_plus<Real>(residual, x1, sums[c][1]);
+  }
+}
 
 template <class Real, int classes>
 void gradient_tile(const Real* features, Index row_stride, Index rows, const Real* residuals, Index stride,
                    GradientTile<Real>& tile) {
   using V = Vector<Real>;
+  constexpr int sets = sets_of_sums<classes>;
+  // The next block, where features are used as they lie.
+  const Index ahead = rows > most_lane_rows ? 0 : rows * row_stride;
   V sums[classes][2] = {};
+  if constexpr (sets > 1) {
+    V more[sets - 1][classes][2] = {};
 #pragma GCC unroll 1
-  for (Index i = 0; i < rows; ++i, features += row_stride, residuals += stride) {
-    const V x0 = load(features), x1 = load(features + lanes<Real>);
-#pragma GCC unroll 12
-    for (int c = 0; c < classes; ++c) {
-      const V residual = all_lanes<Real>(residuals[c]);
-      sums[c][0] = times_plus<Real>(residual, x0, sums[c][0]);
-      sums[c][1] = times_plus<Real>(residual, x1, sums[c][1]);
+    for (; rows >= sets; rows -= sets, features += sets * row_stride, residuals += sets * stride) {
+      add_row(features, ahead, residuals, sums);
+#pragma GCC unroll 3
+      for (int set = 1; set < sets; ++set)
+        add_row(features + set * row_stride, ahead, residuals + set * stride, more[set - 1]);
     }
+    for (const auto& set : more)
+      for (int c = 0; c < classes; ++c)
+        for (int v = 0; v < 2; ++v) sums[c][v] += set[c][v];
   }
+#pragma GCC unroll 1
+  for (Index i = 0; i < rows; ++i, features += row_stride, residuals += stride) add_row(features, ahead, residuals, sums);
   for (int c = 0; c < classes; ++c)
     for (int v = 0; v < 2; ++v) tile[c][v] = sums[c][v];
 }
@@ -295,16 +247,33 @@ void add_tile(const GradientTile<Real>& tile, int classes, Index columns, Sum* t
   }
 }
 
+// Without masks, the last panel is whole if there are columns enough: it has so many of the one before it.
+template <class Real>
+Index columns_again(Index columns, Index first) {
+  const bool is_whole = vector_bytes == 64 || first == 0 || first + panel_width<Real> <= columns;
+  return is_whole ? 0 : first + panel_width<Real> - columns;
+}
+
+// For more classes than that, a panel of features is brought together: it stays in the small caches then.
+constexpr Index most_classes_unpacked = 4 * tile_rows;
+
+template <class Real>
+void forget_first(GradientTile<Real>& tile, int classes, Index columns) {
+  for (int c = 0; c < classes; ++c)
+    for (Index j = 0; j < columns; ++j) tile[c][j / lanes<Real>][j % lanes<Real>] = 0;
+}
+
 // gradient += residuals' features; sums over the block are of type Real. `spare` has room for rows of a panel.
 template <class Real, class Sum>
 void add_gradient(const Matrix<const Real>& features, const Real* residuals, Index stride, Index classes,
                   Sum* gradient, Index gradient_stride, Real* spare) {
   GradientTile<Real> tile;
   for (Index j = 0; j < features.columns; j += panel_width<Real>) {
-    const Real* panel = features.data + j;
+    const Index again = columns_again<Real>(features.columns, j);
+    const Real* panel = features.data + j - again;
     Index row_stride = features.row_stride;
-    const Index columns = features.columns - j;
-    if (columns < panel_width<Real>) {
+    const Index columns = features.columns - j + again;
+    if (columns < panel_width<Real> || (vector_bytes < 64 && classes > most_classes_unpacked)) {
       for (Index i = 0; i < features.rows; ++i)
         for (int v = 0; v < 2; ++v) {
           const Index left = columns - v * lanes<Real>;
@@ -318,7 +287,8 @@ void add_gradient(const Matrix<const Real>& features, const Real* residuals, Ind
     for (Index c = 0; c < classes;) {
       const int count = next_tile(classes - c);
       gradient_tile_of<Real>(count, panel, row_stride, features.rows, residuals + c, stride, tile);
-      add_tile<Real>(tile, count, columns, gradient + c * gradient_stride + j, gradient_stride);
+      if (again > 0) forget_first<Real>(tile, count, again);
+      add_tile<Real>(tile, count, columns, gradient + c * gradient_stride + j - again, gradient_stride);
       c += count;
     }
   }
