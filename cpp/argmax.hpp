@@ -10,6 +10,9 @@ namespace {
 template <class Real>
 constexpr Index shortest_row_by_itself = 8 * lanes<Real>;
 
+// Blocks of a row are compared by their largest scores where vectors are long, and lanes by theirs where they are few.
+constexpr bool compares_blocks = vector_bytes == 64;
+
 // The largest score of the columns from `begin` to `end`, or NaN when there is one. The last vector covers what is left
 // over by whole vectors; it may reach back before `begin`, into columns already compared.
 template <class Element, class Real = Computed<Element>>
@@ -61,11 +64,49 @@ Index first_of(const Element* row, Index begin, Index columns, Wanted wanted) {
   }
 }
 
+// A row of at least four vectors, gone through in groups of four: each lane keeps its largest score and the group that was
+// the first to have it. The first and the last group may overlap others, which are aligned; only the one that holds the
+// answer is looked at again.
+template <class Element>
+Index argmax_by_groups(const Element* row, Index columns) {
+  using Real = Computed<Element>;
+  using V = Vector<Real>;
+  constexpr Index width = lanes<Real>, size = 4 * width, line = 64 / sizeof(Element);
+  const Index misaligned = static_cast<Index>(reinterpret_cast<std::uintptr_t>(row) / sizeof(Element)) % line;
+  const Index last = columns - size;
+  V most = broadcast<Real>(-infinity);
+  Bits<Real> best{}, group{}, nan{};
+  const auto take = [&](const Element* from) __attribute__((always_inline)) {
+    for (Index i = 0; i < size; i += line)
+      __builtin_prefetch(reinterpret_cast<const char*>(from + i) + prefetch_bytes);
+    V x[4];
+    for (int i = 0; i < 4; ++i) x[i] = load(from + i * width);
+    nan |= unordered(x[0], x[1]) | unordered(x[2], x[3]);
+    const V here = maximum(maximum(x[0], x[1]), maximum(x[2], x[3]));
+    best = here > most ? group : best;
+    most = maximum(here, most);
+    group += 1;
+  };
+  take(row);
+  for (Index j = size - misaligned; j < last; j += size) take(row + j);
+  take(row + last);
+  if (any(nan)) return first_of(row, 0, columns, [](V x) { return x != x; });
+  const V largest = largest_lane<Real>(most);
+  best = most == largest ? best : group;
+  const Index first = folded<typename BitsOf<Real>::Type>(best, [](auto a, auto b) { return a < b ? a : b; })[0];
+  const Index aligned = first * size - misaligned;
+  const Index at = first == 0 ? 0 : aligned < last ? aligned : last;
+  unsigned hits = 0;
+  for (int i = 0; i < 4; ++i) hits |= mask_bits(load(row + at + i * width) == largest) << (i * width);
+  return at + __builtin_ctz(hits);
+}
+
 // Only the block that holds the answer is read again, while it is in cache. A row has at least two vectors; the first
 // block is one that leaves the others aligned.
 template <class Element>
 Index argmax_of_row(const Element* row, Index columns) {
   using Real = Computed<Element>;
+  if constexpr (!compares_blocks) return argmax_by_groups(row, columns);
   constexpr Index width = lanes<Real>, block = 16 * width;
   const auto misaligned = static_cast<Index>(reinterpret_cast<std::uintptr_t>(row) / sizeof(Element) % width);
   Real most = -static_cast<Real>(infinity);
@@ -83,8 +124,9 @@ Index argmax_of_row(const Element* row, Index columns) {
   return first_of(row, begin, columns, [&](Vector<Real> x) { return x == value; });
 }
 
-// Lanes are rows, of one vector after another: no branch depends on a score.
-template <int panels, class Element, class Real = Computed<Element>>
+// Lanes are rows, of one vector after another: no branch depends on a score. Fewer rows than a vector has lanes are
+// `count` of one panel.
+template <int panels, bool is_partial = false, class Element, class Real = Computed<Element>>
 void argmax_of_lanes(const Element* scores, Index columns, Index class_distance, std::int64_t* out, int count) {
   constexpr int width = lanes<Real>;
   Vector<Real> most[panels];
@@ -93,7 +135,8 @@ void argmax_of_lanes(const Element* scores, Index columns, Index class_distance,
   for (Index j = 0; j < columns; ++j, column += 1)
     for (int panel = 0; panel < panels; ++panel) {
       __builtin_prefetch(scores + (j + 8) * class_distance + panel * width);
-      const Vector<Real> x = load(scores + j * class_distance + panel * width);
+      const Vector<Real> x = is_partial ? load_first(scores + j * class_distance, count, 0.0)
+                                        : load(scores + j * class_distance + panel * width);
       const auto better = (x > most[panel]) | ((x != x) & (most[panel] == most[panel]));
       most[panel] = better ? x : most[panel];
       best[panel] = better ? column : best[panel];
@@ -148,6 +191,14 @@ template <class Element>
       argmax_of_lanes<32>(row_of(scores, i), scores.columns, scores.column_stride, out + i, 32 * width);
     for (; i + 4 * width <= scores.rows && !is_cancelled(workspace); i += 4 * width)
       argmax_of_lanes<4>(row_of(scores, i), scores.columns, scores.column_stride, out + i, 4 * width);
+    if constexpr (!compares_blocks) {
+      for (; i + width <= scores.rows && !is_cancelled(workspace); i += width)
+        argmax_of_lanes<1>(row_of(scores, i), scores.columns, scores.column_stride, out + i, width);
+      if (i < scores.rows && !is_cancelled(workspace))
+        argmax_of_lanes<1, true>(row_of(scores, i), scores.columns, scores.column_stride, out + i,
+                                 static_cast<int>(scores.rows - i));
+      return;
+    }
   }
   if (is_short || scores.row_stride == 1) {
     auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
