@@ -21,10 +21,7 @@ ELEMENTS_TO_SHARE = 1 << 15
 
 def real_array(values: ArrayLike, name: str) -> Array:
     """`values` as an aligned array of real numbers in this machine's byte order."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise _ragged(name) from error
+    array = as_array(values, name)
     if array.dtype.kind not in "biuf" and not is_bfloat16(array.dtype):
         raise DataError(f"{name} have dtype {array.dtype}; expected real numbers")
     if array.dtype.isnative and array.flags.aligned:
@@ -37,11 +34,7 @@ def as_array(values: ArrayLike, name: str) -> Array:
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise _ragged(name) from error
-
-
-def _ragged(name: str) -> DataError:
-    return DataError(f"{name} are no table: expected rows of equal length")
+        raise DataError(f"{name} are no table: expected rows of equal length") from error
 
 
 @lru_cache(64)  # the name of a dtype takes longer than a small call
