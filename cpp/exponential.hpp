@@ -37,7 +37,7 @@ struct Format<double> {
 
 // x + rounder has the nearest multiple of the table's step, or the nearest integer, in its lowest bits.
 template <class Real>
-constexpr double rounder = sizeof(Real) == sizeof(double) ? 0x1.8p+52 : lanes<float> == 16 ? 0x1.8p+19 : 0x1.8p+20;
+constexpr double rounder = sizeof(Real) == sizeof(double) ? 0x1.8p+52 : lanes<float> == 16 ? 0x1.8p+19 : 0x1.8p+21;
 template <class Real>
 constexpr double integer_rounder = sizeof(Real) == sizeof(double) ? 0x1.8p+52 : 0x1.8p+23;
 
@@ -51,7 +51,7 @@ struct Terms {
   Vector<Real> value[count], main[count], part[count];
 };
 
-// The terms that a lane may take before its sum settles. Floats: see TermSum; the table of 8 has parts twice as large.
+// The terms that a lane may take before its sum settles: see TermSum.
 constexpr int most_terms = lanes<float> == 16 ? 32 : 16;
 
 // 2^(j / 16), rounded to a float, and the logarithm of what rounding took.
@@ -63,18 +63,20 @@ constexpr float power_lost[16] = {0x0p+0f,         0x1.8d96d4p-25f, -0x1.9c0c22p
                                   0x1.26055cp-26f, -0x1.05cb44p-25f, 0x1.67a1cap-28f, 0x1.a3b5e4p-28f,
                                   -0x1.f9c306p-27f, -0x1.6961b4p-28f, -0x1.a5217cp-28f, 0x1.61428ep-28f};
 
-// The powers of 2^(1/16), or of 2^(1/8) where a vector holds no more, looked up by the lowest bits of a number of steps.
-// Their bits lack the steps in the mantissa: these come back with the number that is added as the exponent.
-constexpr int table_bits = lanes<float> == 16 ? 4 : 3;
+// The powers of 2^(1/16), or of 2^(1/4) where vectors are short, looked up by the lowest bits of a number of steps, in one
+// instruction: so the shorter table is repeated. Their bits lack the steps in the mantissa: these come back with the number
+// that is added as the exponent.
+constexpr int table_bits = lanes<float> == 16 ? 4 : 2;
 struct PowerTable {
-  alignas(64) std::int32_t bits[1 << table_bits];
-  alignas(64) float lost[1 << table_bits];
+  alignas(64) std::int32_t bits[16];
+  alignas(64) float lost[16];
 };
 constexpr PowerTable make_power_table() {
   PowerTable table{};
-  for (int j = 0; j < 1 << table_bits; ++j) {
-    table.bits[j] = power_bits[j << (4 - table_bits)] - (j << (Format<float>::mantissa - table_bits));
-    table.lost[j] = power_lost[j << (4 - table_bits)];
+  for (int i = 0; i < 16; ++i) {
+    const int j = i % (1 << table_bits);
+    table.bits[i] = power_bits[j << (4 - table_bits)] - (j << (Format<float>::mantissa - table_bits));
+    table.lost[i] = power_lost[j << (4 - table_bits)];
   }
   return table;
 }
@@ -89,12 +91,11 @@ inline Floats look_up(const float* table, Bits<float> at) {
   return _mm512_maskz_permutexvar_ps(0xffff, reinterpret_cast<__m512i>(at), _mm512_load_ps(table));
 }
 #elif defined(__AVX2__)
-inline Bits<float> look_up(const std::int32_t* table, Bits<float> at) {
-  return reinterpret_cast<Bits<float>>(_mm256_permutevar8x32_epi32(
-      _mm256_load_si256(reinterpret_cast<const __m256i*>(table)), reinterpret_cast<__m256i>(at)));
-}
 inline Floats look_up(const float* table, Bits<float> at) {
-  return _mm256_permutevar8x32_ps(_mm256_load_ps(table), reinterpret_cast<__m256i>(at));
+  return _mm256_permutevar_ps(_mm256_load_ps(table), reinterpret_cast<__m256i>(at));
+}
+inline Bits<float> look_up(const std::int32_t* table, Bits<float> at) {
+  return as_bits(look_up(reinterpret_cast<const float*>(table), at));
 }
 #else
 template <class T>
@@ -105,9 +106,9 @@ inline Vector<T> look_up(const T* table, Bits<float> at) {
 }
 #endif
 
-// exp(x + x_lo) times the power of two in the rounder, of vectors of floats. x = n ln 2 + r, n a multiple of 1/16 or 1/8;
+// exp(x + x_lo) times the power of two in the rounder, of vectors of floats. x = n ln 2 + r, n a multiple of 1/16 or 1/4;
 // with a fused product, or x and n ln 2 on one grid, r is exact but for its last step.
-// exp(r) = 1 + r slope(r), good to 2^-29, relatively; what rounding took from the table's power is added to r slope(r).
+// exp(r) = 1 + r slope(r), good to 2^-28, relatively; what rounding took from the table's power is added to r slope(r).
 template <int count>
 [[gnu::always_inline]] inline void exponentials(Floats (&x)[count], const Floats (&x_lo)[count], bool has_lo, Floats rounder,
                          Terms<float, count>& terms) {
@@ -127,10 +128,10 @@ template <int count>
     if constexpr (table_bits == 4) {
       slope = multiply_add(x[i], broadcast<float>(0x1.555596p-3), broadcast<float>(0x1.000220p-1));
     } else {
-      slope = multiply_add(x[i], broadcast<float>(0x1.55567cp-5), broadcast<float>(0x1.555c76p-3));
+      slope = multiply_add(x[i], broadcast<float>(0x1.55610cp-5), broadcast<float>(0x1.557becp-3));
       slope = multiply_add(slope, x[i], broadcast<float>(0.5));
     }
-    slope = multiply_add(slope, x[i], broadcast<float>(1.0));
+    slope = multiply_add(slope, x[i], broadcast<float>(table_bits == 4 ? 1.0 : 0x1.fffffcp-1));
     terms.part[i] = multiply_add(slope, x[i], look_up(power_table.lost, as_bits(m[i])));
   }
   for (int i = 0; i < count; ++i) terms.value[i] = multiply_add(terms.part[i], terms.main[i], terms.main[i]);
@@ -240,8 +241,8 @@ class Reference {
 
 // A sum of terms, lane by lane, with what rounding takes away kept: the total begins above every term, 2^bits units, so
 // that the error of each addition is exact (Dekker). What is kept is summed plainly. Of m terms, one of them not far below
-// the unit, that is off by m/2 2^-24 2^-5.5 relatively (the parts, up to 2^-5.5 of their terms), and m^2 2^(bits - 49):
-// so it must settle before m is large.
+// the unit, that is off by m^2 2^(bits - 49) relatively, and for the parts by m/2 2^-24 2^-5.5, or m/4 2^-24 2^-3.5 where a
+// short table makes them larger and they are added two at a time: so it must settle before m is large.
 template <class Real, int bits>
 class TermSum {
   using V = Vector<Real>;
@@ -250,13 +251,17 @@ class TermSum {
  public:
   template <int count>
   [[gnu::always_inline]] void add(const Terms<Real, count>& terms) {
+    constexpr bool are_paired = groups<Real> > 1 && table_bits == 2 && count % 2 == 0;
     for (int i = 0; i < count; ++i) {
       const V sum = hi_ + terms.main[i];
       lo_ += terms.main[i] - (sum - hi_);
       hi_ = sum;
-      if constexpr (groups<Real> > 1) parts_ = multiply_add(terms.part[i], terms.main[i], parts_);
-      else parts_ += terms.part[i];
+      if constexpr (groups<Real> == 1) parts_ += terms.part[i];
+      else if constexpr (!are_paired) parts_ = multiply_add(terms.part[i], terms.main[i], parts_);
     }
+    if constexpr (are_paired)
+      for (int i = 0; i < count; i += 2)
+        parts_ += multiply_add(terms.part[i], terms.main[i], terms.part[i + 1] * terms.main[i + 1]);
   }
 
   // To be called after at most `most_terms` in each lane, and before the total is asked for.

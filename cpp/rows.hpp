@@ -20,7 +20,7 @@ class Rows {
   using Real = Scalar;
   using V = Vector<Real>;
   static constexpr bool is_panel = false;
-  static constexpr int together = 4;
+  static constexpr int together = vector_bytes == 64 ? 4 : 2;
   using Sum = TermSum<Real, 12>;  // exp(headroom) < 2^11
   static constexpr int most = lanes<double>;
   static constexpr int groups = 1;

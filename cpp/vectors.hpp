@@ -288,11 +288,28 @@ inline Floats load_first(const float* from, int count, double fill) {
   const Bits<float> mask = first_floats(count);
   return mask ? Floats(_mm256_maskload_ps(from, reinterpret_cast<__m256i>(mask))) : broadcast<float>(fill);
 }
+// By halves: a masked store takes ten times as long. All lanes are a number of them too.
 inline void store_first(double* to, Doubles x, int count) {
-  _mm256_maskstore_pd(to, reinterpret_cast<__m256i>(first_doubles(count)), x);
+  if (count >= 4) return store(to, x);
+  __m128d rest = _mm256_castpd256_pd128(x);
+  if (count & 2) {
+    _mm_storeu_pd(to, rest);
+    rest = _mm256_extractf128_pd(x, 1);
+  }
+  if (count & 1) _mm_store_sd(to + (count & 2), rest);
 }
 inline void store_first(float* to, Floats x, int count) {
-  _mm256_maskstore_ps(to, reinterpret_cast<__m256i>(first_floats(count)), x);
+  if (count >= 8) return store(to, x);
+  __m128 rest = _mm256_castps256_ps128(x);
+  if (count & 4) {
+    _mm_storeu_ps(to, rest);
+    rest = _mm256_extractf128_ps(x, 1);
+  }
+  if (count & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(to + (count & 4)), rest);
+    rest = _mm_movehl_ps(rest, rest);
+  }
+  if (count & 1) _mm_store_ss(to + (count & 6), rest);
 }
 #else
 template <class Real>
