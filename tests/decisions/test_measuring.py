@@ -55,6 +55,13 @@ def test_sets_are_counted(problem):
     assert numbers(found.single) == exact(single, 500)
 
 
+@pytest.mark.parametrize("rule", [Abstain(0.15), PredictionSet(0.8), MinimumCost(1 - np.eye(3))])
+def test_rows_of_no_weight_are_refused(rule, problem):
+    rule = rule if isinstance(rule, MinimumCost) else rule.fit(*problem)
+    with pytest.raises(DataError, match="the weights sum to 0"):
+        rule.evaluate(*problem, sample_weight=np.zeros(500))
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_blocks_make_no_difference(abstain, problem, grouped):
     probabilities, labels = problem

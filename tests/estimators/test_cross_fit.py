@@ -239,6 +239,7 @@ def test_calibrations_of_cross_fitted_scores_hold_on_new_rows():
     ("cv", "message"),
     [
         (1, "cv is 1; expected 2 folds at least"),
+        (True, "cv is True; expected 2 folds at least"),
         (ShuffleSplit(3, random_state=0), "held out . times; expected once"),
         ([], "row 0 is held out 0 times"),
         ([(np.arange(60), np.arange(60))], "fold 1 trains on rows that it holds out"),

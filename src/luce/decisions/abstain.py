@@ -229,7 +229,9 @@ class Abstain(Value):
         table, groups = checked_rows(probabilities, groups)
         running = RunningAnswers(self)
         running.add(table, labels, sample_weight, groups)
-        return running.result()
+        evaluation = running.result()
+        labelled.check_total_weight(evaluation.rows)
+        return evaluation
 
     @property
     def answers(self) -> tuple[float, float, float]:

@@ -265,7 +265,9 @@ class PredictionSet(Value):
         table, groups = checked_rows(probabilities, groups)
         running = RunningSets(self)
         running.add(table, labels, sample_weight, groups)
-        return running.result()
+        evaluation = running.result()
+        labelled.check_total_weight(evaluation.rows)
+        return evaluation
 
     def generator(self) -> np.random.Generator:
         """What `decide` draws from by default: for rows in several calls, give one to all of them.

@@ -245,9 +245,9 @@ def _splits(
 
 
 def _folds(cv: Any, groups: ArrayLike | None) -> Any:
-    if not isinstance(cv, int | np.integer) or isinstance(cv, bool):
+    if not isinstance(cv, int | np.integer):
         return check_cv(cv)
-    if cv < 2:
+    if isinstance(cv, bool) or cv < 2:
         raise DataError(f"cv is {cv}; expected 2 folds at least")
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     return _Quiet(kind(int(cv), shuffle=True, random_state=0))
