@@ -167,8 +167,9 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         raises `KeyboardInterrupt` after the pass, with the best fit so far in the attributes.
         """
         features, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
-        check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
+        if classes.dtype.kind not in "iu" or 2 * len(classes) > len(labels):
+            check_classification_targets(y)
         if len(classes) < 2:
             raise DataError(
                 f"y has one class only, {classes[0]!r}: a classifier needs rows of at least two."

@@ -24,14 +24,28 @@ MOST_IN_BLOCKS = 1 << 20  # numbers: 8 MB, and some times that while they are ma
 MOST_ROTATED = 4096  # features, classes or rows whose eigenvectors can be had
 AFFORDABLE = 16  # passes that blocks may always cost
 OVERHEAD = 1e7  # operations that could be done in the time that a pass takes for no rows at all
+PART = 5  # of the rows: a sample is at most one in so many, if features are not many
+MOST_GATHERED = 1 << 22  # numbers of features in a sample that is gathered in memory
 LEAST_BETWEEN, LEAST_BETWEEN_WHOLE = 10, 4  # passes from one inverse Hessian to the next
 
 
 @dataclass(frozen=True)
 class Curvatures:
-    """Inverse Hessians of an objective, near any point."""
+    """Inverse Hessians of an objective, near any point.
+
+    Attributes
+    ----------
+    objective : SoftmaxRegression
+    cheaper : SoftmaxRegression
+        The same, perhaps with features in float32: all but the whole Hessian is made from it.
+    frequencies : array of shape (k,)
+        Weighted share of each class.
+    over_rows : callable
+        See `shared_rows`.
+    """
 
     objective: SoftmaxRegression
+    cheaper: SoftmaxRegression
     frequencies: Vector
     over_rows: SumOverRows
 
@@ -45,7 +59,7 @@ class Curvatures:
         unknowns = width if k == 2 else numbers
         whole_price = np.inf
         if dense and unknowns <= MOST_PARAMETERS:
-            whole_price = max(self._in_passes(n * unknowns**2), LEAST_BETWEEN_WHOLE)
+            whole_price = max(self._in_passes(2 * n * unknowns**2), LEAST_BETWEEN_WHOLE)
 
         # Probabilities are all the same at the start, where a Kronecker product is exact.
         to_scale = not passes
@@ -73,10 +87,10 @@ class Curvatures:
             return Curvature(kronecker_of_few_rows(point), lasting(price), to_scale)
         return Curvature(diagonal(point), lasting(2 * rows / n), to_scale=False)
 
-    def recentred(self, parameters: Vector, gradient: Vector) -> Vector:
+    def recentred(self, parameters: Vector, gradient: Vector, exactly: bool) -> Vector:
         """The same coef with an intercept nearer to the best for it: see `recentred`."""
-        everything = Sample(self.objective, None, None)
-        point = Point(parameters, 0.0, self.frequencies, everything, self.over_rows)
+        rows = Sample(self.cheaper, None, None) if exactly else self.sample
+        point = Point(parameters, 0.0, self.frequencies, rows, self.over_rows)
         return recentred(point, gradient)
 
     @cached_property
@@ -85,7 +99,10 @@ class Curvatures:
         n, d = self.objective.rows, self.objective.shape[1] - 1
         if not isinstance(self.objective.features, np.ndarray):
             return sample_of(self.objective, n // 8)
-        return sample_of(self.objective, max(20 * n // d, 50 * d))
+        sample = sample_of(self.cheaper, max(min(20 * n // d, n // PART), 50 * d))
+        if len(sample) * d <= MOST_GATHERED:
+            return Sample(sample.taken(), None, None)
+        return sample
 
     def _in_passes(self, operations: float) -> float:
         k, width = self.objective.shape

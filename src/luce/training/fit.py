@@ -15,12 +15,12 @@ from luce.training.record import History, Progress, Record, finished
 from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
 from luce.training.solver import Stopped
-from luce.training.stages import solve
+from luce.training.stages import in_single, solve
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Array, Features
 
-ROWS_FOR_MEANS = 10_000
+ROWS_FOR_MEANS = 2_000
 UNPENALISED = 1e-9  # l2 in variances of a feature, too weak to be seen
 
 
@@ -178,7 +178,8 @@ def fit_softmax_regression(
             objective = replace(objective, l2=UNPENALISED * least_variance(some, over_rows))
         if fit_intercept and isinstance(features, np.ndarray):
             objective = replace(objective, centre=centre_of(some, over_rows))
-        moments = first_moments(replace(objective, dtype=np.dtype(np.float64)))
+        single = in_single(objective, over_rows)
+        moments = first_moments(single or replace(objective, dtype=np.dtype(np.float64)))
         if start is None:
             parameters = np.zeros(objective.shape)
             if fit_intercept:
@@ -188,8 +189,8 @@ def fit_softmax_regression(
             if objective.centre is not None:
                 parameters[:, -1] += parameters[:, :-1] @ objective.centre
         solution = solve(
-            objective, moments, over_rows, parameters, record=record, tol=tol, max_iter=max_iter,
-            is_cold=start is None, until_separable=not penalised,
+            objective, single, moments, over_rows, parameters, record=record, tol=tol,
+            max_iter=max_iter, is_cold=start is None, until_separable=not penalised,
         )  # fmt: skip
         separable = np.empty(0, np.int64)
         if not penalised:

@@ -25,7 +25,7 @@ from luce.training.sample import Sample
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
-FEATURES_TOGETHER = 1024
+FEATURES_TOGETHER, ROWS_TOGETHER = 256, 256
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 
 
@@ -200,14 +200,14 @@ def kronecker(point: Point) -> Product:
         rows *= point.spread_roots(weights, p)[:, None]
         covariance += (rows.T @ rows).ravel()
         weighted = p * weights.astype(p.dtype)[:, None]
-        products += (weighted.T @ p).ravel()
+        add_product(products.reshape(k, k), weighted, p)
         sums += weighted.sum(axis=0, dtype=np.float64)
 
     moments, products, sums = np.split(point.total(sizes[-1] + k, add), sizes)
     curvatures, classes = _classes(point, products.reshape(k, k), sums)
     moments = moments.reshape(width, width) / curvatures.sum()
     centre = moments[-1, :-1].copy()
-    variances, rotation = np.linalg.eigh(moments[:-1, :-1] - np.outer(centre, centre))
+    variances, rotation = _eigenvectors(moments[:-1, :-1] - np.outer(centre, centre))
     inverse = 1 / (np.outer(curvatures, np.maximum(variances, 0.0)) + objective.l2)
 
     def solve(coef: Vector) -> Vector:
@@ -240,17 +240,19 @@ def kronecker_of_few_rows(point: Point) -> Product:
     products = np.zeros((len(rows), len(rows)))
     for first in range(0, len(centre), FEATURES_TOGETHER):
         some = rows[:, first : first + FEATURES_TOGETHER].astype(np.float64)
-        products += some @ some.T
-    variances, vectors = np.linalg.eigh(products)
-    kept = variances > variances[-1] * np.finfo(np.float32).eps
-    variances, vectors = variances[kept], vectors[:, kept] / np.sqrt(variances[kept])
+        add_product(products, some.T, some.T)
+    variances, directions = _eigenvectors(products)
+    first = np.searchsorted(variances, variances[-1] * np.finfo(np.float32).eps, side="right")
+    variances = variances[first:]
+    vectors = directions[:, first:].astype(np.float32)
+    vectors /= np.sqrt(variances, dtype=np.float32)
     inverse = 1 / (np.outer(curvatures, variances * largest**2) + l2)
 
     def along(coef: Vector) -> Vector:
-        return np.asarray((coef.astype(np.float32) @ rows.T) @ vectors)
+        return np.asarray((coef.astype(np.float32) @ rows.T) @ vectors, np.float64)
 
     def back(seen: Vector) -> Vector:
-        return np.asarray((seen @ vectors.T).astype(np.float32) @ rows)
+        return np.asarray((seen.astype(np.float32) @ vectors.T) @ rows, np.float64)
 
     def solve(coef: Vector) -> Vector:
         seen = along(coef)
@@ -301,8 +303,10 @@ def diagonal(point: Point) -> Product:
 def _classes(point: Point, products: Vector, sums: Vector) -> tuple[Vector, Vector]:
     """Eigenvalues, all positive, and eigenvectors of A, from the means of p p' and p."""
     f = point.frequencies
-    of_classes = np.diag(sums) - products + point.damping * (np.diag(f) - np.outer(f, f))
-    curvatures, classes = np.linalg.eigh(of_classes)
+    of_classes = np.negative(products)
+    of_classes -= np.outer(point.damping * f, f)
+    of_classes[np.diag_indices(len(f))] += sums + point.damping * f
+    curvatures, classes = _eigenvectors(of_classes)
     return np.maximum(curvatures, SMALLEST_SHARE * max(curvatures[-1], SMALLEST_SHARE)), classes
 
 
@@ -319,6 +323,21 @@ def _in_eigenvectors(
         return np.asarray(step - step.mean(axis=0))
 
     return product
+
+
+def add_product(total: Vector, left: NDArray[Any], right: NDArray[Any]) -> None:
+    """Add ``left.T @ right`` to a total, a few rows of it at a time, which saves its memory."""
+    for first in range(0, len(total), ROWS_TOGETHER):
+        some = slice(first, first + ROWS_TOGETHER)
+        total[some] += left[:, some].T @ right
+
+
+def _eigenvectors(symmetric: Vector) -> tuple[Vector, Vector]:
+    """Eigenvalues, rising, and eigenvectors of a matrix, which is overwritten."""
+    from scipy.linalg import eigh
+
+    values, vectors = eigh(symmetric.T, overwrite_a=True, check_finite=False, driver="evr")
+    return values, vectors
 
 
 def _unit_diagonal(hessians: Vector) -> Vector:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.float64]
 Product: TypeAlias = Callable[[Vector], Vector]
 
-FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.02, 1 / 4, 4.0
+FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.01, 1 / 4, 4.0
 TOO_OFTEN = 0.5  # share of searches whose first step is too long
 
 

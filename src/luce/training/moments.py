@@ -77,10 +77,8 @@ def first_moments(objective: SoftmaxRegression) -> Moments:
     k = objective.classes
     # At equal scores, and with one class more that no row has, all residuals are 1 / (k + 1)
     # less 1 at the label.
-    wider = replace(objective, classes=k + 1, l2=0.0, dtype=np.dtype(np.float64))
+    wider = replace(objective, classes=k + 1, l2=0.0)
     _, gradient = wider.value_and_gradient(np.zeros(wider.shape))
     sums = gradient[k] - gradient[:k]
-    if not objective.fit_intercept:  # then the gradient of the intercept is not to be had
-        sums[:, -1] = np.bincount(objective.labels, weights=objective.weights, minlength=k)
-        sums[:, -1] /= objective.rows
-    return Moments(class_frequencies=sums[:, -1].copy(), class_sums=sums[:, :-1].copy())
+    frequencies = np.bincount(objective.labels, weights=objective.weights, minlength=k)
+    return Moments(class_frequencies=frequencies / objective.rows, class_sums=sums[:, :-1].copy())

@@ -146,7 +146,12 @@ class SoftmaxRegression:
 
     def block(self, block: "Rows | NDArray[np.intp]") -> "Features":
         """Centred features of a block of rows, in `dtype`."""
-        features = self.features[block].astype(self.dtype, copy=False)
+        features = self.features
+        if isinstance(features, np.ndarray) and isinstance(block, np.ndarray):
+            features = features.take(block, axis=0)  # in half the time of an index
+        else:
+            features = features[block]
+        features = features.astype(self.dtype, copy=False)
         return features if self.centre is None else features - self.centre.astype(self.dtype)
 
     def scores(self, features: "Features", parameters: Vector) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luce.training.inverse_hessians import Point
+from luce.training.inverse_hessians import Point, add_product
 from luce.training.objective import Vector
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ def recentred(point: Point, gradient: Vector) -> Vector:
     miss them by the intercept's `gradient`. The Hessian in the intercept is the k x k mean of
     ``diag(p) - p p'``; from fewer rows than all it brings the certificate later.
     """
+    from scipy.linalg import lu_factor, lu_solve
+
     if not point.sample.objective.fit_intercept:
         return point.parameters
     k = point.sample.objective.classes
@@ -31,16 +33,17 @@ def recentred(point: Point, gradient: Vector) -> Vector:
 
     def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
         weighted = p * weights[:, None]
-        total[: k * k] += (weighted.T @ p).ravel()
+        add_product(total[: k * k].reshape(k, k), weighted, p)
         total[k * k :] += weighted.sum(axis=0)
 
     total = point.total(k * k + k, add)
-    mean, hessian = total[k * k :], -total[: k * k].reshape(k, k)
+    mean, hessian = total[k * k :], total[: k * k].reshape(k, k)
+    np.negative(hessian, out=hessian)
     # A constant added to all intercepts changes nothing: give that direction some curvature.
     hessian += 1 / k
     hessian[np.diag_indices(k)] += mean + SMALLEST_SHARE * mean.max()
     moved = point.parameters.copy()
-    moved[:, -1] -= np.linalg.solve(hessian, gradient[:, -1])
+    moved[:, -1] -= lu_solve(lu_factor(hessian.T, overwrite_a=True), gradient[:, -1])
     return moved
 
 

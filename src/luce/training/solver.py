@@ -70,7 +70,7 @@ def lbfgs(
     start: Vector,
     *,
     curvature: CurvatureAt,
-    recentre: Callable[[Vector, Vector], Vector],
+    recentre: Callable[[Vector, Vector, bool], Vector],
     tol: float,
     smallest: float,
     enough: float,
@@ -92,8 +92,8 @@ def lbfgs(
         (point, passes that it may cost, damping) -> Curvature there, on which the steps rest. It
         is asked for at the start, and anew when the last one has lasted long enough.
     recentre : callable
-        (point, gradient there) -> a point nearby where the gap is about the attainable one. It is
-        asked for where that would be enough to stop.
+        (point, gradient there, whether exactly) -> a point nearby where the gap is about the
+        attainable one. It is asked for where that would be enough to stop, roughly first.
     tol : float
         Largest accepted (value - lower bound) / max(|lower bound|, smallest).
     smallest : float
@@ -140,6 +140,12 @@ def lbfgs(
         on_pass(best_point, best_value, relative_gap())
         return evaluation
 
+    def recentred(point: Vector, here: Evaluation) -> None:
+        for exactly in (False, True):
+            if passes < max_iter and relative_gap() > tol:
+                point = recentre(point, here.gradient, exactly)
+                here = evaluate(point)
+
     def descend() -> Stopped:
         resort = is_last
         point, here = start, evaluate(start)
@@ -159,7 +165,7 @@ def lbfgs(
                 memory.rest_on(curvature, point, price=np.inf)
             if here.attainable < min(hoped, tol * abs(here.value)) / 2:
                 hoped = here.attainable
-                evaluate(recentre(point, here.gradient))
+                recentred(point, here)
                 continue
             if memory.passes >= memory.due:
                 memory.rest_on(curvature, point)

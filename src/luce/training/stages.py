@@ -17,7 +17,7 @@ from luce.training.solver import Evaluation, Interruption, Solution, Stopped, lb
 
 MOST_PAIRS, LEAST_PAIRS = 30, 6
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
-BYTES_OF_PAIRS = 1 << 24
+BYTES_OF_PAIRS = 1 << 22
 LEAST_COPIED, MOST_COPIED = 1 << 19, 1 << 23  # numbers of features, in float32: 32 MB
 WIDE = 1e9  # range of the features in a float32 copy
 ROWS_OF_A_SAMPLED_ONE = 10
@@ -33,6 +33,7 @@ STOPPED_FROM_OUTSIDE = ("callback", "interrupted", "max_seconds", "separable")
 
 def solve(
     objective: SoftmaxRegression,
+    single: SoftmaxRegression | None,
     moments: Moments,
     over_rows: SumOverRows,
     parameters: Vector,
@@ -43,8 +44,9 @@ def solve(
     is_cold: bool,
     until_separable: bool,
 ) -> Solution:
-    """Run the solver in the dtype of the features, then certify with products in float64.
+    """Run the solver in float32 where the features have it, or a copy; certify in float64.
 
+    `single` is what `in_single` gave.
     A cold start, which knows nothing of the optimum, is warmed up on a sample. Where float32 is as
     far as it gets before `tol` is met, the rest is done in float64. However the fit is stopped, its
     last pass is the certificate's.
@@ -55,14 +57,14 @@ def solve(
     pairs = int(np.clip(BYTES_OF_PAIRS // bytes_of_pair, LEAST_PAIRS, MOST_PAIRS))
     memory = Memory(parameters.shape, pairs, kept)
     point, outside = parameters, None
+    first = single or objective
     if is_cold:
-        point, outside = head_start(objective, moments, over_rows, parameters, record, memory)
+        point, outside = head_start(first, moments, over_rows, parameters, record, memory)
     else:
         memory.start_over(WORTH_OF_A_START)
-    curvature = Curvatures(objective, moments.class_frequencies, over_rows)
+    curvature = Curvatures(objective, first, moments.class_frequencies, over_rows)
     last = replace(objective, dtype=exact)
-    first = objective if objective.dtype != exact else in_single(objective, over_rows)
-    for problem in [last] if first is None or max_iter == 1 else [first, last]:
+    for problem in [last] if first.dtype == exact or max_iter == 1 else [first, last]:
         dtype = problem.dtype
         if outside is not None and dtype != exact:
             continue
@@ -107,7 +109,9 @@ def from_outside(solution: Solution) -> Stopped | None:
     return solution.stopped if solution.stopped in STOPPED_FROM_OUTSIDE else None
 
 
-def in_single(objective: SoftmaxRegression, over_rows: SumOverRows) -> SoftmaxRegression | None:
+def in_single(
+    objective: SoftmaxRegression, over_rows: SumOverRows, least: int = LEAST_COPIED
+) -> SoftmaxRegression | None:
     """The objective over a float32 copy of float64 features, centred: read in half the time.
 
     None where it would not be worth its memory, or features leave the range of float32.
@@ -115,7 +119,9 @@ def in_single(objective: SoftmaxRegression, over_rows: SumOverRows) -> SoftmaxRe
     features = objective.features
     if not isinstance(features, np.ndarray) or features.shape[0] < features.shape[1]:
         return None
-    if not LEAST_COPIED <= features.size <= MOST_COPIED:
+    if features.dtype == np.float32:
+        return None
+    if not least <= features.size <= MOST_COPIED:
         return None
     copy = np.empty(features.shape, np.float32)
     centre = 0.0 if objective.centre is None else objective.centre
@@ -155,6 +161,7 @@ def head_start(
     if len(sample) < ROWS_PER_PARAMETER * start.size or sample.rows is None:
         return start, None
     smaller = sample.taken()
+    smaller = in_single(smaller, over_rows, least=0) or smaller
 
     def evaluate(parameters: Vector) -> Evaluation:
         value, gradient = smaller.value_and_gradient(parameters)
@@ -163,8 +170,8 @@ def head_start(
     solution = lbfgs(
         evaluate,
         start - start.mean(axis=0),
-        curvature=Curvatures(smaller, moments.class_frequencies, over_rows),
-        recentre=lambda parameters, gradient: parameters,
+        curvature=Curvatures(smaller, smaller, moments.class_frequencies, over_rows),
+        recentre=lambda parameters, gradient, exactly: parameters,
         tol=0.0,
         smallest=1.0,
         enough=0.1 * start.size / len(sample),
