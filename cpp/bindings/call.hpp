@@ -7,6 +7,8 @@ namespace luce::bindings {
 
 // Numbers in a task: enough to be worth a thread's waking, few enough to stop soon when asked to.
 constexpr Index task_elements = Index{1} << 17;
+// Tasks that had better be large end in hundredths of a second.
+constexpr Index most_task_elements = Index{1} << 22;
 // A call of fewer numbers keeps the interpreter: letting it go costs more.
 constexpr Index most_elements_held = Index{1} << 13;
 
@@ -32,7 +34,8 @@ class Call {
     // Long rows go one by one, but for those that are computed side by side.
     if (columns > 4096) rows_per_task_ = std::max<Index>(classes_are_adjacent() ? 1 : 16, task_elements / columns / 16 * 16);
     // Neighbouring rows are computed side by side, in long stretches of memory.
-    if (layout_.rows.scores == 1 && columns > 1) rows_per_task_ = std::max<Index>(rows_per_task_, 1024);
+    if (layout_.rows.scores == 1 && columns > 1)
+      rows_per_task_ = std::max(rows_per_task_, std::min<Index>(1024, most_task_elements / columns / 16 * 16));
     tasks_per_matrix_ = (rows + rows_per_task_ - 1) / rows_per_task_;
     const Index bytes = layout_.matrices * rows * columns * Index{sizeof(Element)};
     exceeds_caches_ = (target.matrix == nullptr ? bytes : 2 * bytes) > cached_bytes;

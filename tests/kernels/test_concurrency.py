@@ -1,11 +1,9 @@
 """Many threads at once, forks, interrupts, and memory over many calls."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -129,52 +127,55 @@ def test_children_after_a_fork_compute(threads, parent):
     assert (process.returncode, out.strip()) == (0, "[0, 0, 0, 0, 0]"), err
 
 
-# A single call would take many seconds on the broadcast scores, which take no memory; where the
-# result is as large as the scores, calls follow each other.
+# Calls that take several times as long as an interrupt may: many rows that are one row in memory,
+# whose results take memory as they go, and columns.
 CALLS = {
-    "logsumexp": "luce.logsumexp(np.broadcast_to(row, (3_000_000, row.size)))",
-    "argmax": "luce.argmax(np.broadcast_to(row, (10_000_000, row.size)))",
-    "softmax": "luce.softmax(square, out=square)",
-    "softmax of columns": "luce.softmax(square, 0, out=square)",
-    "log_softmax": "luce.log_softmax(square, out=square)",
-    "cross_entropy_gradient": "luce.cross_entropy_gradient(square[:8000], labels)",
+    "logsumexp": "rows",
+    "argmax": "rows",
+    "softmax": "rows[:40_000], out=results",
+    "softmax of columns": "columns, 0, out=columns",
+    "log_softmax": "rows[:40_000], out=results",
+    "cross_entropy_gradient": "rows[:40_000], labels",
 }
+# Prints how long after the interrupt it was heard, in each of the attempts.
 INTERRUPTED = """
 import signal, sys, time
 import numpy as np
 import luce
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
 row = np.linspace(-5, 5, 20_000, dtype=np.float32)
-fill = np.ones if "square, 0" in sys.argv[2] else np.zeros  # rows alone take memory as they go
-square = fill((20_000, 20_000), np.float32) if "square" in sys.argv[2] else None
-labels = np.zeros(8000, int)
-call = compile(sys.argv[2], "call", "eval")
+rows = np.broadcast_to(row, (3_000_000, row.size))
+columns = np.ones((100_000, 4000), np.float32) if "columns" in sys.argv[3] else None
+results, labels = np.empty((40_000, 20_000), np.float32), np.zeros(40_000, int)
+function = getattr(luce, sys.argv[2])
+call = compile(f"function({sys.argv[3]})", "call", "eval")
 with luce.threads(int(sys.argv[1])):
-    try:
-        print("ready", flush=True)
-        while True:
+    for _ in range(int(sys.argv[4])):
+        try:
+            due = time.monotonic() + 0.05
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             eval(call)
-    except KeyboardInterrupt:
-        print(time.monotonic(), flush=True)
+            signal.pause()
+        except KeyboardInterrupt:
+            print(time.monotonic() - due, flush=True)
         luce.softmax(row)
 """
+ATTEMPTS = 3  # for the machine may be busy with something else
 
 
 @POSIX
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("call", CALLS)
 def test_an_interrupt_is_heard_at_once(call, threads):
-    with running(INTERRUPTED, threads, CALLS[call]) as process:
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(0.5)
-        sent = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=5)
+    function = call.partition(" ")[0]
+    with running(INTERRUPTED, threads, function, CALLS[call], ATTEMPTS) as process:
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    delay = float(out) - sent
-    print(f"{call}, {threads} threads: heard after {delay:.3f} s")
-    assert 0 <= delay < 0.2
+    delays = [float(delay) for delay in out.split()]
+    print(f"{call}, {threads} threads: heard after {delays} s")
+    assert len(delays) == ATTEMPTS
+    assert 0 <= min(delays) < 0.2
 
 
 def resident():
