@@ -81,9 +81,9 @@ def test_weights_of_any_scale_give_the_same(calibrated):
 
 def test_many_classes_are_quick(calibrated):
     scores, labels = calibrated(3000, 1000, dtype=np.float32)
-    start = time.perf_counter()
+    start = time.process_time()
     calibrator = VectorScaling.fit(2 * scores, labels)
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30
     assert calibrator.log_loss_after < calibrator.log_loss_before
     assert calibrator.probabilities(scores).dtype == np.float32
 

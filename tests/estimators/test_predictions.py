@@ -277,7 +277,7 @@ def test_when_one_thread_fails_all_give_up(helper_fails, monkeypatch):
         answered.append(len(scores))
         if (threading.current_thread() is threading.main_thread()) != helper_fails:
             raise KeyboardInterrupt
-        threading.Event().wait(0.05)
+        threading.Event().wait(0.2)
 
     monkeypatch.setattr(predictions, "WINNERS", predictions.Answer(kernel, labels=True))
     with pytest.raises(KeyboardInterrupt):

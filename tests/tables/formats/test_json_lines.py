@@ -127,10 +127,10 @@ def test_markers_in_names_and_parts_of_values_are_kept(read_table, write, name, 
 @pytest.mark.parametrize("start", ['{"a": "', '{"a":', '{"a": "NA"', '{"a": "NA'])
 def test_blanks_without_end_take_no_time(write, start):
     path = write(start + " " * (8 << 20), "d.jsonl")
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(DataError):
         open_table(path)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize("block", [1 << 20, 16])

@@ -212,15 +212,19 @@ def test_a_cosine_spans_the_steps_of_the_fit(rows, network):
     assert rates == expected * 2
 
 
-def test_max_seconds_end_the_fit_after_the_step(rows, network):
+def test_max_seconds_end_the_fit_after_the_step(rows, network, monkeypatch):
     features, labels = rows()
     result = fit(network(), features, labels, max_seconds=1e-9, validate=lambda network: (1.0, 2.0))
     assert (result.stopped, result.steps, result.epochs) == ("max_seconds", 1, 1)
     assert len(result.loss_curve) == len(result.validation_scores) == 1
 
-    def slow(progress):
-        time.sleep(0.06)
+    now = 0.0
 
+    def slow(progress):
+        nonlocal now
+        now += 0.06
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     result = fit(network(), features, labels, max_seconds=0.1, on_epoch=slow)
     assert (result.stopped, result.epochs) == ("max_seconds", 2)
 

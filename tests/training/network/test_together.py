@@ -181,18 +181,25 @@ def test_a_loss_that_is_not_finite_is_told_of_its_step(monkeypatch, value):
     assert len(set(messages)) == 1
 
 
+ATTEMPTS = 3  # for the machine may be busy with something else
+
+
 @pytest.mark.parametrize("seconds", [1e-9, 0.15])
 def test_time_is_looked_at_every_few_hundredths_of_a_second(seconds):
     network = Network.initial(multilayer_perceptron(64, (200,), 3), np.random.default_rng(1))
     features, labels = np.zeros((300_000, 64), np.float32), np.zeros(300_000, np.int64)
-    begin = time.perf_counter()
-    fit = fit_network(
-        network, features, labels, random=np.random.default_rng(0), batch_size=16,
-        max_seconds=seconds, shuffle=False,
-    )  # fmt: skip
-    assert (fit.stopped, fit.epochs) == ("max_seconds", 1)
-    assert fit.steps == 1 if seconds < 0.1 else 1 < fit.steps < 300_000 // 16
-    assert time.perf_counter() - begin < seconds + 0.3
+
+    def seconds_taken():
+        begin = time.perf_counter()
+        fit = fit_network(
+            network, features, labels, random=np.random.default_rng(0), batch_size=16,
+            max_seconds=seconds, shuffle=False,
+        )  # fmt: skip
+        assert (fit.stopped, fit.epochs) == ("max_seconds", 1)
+        assert fit.steps == 1 if seconds < 0.1 else 1 < fit.steps < 300_000 // 16
+        return time.perf_counter() - begin
+
+    assert any(seconds_taken() < seconds + 0.3 for _ in range(ATTEMPTS))
 
 
 INTERRUPTED = """
@@ -214,14 +221,18 @@ print(fit.stopped, fit.state.steps == fit.steps > 1, fit.state.rows == 16 * fit.
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_an_interrupt_is_heard_within_an_epoch():
-    command = [sys.executable, "-c", INTERRUPTED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "begun\n"
-        time.sleep(0.3)
-        begin = time.perf_counter()
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.readline() == "interrupted True True True\n"
-        assert time.perf_counter() - begin < 1
+    def is_heard():
+        command = [sys.executable, "-c", INTERRUPTED]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "begun\n"
+            time.sleep(0.3)
+            begin = time.perf_counter()
+            process.send_signal(signal.SIGINT)
+            said = process.stdout.readline()
+            took = time.perf_counter() - begin
+        return said == "interrupted True True True\n" and took < 1
+
+    assert any(is_heard() for _ in range(ATTEMPTS))
 
 
 def paced(pace, calls, seconds_of):
