@@ -96,9 +96,12 @@ inline TileOf<Real> tile_of(int count, std::integer_sequence<int, rows...>) {
   static constexpr TileOf<Real> table[] = {matrix_tile<Real, rows + 1, vectors, is_transposed, ends>...};
   return table[count - 1];
 }
+// A tile of one vector has more rows, or its few sums would wait for each other.
+template <int vectors>
+constexpr int most_rows = vectors == 1 ? 12 : tile_rows;
 template <class Real, int vectors, bool is_transposed>
 inline TileOf<Real> tile_of(int count, Ends ends) {
-  constexpr auto counts = std::make_integer_sequence<int, tile_rows>{};
+  constexpr auto counts = std::make_integer_sequence<int, most_rows<vectors>>{};
   if constexpr (knows_ends) {
     switch (ends) {
       case Ends::plain: return tile_of<Real, vectors, is_transposed, Ends::plain>(count, counts);
@@ -214,7 +217,7 @@ void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<
                        last == lanes<Real>);
       }
       for (Index i = 0; i < c.rows;) {
-        const int rows = next_tile(c.rows - i);
+        const int rows = next_tile(c.rows - i, vectors == 1 ? most_rows<1> : most_rows<2>);
         const TileOf<Real> tile =
             vectors == 2 ? (is_transposed ? tile_of<Real, 2, true>(rows, ends) : tile_of<Real, 2, false>(rows, ends))
                          : (is_transposed ? tile_of<Real, 1, true>(rows, ends) : tile_of<Real, 1, false>(rows, ends));

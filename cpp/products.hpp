@@ -221,8 +221,8 @@ void gradient_tile_of(int wanted, const Real* features, Index row_stride, Index 
 }
 
 // The tiles' classes are as equal as can be.
-inline int next_tile(Index classes) {
-  const Index tiles = (classes + tile_rows - 1) / tile_rows;
+inline int next_tile(Index classes, int most = tile_rows) {
+  const Index tiles = (classes + most - 1) / most;
   return static_cast<int>((classes + tiles - 1) / tiles);
 }
 
