@@ -26,10 +26,20 @@ std::vector<Candidate> candidates() {
                   __builtin_cpu_supports("popcnt");
   const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                   __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+  [[maybe_unused]] const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-  return {{&v2::kernels, v2}, {&v3::kernels, v3}, {&v4::kernels, v4}};
+  return {
+#if defined(LUCE_HAS_v2)
+      {&v2::kernels, v2},
+#endif
+#if defined(LUCE_HAS_v3)
+      {&v3::kernels, v3},
+#endif
+#if defined(LUCE_HAS_v4)
+      {&v4::kernels, v4},
+#endif
+  };
 #else
   return {{&baseline::kernels, true}};
 #endif
@@ -53,7 +63,8 @@ std::vector<const Kernels*> supported_kernels() {
 const Kernels& choose_kernels(const char* wanted) {
   const std::vector<const Kernels*> supported = supported_kernels();
   if (supported.empty())
-    throw std::invalid_argument("luce needs a processor with SSE 4.2 (x86-64-v2) or later; this one has it not");
+    throw std::invalid_argument("luce needs a processor with SSE 4.2 (x86-64-v2) or later, or with the instruction sets it "
+                                "was built for; this one has them not");
   if (wanted == nullptr || *wanted == '\0') return *supported.back();
   for (const Kernels* table : supported)
     if (std::string(wanted) == table->isa) return *table;

@@ -9,6 +9,14 @@
 #include "panel.hpp"
 #include "rows.hpp"
 
+// Kernels in one body each, all of whose numbers may stay in registers. For v2 that is not worth three times the
+// compilation.
+#if defined(__x86_64__) && !defined(__AVX2__)
+#define LUCE_FLATTEN
+#else
+#define LUCE_FLATTEN __attribute__((flatten))
+#endif
+
 namespace luce::LUCE_ISA {
 namespace {
 
@@ -61,7 +69,7 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
     const int count = static_cast<int>(scores.rows - i < together ? scores.rows - i : together);
     const Matrix<const Element> from = rows_of(scores, i, count);
     const Matrix<Element> to = rows_of(out, i, count);
-    const auto compute = [&](const Matrix<const Real>& from, const Matrix<Real>& to) __attribute__((flatten)) {
+    const auto compute = [&](const Matrix<const Real>& from, const Matrix<Real>& to) LUCE_FLATTEN {
       Rows<Real> rows(from, keeps_in_output ? to.data : kept, keeps_in_output ? to.row_stride : kept_stride, to,
                       streams ? &lines : nullptr, workspace);
       const auto results = kernel(rows, i, count);
@@ -109,8 +117,8 @@ Index rows_before_line(const Matrix<const Element>& scores) {
 }
 
 template <class Element, class Kernel>
-[[gnu::flatten]] void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
-                                 const Workspace& workspace) {
+LUCE_FLATTEN void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+                             const Workspace& workspace) {
   using Real = Computed<Element>;
   constexpr Index width = lanes<Real>;
   const Index size = scores.columns + least_columns;
