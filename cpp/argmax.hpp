@@ -72,7 +72,8 @@ Index argmax_by_groups(const Element* row, Index columns) {
   using Real = Computed<Element>;
   using V = Vector<Real>;
   constexpr Index width = lanes<Real>, size = 4 * width, line = 64 / sizeof(Element);
-  const Index misaligned = static_cast<Index>(reinterpret_cast<std::uintptr_t>(row) / sizeof(Element)) % line;
+  constexpr Index aligned_to = line < size ? line : size;
+  const Index misaligned = static_cast<Index>(reinterpret_cast<std::uintptr_t>(row) / sizeof(Element)) % aligned_to;
   const Index last = columns - size;
   V most = broadcast<Real>(-infinity);
   Bits<Real> best{}, group{}, nan{};

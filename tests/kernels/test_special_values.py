@@ -1,7 +1,10 @@
 """Infinities, NaN, ties and empty matrices: exact answers, no tolerance."""
 
+import ml_dtypes
 import numpy as np
 import pytest
+
+from luce import kernels
 
 INF, NAN = np.inf, np.nan
 
@@ -101,6 +104,19 @@ def test_argmax_is_numpys(implementation, dtype):
         out = np.empty(20, np.int64)
         implementation.argmax(scores, out)
         np.testing.assert_array_equal(out, scores.argmax(axis=1))
+
+
+@pytest.mark.parametrize("floats", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("classes", [130, 500])
+def test_argmax_of_a_row_that_begins_anywhere_in_a_line(floats, classes):
+    room, out = np.full(64 + classes + 64, np.nan, floats), np.empty(1, np.int64)
+    for begin in range(64):
+        around = room.copy()
+        row = around[begin : begin + classes]
+        row[...] = np.random.default_rng(begin).permutation(classes)
+        scores = row[None].view(np.uint16) if floats == ml_dtypes.bfloat16 else row[None]
+        kernels.argmax(scores, out)
+        assert out[0] == row.astype(float).argmax()
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (0, 0), (3, 0)])
