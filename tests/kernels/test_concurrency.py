@@ -133,6 +133,7 @@ CALLS = {
     "logsumexp": "rows",
     "argmax": "rows",
     "softmax": "rows[:40_000], out=results",
+    "softmax of rows into fresh memory": "rows[:40_000]",
     "softmax of columns": "columns, 0, out=columns",
     "log_softmax": "rows[:40_000], out=results",
     "cross_entropy_gradient": "rows[:40_000], labels",

@@ -325,6 +325,7 @@ def test_broadcast_and_read_only_inputs(function, axis):
         assert not scores.flags.writeable
         full = scores.copy()
         close(function(scores, axis), function(full, axis))
+        assert function(scores, axis).flags.c_contiguous
         close(luce.logsumexp(scores, axis), luce.logsumexp(full, axis))
         np.testing.assert_array_equal(luce.argmax(scores, axis), luce.argmax(full, axis))
         full.flags.writeable = False

@@ -52,10 +52,10 @@ def softmax(
     Returns
     -------
     ndarray
-        Probabilities, of the shape of `scores`; float32 and float64 as they are, float16 and
-        bfloat16 too (computed in float32, then rounded), integers become float64. At most 2 units
-        in the last place from the exact value. A row without a possible class is 0; a NaN makes
-        its own row NaN, and so does +inf.
+        Probabilities, of the shape of `scores`, in C order; float32 and float64 as they are,
+        float16 and bfloat16 too (computed in float32, then rounded), integers become float64. At
+        most 2 units in the last place from the exact value. A row without a possible class is 0; a
+        NaN makes its own row NaN, and so does +inf.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def _apply(
         and scores.dtype.char in "fde"
     ):
         try:
-            result = np.empty_like(scores) if out is None else out
+            result = np.empty(scores.shape, scores.dtype) if out is None else out
             kernel(scores, temperature, result, 1, threads_for(scores.size))
         except (TypeError, ValueError):
             pass  # what is wrong is said below
