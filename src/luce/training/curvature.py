@@ -59,7 +59,8 @@ class Curvatures:
         unknowns = width if k == 2 else numbers
         whole_price = np.inf
         if dense and unknowns <= MOST_PARAMETERS:
-            whole_price = max(self._in_passes(2 * n * unknowns**2), LEAST_BETWEEN_WHOLE)
+            price = self._in_passes((n + unknowns) * unknowns**2)
+            whole_price = max(price, LEAST_BETWEEN_WHOLE)
 
         # Probabilities are all the same at the start, where a Kronecker product is exact.
         to_scale = not passes

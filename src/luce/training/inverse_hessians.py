@@ -19,7 +19,7 @@ from luce import kernels
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
 from luce.training.memory import Product
-from luce.training.objective import Rows, SumOverRows, Vector, lanes_for
+from luce.training.objective import Rows, SumOverRows, Vector, blocks_of_rows, lanes_for
 from luce.training.sample import Sample
 
 if TYPE_CHECKING:
@@ -91,27 +91,24 @@ class Point:
 def whole(point: Point) -> Product:
     """The exact inverse, from the root of the Hessian: k^2 d^2 numbers.
 
-    For one row the loss has, with a = p kron x, blocks ``x a'`` on the diagonal, minus ``a a'``.
+    For one row the loss has blocks ``-p_a p_b x x'`` off the diagonal, and as ``p_a (1 - p_a)`` is
+    the sum of ``p_a p_b`` over all others, minus the sum of those in the same row on it.
     """
     from scipy.linalg import cho_solve
 
     objective = point.sample.objective
     k, width = shape = objective.shape
-
-    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
-        hessian = total.reshape(k * width, k * width)
-        diagonal = np.einsum("iaib->iab", hessian.reshape(k, width, k, width))
-        rows = point.with_ones(features) * np.sqrt(weights)[:, None]
-        products = (p[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
-        hessian -= products.T @ products
-        diagonal += (products.T @ rows).reshape(k, width, width)
-
-    hessian = point.total((k * width) ** 2, add).reshape(k * width, k * width)
+    left, right = np.triu_indices(k, 1)
+    moments = second_moments(point, len(left), lambda p: p[:, left] * p[:, right])
+    hessian = np.zeros((k * width, k * width))
+    blocks = hessian.reshape(k, width, k, width).swapaxes(1, 2)
+    blocks[left, right] = blocks[right, left] = np.negative(moments, out=moments)
+    np.einsum("aaij->aij", blocks)[...] = -blocks.sum(axis=1)
     penalty = np.full(shape, objective.l2)
     penalty[:, -1] = 0.0 if objective.fit_intercept else 1.0
     hessian[np.diag_indices(k * width)] += penalty.ravel()
     # A constant added to all intercepts changes nothing: give that direction some curvature.
-    intercepts = hessian.reshape(k, width, k, width)[:, -1, :, -1]
+    intercepts = blocks[:, :, -1, -1]
     intercepts += np.trace(intercepts) / k
     scale = _unit_diagonal(hessian)
     root = _cholesky(hessian)
@@ -157,17 +154,8 @@ def whole_of_two_classes(point: Point) -> Product:
 def class_blocks(point: Point) -> Product:
     """The inverse of the Hessian's blocks on the diagonal, one a class: k d^2 numbers."""
     objective = point.sample.objective
-    k, width = objective.shape
     of_frequencies = point.damping * point.frequencies * (1 - point.frequencies)
-
-    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
-        rows = point.with_ones(features)
-        spread = (p * (1 - p) + of_frequencies) * weights[:, None]
-        blocks = total.reshape(k, width, width)
-        kernels.second_moments(rows, spread.astype(rows.dtype), blocks, threads=num_threads())
-
-    blocks = point.total(k * width * width, add, most_lanes=1).reshape(k, width, width)
-    blocks += np.tril(blocks, -1).swapaxes(1, 2)
+    blocks = second_moments(point, objective.classes, lambda p: p * (1 - p) + of_frequencies)
     diagonals = np.einsum("iaa->ia", blocks)
     diagonals[:, :-1] += objective.l2
     if not objective.fit_intercept:
@@ -182,6 +170,28 @@ def class_blocks(point: Point) -> Product:
         return np.asarray(step - step.mean(axis=0))
 
     return product
+
+
+def second_moments(
+    point: Point, count: int, curvatures: Callable[[NDArray[Any]], NDArray[Any]]
+) -> Vector:
+    """Mean over rows of ``curvature x x'`` for so many curvatures: shape (count, d + 1, d + 1).
+
+    `curvatures` gives those of the rows with some probabilities, shape (rows, count).
+    """
+    width = point.sample.objective.shape[1]
+    shape = count, width, width
+
+    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
+        rows, moments = point.with_ones(features), total.reshape(shape)
+        for some in blocks_of_rows(len(rows), count + width):
+            weighted = curvatures(p[some]) * weights[some, None]
+            weighted = np.ascontiguousarray(weighted, rows.dtype)
+            kernels.second_moments(rows[some], weighted, moments, threads=num_threads())
+
+    moments = point.total(count * width * width, add, most_lanes=1).reshape(shape)
+    moments += np.tril(moments, -1).swapaxes(1, 2)
+    return moments
 
 
 def kronecker(point: Point) -> Product:
