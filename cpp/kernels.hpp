@@ -101,8 +101,9 @@ struct LinearKernels {
   void (*add_gradient_double)(const Matrix<const Real>& features, const Real* residuals, Index stride, Index classes,
                               double* gradient, Index gradient_stride, Real* spare);
   void (*add_column_sums)(const Real* residuals, Index stride, Index rows, Index classes, double* sums);
-  // The row of one feature, up to the diagonal, in each class's sum of weight x x' over rows x of adjacent features.
-  void (*add_second_moments)(const Matrix<const Real>& rows, const Matrix<const Real>& weights, Index feature,
+  // Each class's sum of weight x x' over rows x of adjacent features, on and below the diagonal: in so many tasks.
+  Index (*second_moments_tasks)(Index features, Index classes);
+  void (*add_second_moments)(const Matrix<const Real>& rows, const Matrix<const Real>& weights, Index task,
                              double* moments);
 };
 

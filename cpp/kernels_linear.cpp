@@ -12,7 +12,7 @@ constexpr LinearKernels<Real> linear_of() {
                             features_of_a_dot<Real>, short_columns<Real>, panel_width<Real>,
                             pack_rows<float, Real>, nullptr, pack_coefficients<Real>, score<Real>, score_few<Real>,
                             residuals_of_labels<Real>, softmax_jvp<Real>, add_gradient<Real, Real>, add_gradient<Real, double>,
-                            add_column_sums<Real>, add_second_moments<Real>};
+                            add_column_sums<Real>, second_moments_tasks<Real>, add_second_moments<Real>};
   if constexpr (sizeof(Real) == sizeof(double)) table.pack_double = pack_rows<double, Real>;
   return table;
 }

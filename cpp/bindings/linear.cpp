@@ -121,10 +121,9 @@ struct SecondMoments {
   Matrix<const Real> rows, weights;
   double* moments;
 
-  // The longest rows of the moments first.
   static void run(const void* context, Index task, Workspace) {
     const auto& self = *static_cast<const SecondMoments*>(context);
-    linear_of<Real>().add_second_moments(self.rows, self.weights, self.rows.columns - 1 - task, self.moments);
+    linear_of<Real>().add_second_moments(self.rows, self.weights, task, self.moments);
   }
 };
 
@@ -155,7 +154,7 @@ void second_moments(const Input& features, const Input& weights, const Output& m
     for (const auto& [name, matrix] : {std::pair{"features", call.rows}, {"weights", call.weights}})
       if (matrix.column_stride != 1 && matrix.columns > 1 && n > 0)
         refuse(std::string(name) + ": the elements of a row must be adjacent; copy with numpy.ascontiguousarray");
-    const Job job{n > 0 && k > 0 ? d : 0, 0, &SecondMoments<Real>::run, &call};
+    const Job job{n > 0 ? linear_of<Real>().second_moments_tasks(d, k) : 0, 0, &SecondMoments<Real>::run, &call};
     Interrupt interrupt;
     if (n * k * d * d <= least_work_shared) {
       run_job(job, 1, interrupt.patience());
