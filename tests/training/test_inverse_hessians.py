@@ -63,6 +63,18 @@ def test_the_whole_inverse_hessian_is_exact(make, parameters, weighted, fit_inte
     np.testing.assert_allclose(undone.reshape(gradient.shape), gradient, atol=1e-8)
 
 
+@pytest.mark.parametrize("form", [whole, class_blocks, kronecker, diagonal])
+def test_features_may_lie_by_columns(make, parameters, form):
+    objective = make(weighted=True, fit_intercept=True)
+    by_columns = replace(objective, features=np.asfortranarray(objective.features))
+    gradient = some_gradient(objective)
+    with shared_rows(WORTH_SHARING) as over_rows:
+        steps = [
+            form(at(each, parameters, over_rows))(gradient) for each in (objective, by_columns)
+        ]
+    np.testing.assert_allclose(*steps, rtol=1e-9)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("fit_intercept", [False, True])
 def test_that_of_two_classes_is_the_same(make, weighted, fit_intercept):

@@ -15,7 +15,13 @@ from luce.training.inverse_hessians import (
     whole_of_two_classes,
 )
 from luce.training.memory import Curvature
-from luce.training.objective import SoftmaxRegression, SumOverRows, Vector
+from luce.training.objective import (
+    SoftmaxRegression,
+    SumOverRows,
+    Vector,
+    in_single,
+    is_worth_copying,
+)
 from luce.training.recentring import recentred
 from luce.training.sample import Sample, sample_of
 
@@ -102,7 +108,9 @@ class Curvatures:
             return sample_of(self.objective, n // 8)
         sample = sample_of(self.cheaper, max(min(20 * n // d, n // PART), 50 * d))
         if len(sample) * d <= MOST_GATHERED:
-            return Sample(sample.taken(), None, None)
+            taken = sample.taken()
+            single = in_single(taken, self.over_rows) if is_worth_copying(taken.features) else None
+            return Sample(single or taken, None, None)
         return sample
 
     def _in_passes(self, operations: float) -> float:

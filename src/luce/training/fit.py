@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 
 from luce.errors import DataError
 from luce.training.moments import centre_of, first_moments, least_variance
-from luce.training.objective import SoftmaxRegression, Vector, shared_rows
+from luce.training.objective import (
+    SoftmaxRegression,
+    Vector,
+    in_single,
+    is_worth_copying,
+    shared_rows,
+)
 from luce.training.record import History, Progress, Record, finished
 from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
 from luce.training.solver import Stopped
-from luce.training.stages import in_single, solve
+from luce.training.stages import solve
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Array, Features
@@ -178,7 +184,7 @@ def fit_softmax_regression(
             objective = replace(objective, l2=UNPENALISED * least_variance(some, over_rows))
         if fit_intercept and isinstance(features, np.ndarray):
             objective = replace(objective, centre=centre_of(some, over_rows))
-        single = in_single(objective, over_rows)
+        single = in_single(objective, over_rows) if is_worth_copying(features) else None
         moments = first_moments(single or replace(objective, dtype=np.dtype(np.float64)))
         if start is None:
             parameters = np.zeros(objective.shape)

@@ -83,9 +83,11 @@ class Point:
         return np.asarray(roots.astype(p.dtype))
 
     def with_ones(self, features: "Features") -> NDArray[Any]:
-        """Features of a block with a last one of 1, or 0 where there is no intercept."""
-        last = np.full(len(features), float(self.sample.objective.fit_intercept), features.dtype)
-        return np.column_stack([features, last])
+        """Features of a block with a last one of 1, or 0 where there is no intercept, by rows."""
+        rows = np.empty((features.shape[0], features.shape[1] + 1), features.dtype)
+        rows[:, :-1] = features
+        rows[:, -1] = self.sample.objective.fit_intercept
+        return rows
 
 
 def whole(point: Point) -> Product:

@@ -8,7 +8,7 @@ are accumulated in float64; row weights are scaled to a mean of 1.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -32,6 +32,8 @@ LEAST_LANES, MOST_LANES = 4, 16
 ROWS_WORTH_SHARING = 256
 NUMBERS_IN_LANES = 1 << 21
 WORTH_SHARING = 1 << 19  # numbers: fewer are summed before threads have come together
+LEAST_COPIED, MOST_COPIED = 1 << 19, 1 << 23  # numbers of features, in float32: 32 MB
+WIDE = 1e9  # range of the features in a float32 copy
 
 
 def blocks_of_rows(n: int, width: int) -> list[Rows]:
@@ -198,3 +200,35 @@ class SoftmaxRegression:
         if self.weights is None:
             return np.ones(block.stop - block.start)
         return self.weights[block]
+
+
+def is_worth_copying(features: "Features") -> bool:
+    """Whether passes over a float32 copy of the features save more than it takes to make it."""
+    n, d = (int(size) for size in features.shape)
+    return n >= d and LEAST_COPIED <= n * d <= MOST_COPIED
+
+
+def in_single(objective: SoftmaxRegression, over_rows: SumOverRows) -> SoftmaxRegression | None:
+    """The objective over a float32 copy of dense float64 features, centred: read in half the time.
+
+    None where there are no such features, or they leave the range of float32.
+    """
+    features = objective.features
+    if not isinstance(features, np.ndarray) or features.dtype == np.float32:
+        return None
+    copy = np.empty(features.shape, np.float32)
+    centre = 0.0 if objective.centre is None else objective.centre
+
+    def largest_of(lane: list[Rows]) -> Vector:
+        largest = np.zeros(features.shape[1])
+        for block in lane:
+            with np.errstate(over="ignore"):
+                np.subtract(features[block], centre, out=copy[block], casting="same_kind")
+            ends = copy[block].max(axis=0), -copy[block].min(axis=0)
+            largest = np.maximum(largest, np.maximum(*ends))
+        return largest
+
+    largest = over_rows(largest_of, objective.blocks(), np.maximum)
+    if not ((largest == 0) | ((largest > 1 / WIDE) & (largest < WIDE))).all():
+        return None
+    return replace(objective, features=copy, centre=None, dtype=copy.dtype)

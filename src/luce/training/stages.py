@@ -9,7 +9,7 @@ from luce.training.certificate import optimality_gap
 from luce.training.curvature import Curvatures
 from luce.training.memory import Memory
 from luce.training.moments import Moments
-from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
+from luce.training.objective import SoftmaxRegression, SumOverRows, Vector, in_single
 from luce.training.record import Record
 from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
@@ -18,8 +18,6 @@ from luce.training.solver import Evaluation, Interruption, Solution, Stopped, lb
 MOST_PAIRS, LEAST_PAIRS = 30, 6
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
 BYTES_OF_PAIRS = 1 << 22
-LEAST_COPIED, MOST_COPIED = 1 << 19, 1 << 23  # numbers of features, in float32: 32 MB
-WIDE = 1e9  # range of the features in a float32 copy
 ROWS_OF_A_SAMPLED_ONE = 10
 ROWS_PER_PARAMETER = 3  # in a sample that is worth fitting first
 MOST_SAMPLED = 1 << 22  # numbers of features in that sample, which is gathered in memory
@@ -46,7 +44,7 @@ def solve(
 ) -> Solution:
     """Run the solver in float32 where the features have it, or a copy; certify in float64.
 
-    `single` is what `in_single` gave.
+    `single` is the same over a float32 copy of the features, if there is one.
     A cold start, which knows nothing of the optimum, is warmed up on a sample. Where float32 is as
     far as it gets before `tol` is met, the rest is done in float64. However the fit is stopped, its
     last pass is the certificate's.
@@ -109,38 +107,6 @@ def from_outside(solution: Solution) -> Stopped | None:
     return solution.stopped if solution.stopped in STOPPED_FROM_OUTSIDE else None
 
 
-def in_single(
-    objective: SoftmaxRegression, over_rows: SumOverRows, least: int = LEAST_COPIED
-) -> SoftmaxRegression | None:
-    """The objective over a float32 copy of float64 features, centred: read in half the time.
-
-    None where it would not be worth its memory, or features leave the range of float32.
-    """
-    features = objective.features
-    if not isinstance(features, np.ndarray) or features.shape[0] < features.shape[1]:
-        return None
-    if features.dtype == np.float32:
-        return None
-    if not least <= features.size <= MOST_COPIED:
-        return None
-    copy = np.empty(features.shape, np.float32)
-    centre = 0.0 if objective.centre is None else objective.centre
-
-    def largest_of(lane: list[Rows]) -> Vector:
-        largest = np.zeros(features.shape[1])
-        for block in lane:
-            with np.errstate(over="ignore"):
-                np.subtract(features[block], centre, out=copy[block], casting="same_kind")
-            ends = copy[block].max(axis=0), -copy[block].min(axis=0)
-            largest = np.maximum(largest, np.maximum(*ends))
-        return largest
-
-    largest = over_rows(largest_of, objective.blocks(), np.maximum)
-    if not ((largest == 0) | ((largest > 1 / WIDE) & (largest < WIDE))).all():
-        return None
-    return replace(objective, features=copy, centre=None, dtype=copy.dtype)
-
-
 def head_start(
     objective: SoftmaxRegression,
     moments: Moments,
@@ -161,7 +127,7 @@ def head_start(
     if len(sample) < ROWS_PER_PARAMETER * start.size or sample.rows is None:
         return start, None
     smaller = sample.taken()
-    smaller = in_single(smaller, over_rows, least=0) or smaller
+    smaller = in_single(smaller, over_rows) or smaller
 
     def evaluate(parameters: Vector) -> Evaluation:
         value, gradient = smaller.value_and_gradient(parameters)
