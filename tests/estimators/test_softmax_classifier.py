@@ -2,6 +2,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from sklearn.base import clone
@@ -123,6 +124,14 @@ def test_layouts_give_the_same_model(iris, layout):
     actual = SoftmaxClassifier(tol=1e-12).fit(given, y).predict_proba(given)
     np.testing.assert_allclose(actual, expected, atol=1e-7)
     np.testing.assert_array_equal(X, before)
+
+
+def test_a_data_frame_of_many_classes_and_features():
+    X, y = load_digits(return_X_y=True)
+    by_columns = pd.DataFrame(X)
+    assert not by_columns.to_numpy().flags.c_contiguous
+    actual = SoftmaxClassifier().fit(by_columns, y).predict_proba(by_columns)
+    np.testing.assert_allclose(actual, SoftmaxClassifier().fit(X, y).predict_proba(X), atol=1e-4)
 
 
 def test_string_labels_and_predictions_agree_with_probabilities(iris):
