@@ -70,6 +70,18 @@ def test_unscaled_shifted_and_nearly_separable_features_are_certified(spread, C,
     assert fit.optimality_gap <= 1e-6
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("form", [scipy.sparse.csr_array, np.asfortranarray])
+def test_correlated_and_shifted_features_are_certified_in_every_form(form, seed):
+    random = np.random.default_rng(seed)
+    mixed = random.standard_normal((1200, 40)) @ random.standard_normal((40, 40))
+    features = mixed * np.exp(random.uniform(-3, 3, 40)) + 10 * random.standard_normal(40)
+    labels = (mixed @ random.standard_normal((40, 5)) / 6 + random.gumbel(size=(1200, 5))).argmax(1)
+    fit = fit_softmax_regression(form(features), labels, classes=5, C=100.0)
+    assert fit.stopped == "certified"
+    assert fit.passes < 100
+
+
 def test_more_parameters_than_a_hessian_is_made_for():
     features, labels = problem(2, n=400, d=300, k=8)
     fit = fit_softmax_regression(features, labels, classes=8, C=0.1)

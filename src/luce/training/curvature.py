@@ -29,6 +29,7 @@ MOST_PARAMETERS = 1400  # with a whole Hessian: it takes 16 MB, and making it so
 MOST_IN_BLOCKS = 1 << 20  # numbers: 8 MB, and some times that while they are made
 MOST_ROTATED = 4096  # features, classes or rows whose eigenvectors can be had
 AFFORDABLE = 16  # passes that blocks may always cost
+AFFORDABLE_IF_SPARSE = 100  # passes that eigenvectors may always cost where passes are cheap
 OVERHEAD = 1e7  # operations that could be done in the time that a pass takes for no rows at all
 PART = 5  # of the rows: a sample is at most one in so many, if features are not many
 MOST_GATHERED = 1 << 22  # numbers of features in a sample that is gathered in memory
@@ -61,7 +62,7 @@ class Curvatures:
         numbers, rows = k * width, len(self.sample)
         point = Point(parameters, damping, self.frequencies, self.sample, self.over_rows)
 
-        dense = isinstance(self.objective.features, np.ndarray)
+        dense = self.objective.has_dense_blocks
         unknowns = width if k == 2 else numbers
         whole_price = np.inf
         if dense and unknowns <= MOST_PARAMETERS:
@@ -87,12 +88,15 @@ class Curvatures:
         if dense and max(k, width) <= MOST_ROTATED and width <= n:
             rotating = 25 * (width**3 + k**3)
             price = self._in_passes(rows * (width**2 + 2 * numbers) + rotating)
-            return Curvature(kronecker(point), lasting(price), to_scale)
-        if dense and max(k, n) <= MOST_ROTATED:
+            is_sparse = not isinstance(self.objective.features, np.ndarray)
+            if not is_sparse or price <= max(AFFORDABLE_IF_SPARSE, passes):
+                return Curvature(kronecker(point), lasting(price), to_scale)
+        elif dense and max(k, n) <= MOST_ROTATED:
             # a product with this one costs about two passes
             price = self._in_passes(n**2 * width + 10 * (n**3 + k**3)) / 3
             return Curvature(kronecker_of_few_rows(point), lasting(price), to_scale)
-        return Curvature(diagonal(point), lasting(2 * rows / n), to_scale=False)
+        rough = replace(point, sample=self.rough_sample)
+        return Curvature(diagonal(rough), lasting(2 * len(rough.sample) / n), to_scale=False)
 
     def recentred(self, parameters: Vector, gradient: Vector, exactly: bool) -> Vector:
         """The same coef with an intercept nearer to the best for it: see `recentred`."""
@@ -103,9 +107,9 @@ class Curvatures:
     @cached_property
     def sample(self) -> Sample:
         """Rows enough for every form but the whole Hessian."""
+        if not self.objective.has_dense_blocks:
+            return self.rough_sample
         n, d = self.objective.rows, self.objective.shape[1] - 1
-        if not isinstance(self.objective.features, np.ndarray):
-            return sample_of(self.objective, n // 8)
         sample = sample_of(self.cheaper, max(min(20 * n // d, n // PART), 50 * d))
         if len(sample) * d <= MOST_GATHERED:
             taken = sample.taken()
@@ -113,6 +117,11 @@ class Curvatures:
             return Sample(single or taken, None, None)
         return sample
 
+    @cached_property
+    def rough_sample(self) -> Sample:
+        """Rows enough for a diagonal."""
+        return sample_of(self.objective, self.objective.rows // 8)
+
     def _in_passes(self, operations: float) -> float:
-        k, width = self.objective.shape
-        return operations / (4.0 * self.objective.rows * k * width + OVERHEAD)
+        numbers = self.objective.rows * (self.objective.features_per_row + 1)
+        return operations / (4.0 * self.objective.classes * numbers + OVERHEAD)

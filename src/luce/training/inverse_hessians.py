@@ -19,7 +19,7 @@ from luce import kernels
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
 from luce.training.memory import Product
-from luce.training.objective import Rows, SumOverRows, Vector, blocks_of_rows, lanes_for
+from luce.training.objective import Rows, SumOverRows, Vector, blocks_of_rows, dense, lanes_for
 from luce.training.sample import Sample
 
 if TYPE_CHECKING:
@@ -53,8 +53,13 @@ class Point:
     sample: Sample
     over_rows: SumOverRows
 
-    def total(self, size: int, add: "Add", most_lanes: int | None = None) -> Vector:
-        """Mean over rows of what `add(total, features, weights, probabilities)` adds a block."""
+    def total(
+        self, size: int, add: "Add", most_lanes: int | None = None, width: int | None = None
+    ) -> Vector:
+        """Mean over rows of what `add(total, features, weights, probabilities)` adds a block.
+
+        `width` is how many numbers a row takes there: see `Sample.blocks`.
+        """
         sample = self.sample
 
         def share(lane: list[Rows]) -> Vector:
@@ -67,7 +72,7 @@ class Point:
             return total
 
         lanes = lanes_for(size) if most_lanes is None else most_lanes
-        total = self.over_rows(share, sample.blocks(), most_lanes=lanes)
+        total = self.over_rows(share, sample.blocks(width), most_lanes=lanes)
         total /= sample.objective.rows
         if not np.isfinite(total).all():
             raise DataError(
@@ -85,7 +90,7 @@ class Point:
     def with_ones(self, features: "Features") -> NDArray[Any]:
         """Features of a block with a last one of 1, or 0 where there is no intercept, by rows."""
         rows = np.empty((features.shape[0], features.shape[1] + 1), features.dtype)
-        rows[:, :-1] = features
+        rows[:, :-1] = dense(features)
         rows[:, -1] = self.sample.objective.fit_intercept
         return rows
 
@@ -138,7 +143,7 @@ def whole_of_two_classes(point: Point) -> Product:
         rows *= np.sqrt(2 * p[:, 0] * p[:, 1] * weights)[:, None]
         total += (rows.T @ rows).ravel()
 
-    hessian = point.total(width**2, add).reshape(width, width)
+    hessian = point.total(width**2, add, width=width).reshape(width, width)
     hessian[np.diag_indices(width - 1)] += objective.l2
     if not objective.fit_intercept:
         hessian[-1, -1] = 1.0
@@ -191,7 +196,7 @@ def second_moments(
             weighted = np.ascontiguousarray(weighted, rows.dtype)
             kernels.second_moments(rows[some], weighted, moments, threads=num_threads())
 
-    moments = point.total(count * width * width, add, most_lanes=1).reshape(shape)
+    moments = point.total(count * width * width, add, most_lanes=1, width=width).reshape(shape)
     moments += np.tril(moments, -1).swapaxes(1, 2)
     return moments
 
@@ -215,7 +220,7 @@ def kronecker(point: Point) -> Product:
         add_product(products.reshape(k, k), weighted, p)
         sums += weighted.sum(axis=0, dtype=np.float64)
 
-    moments, products, sums = np.split(point.total(sizes[-1] + k, add), sizes)
+    moments, products, sums = np.split(point.total(sizes[-1] + k, add, width=k + width), sizes)
     curvatures, classes = _classes(point, products.reshape(k, k), sums)
     moments = moments.reshape(width, width) / curvatures.sum()
     centre = moments[-1, :-1].copy()
@@ -236,9 +241,9 @@ def kronecker_of_few_rows(point: Point) -> Product:
     """
     sample = point.sample
     l2 = sample.objective.l2
-    features, weights = sample.take(slice(0, len(sample)))
-    assert isinstance(features, np.ndarray)
-    p = sample.objective.probabilities(features, point.parameters)
+    given, weights = sample.take(slice(0, len(sample)))
+    p = sample.objective.probabilities(given, point.parameters)
+    features = dense(given)
     weighted = p * weights[:, None]
     curvatures, classes = _classes(point, weighted.T @ p / len(p), weighted.mean(axis=0))
     roots: NDArray[Any] = point.spread_roots(weights / (len(p) * curvatures.sum()), p)

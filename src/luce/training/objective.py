@@ -33,6 +33,7 @@ ROWS_WORTH_SHARING = 256
 NUMBERS_IN_LANES = 1 << 21
 WORTH_SHARING = 1 << 19  # numbers: fewer are summed before threads have come together
 LEAST_COPIED, MOST_COPIED = 1 << 19, 1 << 23  # numbers of features, in float32: 32 MB
+MOST_DENSIFIED = 1024  # features: sparse rows of no more are made dense for curvatures
 WIDE = 1e9  # range of the features in a float32 copy
 
 
@@ -142,6 +143,11 @@ class SoftmaxRegression:
             return int(self.features.shape[1])
         return int(self.features.nnz) // self.rows
 
+    @property
+    def has_dense_blocks(self) -> bool:
+        """Whether blocks of rows are dense, or may be made so: they have few features."""
+        return isinstance(self.features, np.ndarray) or self.features.shape[1] <= MOST_DENSIFIED
+
     def blocks(self) -> list[Rows]:
         """All rows, cut into blocks that stay in a core's own cache."""
         return blocks_of_rows(self.rows, self.classes + self.features_per_row)
@@ -206,6 +212,11 @@ def is_worth_copying(features: "Features") -> bool:
     """Whether passes over a float32 copy of the features save more than it takes to make it."""
     n, d = (int(size) for size in features.shape)
     return n >= d and LEAST_COPIED <= n * d <= MOST_COPIED
+
+
+def dense(features: "Features") -> NDArray[Any]:
+    """A block of features as an array."""
+    return features if isinstance(features, np.ndarray) else features.toarray()
 
 
 def in_single(objective: SoftmaxRegression, over_rows: SumOverRows) -> SoftmaxRegression | None:

@@ -33,9 +33,13 @@ class Sample:
     def __len__(self) -> int:
         return self.objective.rows if self.rows is None else len(self.rows)
 
-    def blocks(self) -> list[Rows]:
-        """Cut the sample into blocks of rows that stay in a core's cache."""
-        width = self.objective.classes + self.objective.features_per_row
+    def blocks(self, width: int | None = None) -> list[Rows]:
+        """Cut the sample into blocks of rows that stay in a core's cache.
+
+        `width` is how many numbers a row takes, by default those that are given and its scores.
+        """
+        if width is None:
+            width = self.objective.classes + self.objective.features_per_row
         return blocks_of_rows(len(self), width)
 
     def taken(self) -> SoftmaxRegression:
