@@ -53,9 +53,10 @@ def test_draws_are_those_of_the_plain_way(k, dtype):
         got, exact = np.empty(len(many), np.int64), np.empty(len(many), np.int64)
         kernels.sample(many, uniforms, got, **settings)
         reference.sample(many, uniforms, exact, **settings)
-        low, high = near_the_edges(many, uniforms, settings)
-        assert ((got == exact) | ((low <= got) & (got <= high))).all(), settings
-        assert (got == exact).mean() > 0.97, settings
+        other = got != exact
+        assert other.mean() < 0.03, settings
+        low, high = near_the_edges(many[other], uniforms[other], settings)
+        assert ((low <= got[other]) & (got[other] <= high)).all(), settings
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
