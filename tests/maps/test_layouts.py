@@ -1,6 +1,7 @@
 """Any axes, strides, dtypes and outputs: the answer is that of contiguous rows."""
 
-from itertools import combinations, permutations
+from contextlib import contextmanager
+from itertools import combinations, permutations, product
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,8 +13,10 @@ INF = np.inf
 SHAPE = (3, 4, 21)
 AXES = [0, 1, 2, -1, -2, -3, (2,), (0, 1), (1, 0), (0, 2), (2, 0), (-1, -2), (2, 1, 0), None]
 each_axis = pytest.mark.parametrize("axis", AXES, ids=str)
-each_map = pytest.mark.parametrize("function", [luce.softmax, luce.log_softmax])
-each_float = pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+MAPS = [luce.softmax, luce.log_softmax]
+each_map = pytest.mark.parametrize("function", MAPS)
+FLOATS = [np.float16, np.float32, np.float64]
+each_float = pytest.mark.parametrize("dtype", FLOATS)
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "bfloat16"]
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -39,6 +42,16 @@ def ties(*shape, dtype=np.int64):
 def batch_axes(axis, ndim):
     axes = tuple(range(ndim)) if axis is None else np.atleast_1d(axis) % ndim
     return tuple(axes), [i for i in range(ndim) if i not in axes]
+
+
+@contextmanager
+def named(*names):
+    """Name a case that fails, of cases that take less time than a test each."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(" ".join(names))
+        raise
 
 
 def as_rows(array, axis):
@@ -116,25 +129,25 @@ def untouched(memory, view, before):
 
 @each_layout
 @each_axis
-@each_map
-@each_float
-def test_axes_and_strides(function, axis, layout, dtype):
-    values = normal(*SHAPE, dtype=dtype)
-    plain = as_rows(values, axis)
-    expected = plain.restore(function(plain.rows))
-    memory, view = placed(values, layout)
-    before = memory.copy()
-    close(function(view, axis), expected)
-    np.testing.assert_array_equal(memory, before)
+def test_axes_and_strides(axis, layout):
+    for function, dtype in product(MAPS, FLOATS):
+        with named(function.__name__, dtype.__name__):
+            values = normal(*SHAPE, dtype=dtype)
+            plain = as_rows(values, axis)
+            expected = plain.restore(function(plain.rows))
+            memory, view = placed(values, layout)
+            before = memory.copy()
+            close(function(view, axis), expected)
+            np.testing.assert_array_equal(memory, before)
 
-    assert function(view, axis, out=view) is view
-    close(view, expected)
-    untouched(memory, view, placed(values, layout))
+            assert function(view, axis, out=view) is view
+            close(view, expected)
+            untouched(memory, view, placed(values, layout))
 
-    memory, out = layout(SHAPE, dtype)
-    assert function(values, axis, out=out) is out
-    close(out, expected)
-    untouched(memory, out, layout(SHAPE, dtype))
+            memory, out = layout(SHAPE, dtype)
+            assert function(values, axis, out=out) is out
+            close(out, expected)
+            untouched(memory, out, layout(SHAPE, dtype))
 
 
 @each_map
@@ -151,23 +164,26 @@ def test_outputs_of_another_layout(function, axis):
 
 @each_layout
 @each_axis
-@each_float
-def test_reductions_of_any_layout(axis, layout, dtype):
-    values = normal(*SHAPE, dtype=dtype)
-    plain = as_rows(values, axis)
-    _, view = placed(values, layout)
-    for keepdims in (False, True):
-        total = luce.logsumexp(view, axis, keepdims=keepdims)
-        close(total, plain.reduce(luce.logsumexp(plain.rows), keepdims))
-        best = luce.argmax(view, axis, keepdims=keepdims)
-        np.testing.assert_array_equal(best, plain.reduce(plain.rows.argmax(axis=1), keepdims))
-        assert np.shape(best) == np.shape(total)
-    vertices = np.eye(plain.rows.shape[1], dtype=dtype)[plain.rows.argmax(axis=1)]
-    equal(luce.hardmax(view, axis), plain.restore(vertices))
-    indices = np.argsort(-values, axis=-1, kind="stable")[..., :5]
-    found = luce.topk(view, 5)
-    np.testing.assert_array_equal(found[1], indices)
-    equal(found[0], np.take_along_axis(values, indices, axis=-1))
+def test_reductions_of_any_layout(axis, layout):
+    for dtype in FLOATS:
+        with named(dtype.__name__):
+            values = normal(*SHAPE, dtype=dtype)
+            plain = as_rows(values, axis)
+            _, view = placed(values, layout)
+            for keepdims in (False, True):
+                total = luce.logsumexp(view, axis, keepdims=keepdims)
+                close(total, plain.reduce(luce.logsumexp(plain.rows), keepdims))
+                best = luce.argmax(view, axis, keepdims=keepdims)
+                np.testing.assert_array_equal(
+                    best, plain.reduce(plain.rows.argmax(axis=1), keepdims)
+                )
+                assert np.shape(best) == np.shape(total)
+            vertices = np.eye(plain.rows.shape[1], dtype=dtype)[plain.rows.argmax(axis=1)]
+            equal(luce.hardmax(view, axis), plain.restore(vertices))
+            indices = np.argsort(-values, axis=-1, kind="stable")[..., :5]
+            found = luce.topk(view, 5)
+            np.testing.assert_array_equal(found[1], indices)
+            equal(found[0], np.take_along_axis(values, indices, axis=-1))
 
 
 @each_axis

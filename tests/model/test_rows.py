@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow as pa
+import pytest
 from scipy import sparse
 
 from luce.model import rows
@@ -10,23 +11,27 @@ from luce.tables.roles import fit_target
 LONG = "a few words " * 40_000  # half a megabyte
 TEXTS = [LONG, "short", LONG, LONG, "short", "short", LONG]
 TABLE = pa.table({"x": TEXTS, "y": ["a", None, "b", "a", "b", None, "a"]})
-ENCODER = fit_encoder(TABLE, describe_columns(TABLE, ["x"], kinds={"x": "text"}))
 
 
-def test_long_texts_are_encoded_a_few_at_a_time():
+@pytest.fixture(scope="module")
+def encoder():
+    return fit_encoder(TABLE, describe_columns(TABLE, ["x"], kinds={"x": "text"}))
+
+
+def test_long_texts_are_encoded_a_few_at_a_time(encoder):
     labelled = labelled_rows(TABLE, Roles(fit_target(TABLE, "y"), None, None), first_row=10)
-    blocks = list(labelled.blocks_to_encode(ENCODER))
+    blocks = list(labelled.blocks_to_encode(encoder))
     assert [block.table["x"].to_pylist() for block in blocks] == [TEXTS[:3], TEXTS[3:]]
     assert [block.places.tolist() for block in blocks] == [[0, 2], [0, 1, 3]]
     assert [block.labels.tolist() for block in blocks] == [[0, 1], [0, 1, 0]]
     assert [block.first_row for block in blocks] == [10, 13]
-    found = sparse.vstack([block.encoded(ENCODER).features for block in blocks])
-    whole = encode(ENCODER, TABLE).features[labelled.places]
+    found = sparse.vstack([block.encoded(encoder).features for block in blocks])
+    whole = encode(encoder, TABLE).features[labelled.places]
     np.testing.assert_array_equal(found.toarray(), whole.toarray())
 
 
-def test_long_texts_are_predicted_a_few_at_a_time():
-    blocks = blocks_to_encode(open_table(TABLE), ENCODER, classes=2)
+def test_long_texts_are_predicted_a_few_at_a_time(encoder):
+    blocks = blocks_to_encode(open_table(TABLE), encoder, classes=2)
     assert [block.num_rows for block in blocks] == [3, 4]
 
 
