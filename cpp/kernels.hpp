@@ -87,9 +87,9 @@ struct LinearKernels {
   void (*pack_double)(Matrix<const double> rows, const Real* centre, Real* packed, Index stride);  // null for float
   void (*pack_coefficients)(Matrix<const Real> coef, Real* packed);
   // scores = features coef' + start, padded classes too; without a start, scores += features coef'. The features `ahead`
-  // of these are asked for meanwhile.
+  // of these are asked for meanwhile. Sums of at most so many terms are added up in turn.
   void (*score)(const Matrix<const Real>& features, const Real* packed_coef, Index classes, const Real* start,
-                Index ahead, Real* scores, Index stride);
+                Index ahead, Index terms, Real* scores, Index stride);
   void (*score_few)(const Matrix<const Real>& features, Matrix<const Real> coef, const Real* start, Index ahead,
                     Real* scores);  // the stride is the number of classes
   // What training needs of cross-entropy, of at most `most_side_by_side` classes: cheaper, and good to rounding errors that a sum over rows hides.

@@ -126,7 +126,7 @@ class LinearCrossEntropy : LinearPass<Real> {
   }
   void score_with(const Block& block, const Real* packed, const Real* start, Index ahead, Real* scores) const {
     if (is_dotted()) linear_.score_few(block.features, {packed, k_, d_, padded_d_, 1}, start, ahead, scores);
-    else linear_.score(block.features, packed, k_, start, ahead, scores, stride_);
+    else linear_.score(block.features, packed, k_, start, ahead, d_, scores, stride_);
   }
 
   double in_lanes() const {
@@ -279,7 +279,7 @@ class LinearCrossEntropy : LinearPass<Real> {
         linear_.pack_coefficients(coef, packed);
         for (Index i = 0; i < blocks_of(stretch) && !is_given_up(workspace); ++i) {
           const Block block = block_of(stretch, i);
-          linear_.score(block.features, packed, classes, start + first, 0, block.*scores + first, stride_);
+          linear_.score(block.features, packed, classes, start + first, 0, d_, block.*scores + first, stride_);
         }
       };
       score_part(a_.coef, starts_.data(), &Block::scores);
@@ -316,15 +316,21 @@ class LinearCrossEntropy : LinearPass<Real> {
     else linear_.add_gradient_double(features, residuals, stride_, classes, gradient, a_.gradient.row_stride, spare);
   }
 
-  // features_gradient = residuals coef: a product like that of the scores, of residuals with the transpose of coef.
+  // features_gradient = residuals coef: a product like that of the scores, of residuals with the transpose of coef. Here
+  // one term may outweigh all others, the label's: sums are short, and added up in turn, in the end in float64.
   void differentiate_features(const Stretch& stretch, Real* results) const {
-    const Index together = 2 * linear_.panel_width, classes = 2048, tasks = (d_ + together - 1) / together;
-    const Index stride = odd(padded_d_);
-    const auto bytes = static_cast<std::size_t>(together * std::min(classes, k_) + together) * sizeof(Real);
+    const Index together = 2 * linear_.panel_width, classes = 1024, tasks = (d_ + together - 1) / together;
+    const Index terms = sizeof(Real) == sizeof(float) ? 64 : classes, stride = odd(padded_d_);
+    const Index sums_size = k_ > classes ? stretch.rows * together : 0;
+    const auto bytes = static_cast<std::size_t>(together * std::min(classes, k_) + together) * sizeof(Real) +
+                       static_cast<std::size_t>(sums_size) * sizeof(double) + 128;
     share(tasks, bytes, [&](Index task, Workspace workspace) {
-      auto* const packed = static_cast<Real*>(workspace.memory);
+      Real* const packed = Pass::template take<Real>(workspace, together * std::min(classes, k_));
+      Real* const zeros = Pass::template take<Real>(workspace, together);
+      double* const sums = Pass::template take<double>(workspace, sums_size);
       const Index from = task * together, features = std::min(together, d_ - from);
-      std::vector<Real> zeros(static_cast<std::size_t>(together), Real{0});
+      std::fill(zeros, zeros + together, Real{0});
+      std::fill(sums, sums + sums_size, 0.0);
       for (Index first = 0; first < k_ && !is_given_up(workspace); first += classes) {
         const Index count = std::min(classes, k_ - first);
         linear_.pack_coefficients({a_.coef.data + first * a_.coef.row_stride + from * a_.coef.column_stride, features, count,
@@ -333,14 +339,22 @@ class LinearCrossEntropy : LinearPass<Real> {
         for (Index i = 0; i < blocks_of(stretch); ++i) {
           const Block block = block_of(stretch, i);
           const Index at = i * stretch.block_rows;
-          linear_.score({block.scores + first, block.features.rows, count, stride_, 1}, packed, features,
-                        first == 0 ? zeros.data() : nullptr, 0, results + at * stride + from, stride);
+          linear_.score({block.scores + first, block.features.rows, count, stride_, 1}, packed, features, zeros, 0,
+                        terms, results + at * stride + from, stride);
         }
+        if (sums_size == 0) continue;
+        for (Index i = 0; i < stretch.rows; ++i) add(results + i * stride + from, features, sums + i * together);
       }
-      for (Index i = 0; i < stretch.rows; ++i)
-        std::copy_n(results + i * stride + from, features,
-                    a_.features_gradient.data + (stretch.first + i) * a_.features_gradient.row_stride + from);
+      for (Index i = 0; i < stretch.rows; ++i) {
+        Real* const to = a_.features_gradient.data + (stretch.first + i) * a_.features_gradient.row_stride + from;
+        if (sums_size == 0) std::copy_n(results + i * stride + from, features, to);
+        else std::copy_n(sums + i * together, features, to);
+      }
     });
+  }
+
+  static void add(const Real* from, Index count, double* sums) {
+    for (Index j = 0; j < count; ++j) sums[j] += from[j];
   }
 
   const Arguments& a_;

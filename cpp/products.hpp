@@ -18,9 +18,13 @@ constexpr int tile_rows = 6;
 // Blocks are scored so many rows at a time; those with sums of their own have no more than so many.
 constexpr Index score_rows = 24, most_lane_rows = vector_bytes == 64 ? 240 : 120;
 
-// Products are added up over so many features at a time: a panel of coefficients then stays in the nearest cache, and
-// rounding does not grow with the number of features.
+// Products are added up over so many features at a time: a panel of coefficients then stays in the nearest cache.
 constexpr Index features_together = 256;
+
+// Sums over more rows of a block than that are added up in turn. In float32 every addition may take 6e-8 of the sum so far
+// away, and that may be nearly all there is: of a class that few rows have, one row.
+template <class Real>
+constexpr Index rows_of_a_sum = sizeof(Real) == sizeof(float) ? 40 : Index{1} << 32;
 
 template <class Real>
 constexpr Index panel_width = 2 * lanes<Real>;
@@ -107,42 +111,47 @@ void pack_coefficients(Matrix<const Real> coef, Real* packed) {
 // What will be read next is asked for on the way: so many bytes from `ahead` on for each feature of a tile.
 template <class Real, int rows, int vectors>
 void product_tile(const Real* features, Index row_stride, Index count, const Real* coef, const Real* start,
-                  const char* ahead, Real* scores, Index stride) {
+                  const char* ahead, Index terms, Real* scores, Index stride) {
   using V = Vector<Real>;
   static_assert(rows % 2 == 0);
-  V sums[rows][vectors] = {};
   const Real* pair[rows / 2];
 #pragma GCC unroll 12
   for (int g = 0; g < rows / 2; ++g) pair[g] = features + 2 * g * row_stride;
+  Index j = 0;
+  do {
+    const Index end = count - j > terms ? j + terms : count;
+    V sums[rows][vectors] = {};
 #pragma GCC unroll 1
-  for (Index j = 0; j < count; ++j, coef += vectors * lanes<Real>) {
-    V weights[vectors];
+    for (; j < end; ++j, coef += vectors * lanes<Real>) {
+      V weights[vectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) weights[v] = load(coef + v * lanes<Real>);
+      for (int v = 0; v < vectors; ++v) weights[v] = load(coef + v * lanes<Real>);
 #pragma GCC unroll 24
-    for (int r = 0; r < rows; ++r) {
-      const V feature = all_lanes<Real>(pair[r / 2][r % 2 * row_stride + j]);
+      for (int r = 0; r < rows; ++r) {
+        const V feature = all_lanes<Real>(pair[r / 2][r % 2 * row_stride + j]);
 #pragma GCC unroll 2
-      for (int v = 0; v < vectors; ++v) sums[r][v] = times_plus<Real>(feature, weights[v], sums[r][v]);
+        for (int v = 0; v < vectors; ++v) sums[r][v] = times_plus<Real>(feature, weights[v], sums[r][v]);
+      }
+      if constexpr (vectors == 1) {
+        constexpr Index bytes = rows * Index{sizeof(Real)};
+        __builtin_prefetch(ahead + j * bytes, 0, 2);
+        if constexpr (bytes > 64) __builtin_prefetch(ahead + j * bytes + 64, 0, 2);
+      }
     }
-    if constexpr (vectors == 1) {
-      constexpr Index bytes = rows * Index{sizeof(Real)};
-      __builtin_prefetch(ahead + j * bytes, 0, 2);
-      if constexpr (bytes > 64) __builtin_prefetch(ahead + j * bytes + 64, 0, 2);
-    }
-  }
 #pragma GCC unroll 24
-  for (int r = 0; r < rows; ++r)
+    for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; ++v) {
-      Real* const to = scores + r * stride + v * lanes<Real>;
-      store(to, load(start == nullptr ? to : start + v * lanes<Real>) + sums[r][v]);
-    }
+      for (int v = 0; v < vectors; ++v) {
+        Real* const to = scores + r * stride + v * lanes<Real>;
+        store(to, load(start == nullptr ? to : start + v * lanes<Real>) + sums[r][v]);
+      }
+    start = nullptr;
+  } while (j < count);
 }
 
 template <class Real>
 void score(const Matrix<const Real>& features, const Real* packed, Index classes, const Real* start, Index ahead,
-                 Real* scores, Index stride) {
+           Index terms, Real* scores, Index stride) {
   constexpr Index width = panel_width<Real>;
   const auto* const next = reinterpret_cast<const char*>(features.data + ahead);
   for (Index j = 0; j == 0 || j < features.columns; j += features_together) {
@@ -156,8 +165,9 @@ void score(const Matrix<const Real>& features, const Real* packed, Index classes
         Real* const to = scores + i * stride + c;
         const char* const wanted = next + (i * features.columns + 2 * tile_rows * j) * Index{sizeof(Real)};
         if (is_narrow)
-          product_tile<Real, 2 * tile_rows, 1>(from, features.row_stride, count, coef, from_start, wanted, to, stride);
-        else product_tile<Real, tile_rows, 2>(from, features.row_stride, count, coef, from_start, wanted, to, stride);
+          product_tile<Real, 2 * tile_rows, 1>(from, features.row_stride, count, coef, from_start, wanted, terms, to, stride);
+        else
+          product_tile<Real, tile_rows, 2>(from, features.row_stride, count, coef, from_start, wanted, terms, to, stride);
       }
     }
   }
@@ -185,13 +195,10 @@ template <class Real, int classes>
 }
 
 template <class Real, int classes>
-void gradient_tile(const Real* features, Index row_stride, Index rows, const Real* residuals, Index stride,
-                   GradientTile<Real>& tile) {
+[[gnu::always_inline]] inline void add_rows(const Real*& features, Index row_stride, Index rows, Index ahead,
+                                            const Real*& residuals, Index stride, Vector<Real> (&sums)[classes][2]) {
   using V = Vector<Real>;
   constexpr int sets = sets_of_sums<classes>;
-  // The next block, where features are used as they lie.
-  const Index ahead = rows > most_lane_rows ? 0 : rows * row_stride;
-  V sums[classes][2] = {};
   if constexpr (sets > 1) {
     V more[sets - 1][classes][2] = {};
 #pragma GCC unroll 1
@@ -207,8 +214,20 @@ void gradient_tile(const Real* features, Index row_stride, Index rows, const Rea
   }
 #pragma GCC unroll 1
   for (Index i = 0; i < rows; ++i, features += row_stride, residuals += stride) add_row(features, ahead, residuals, sums);
-  for (int c = 0; c < classes; ++c)
-    for (int v = 0; v < 2; ++v) tile[c][v] = sums[c][v];
+}
+
+template <class Real, int classes>
+void gradient_tile(const Real* features, Index row_stride, Index rows, const Real* residuals, Index stride,
+                   GradientTile<Real>& tile) {
+  constexpr Index most = sets_of_sums<classes> * rows_of_a_sum<Real>;
+  // The next block, where features are used as they lie.
+  const Index ahead = rows > most_lane_rows ? 0 : rows * row_stride;
+  for (Index i = 0; i == 0 || i < rows; i += most) {
+    Vector<Real> sums[classes][2] = {};
+    add_rows<Real, classes>(features, row_stride, rows - i < most ? rows - i : most, ahead, residuals, stride, sums);
+    for (int c = 0; c < classes; ++c)
+      for (int v = 0; v < 2; ++v) tile[c][v] = i == 0 ? sums[c][v] : tile[c][v] + sums[c][v];
+  }
 }
 
 template <class Real, int classes = tile_rows>

@@ -63,6 +63,38 @@ def test_value_is_the_cross_entropy_of_the_scores(dtype, reduction, options):
     assert found.coef.dtype == found.features.dtype == dtype
 
 
+@pytest.mark.parametrize(
+    ("n", "d", "k", "case"),
+    [
+        (240, 64, 2000, "few rows of a class"),
+        (2000, 16, 1000, "a term that recurs"),
+        (500, 128, 2000, "the first class is the label"),
+    ],
+)
+def test_float32_gradients_are_sums_within_1e_6_of_their_terms(n, d, k, case):
+    random = np.random.default_rng(0)
+    # Of so few bits that the scores are exact: what is seen is the gradients' own rounding.
+    features = (random.integers(-32, 33, (n, d)) / 16).astype(np.float32)
+    coef = (random.integers(-32, 33, (k, d)) / 128).astype(np.float32)
+    labels = random.integers(0, k, n)
+    if case == "a term that recurs":
+        features[:], coef[:] = 0.7, 0
+    elif case == "the first class is the label":
+        labels[:] = 0
+    scores = features @ coef.T
+    rows, wide = features.astype(np.float64), coef.astype(np.float64)
+    np.testing.assert_array_equal(scores, rows @ wide.T)
+    residuals = luce.softmax(scores.astype(np.float64)) - np.eye(k)[labels]
+    sizes = np.abs(residuals)
+    found = linear_cross_entropy(features, coef, labels, reduction="sum")
+    for gradient, exact, size in (
+        (found.coef, residuals.T @ rows, sizes.T @ np.abs(rows)),
+        (found.intercept, residuals.sum(axis=0), sizes.sum(axis=0)),
+        (found.features, residuals @ wide, sizes @ np.abs(wide)),
+    ):
+        assert (np.abs(gradient - exact) <= 1e-6 * size).all()
+
+
 def test_options_of_layout_and_type():
     features, coef, labels, intercept, _ = problem(50, 6, 3)
     expected = linear_cross_entropy(features, coef, labels, intercept)
