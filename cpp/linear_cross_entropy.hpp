@@ -53,7 +53,7 @@ class LinearCrossEntropy : LinearPass<Real> {
   static constexpr Index most_lanes = 32;
   static constexpr Index block_bytes = 384 << 10;  // of features and scores: with the sums, in a core's own cache
   static constexpr Index most_block_rows = 240;
-  static constexpr Index stretch_bytes = Index{16} << 20, most_stretch_bytes = Index{48} << 20;
+  static constexpr Index stretch_bytes = Index{8} << 20, most_stretch_bytes = Index{48} << 20;
   static constexpr Index most_packed_bytes = Index{16} << 20;
 
   // Rows under way: their features, scores that become residuals, and scores of the direction.
@@ -194,20 +194,23 @@ class LinearCrossEntropy : LinearPass<Real> {
 
   Index stretch_rows() const {
     const Index bytes = size_of_a_row() * Index{sizeof(Real)};
-    Index rows = std::clamp<Index>(stretch_bytes / bytes, 384, 4096);
+    Index rows = std::clamp<Index>(stretch_bytes / bytes, packs_once() ? 288 : 384, 4096);
     rows = std::min({rows, std::max<Index>(most_stretch_bytes / bytes, 1), n_});
     return rounded_up(std::max<Index>(rows, 1), linear_.rows_multiple);
   }
 
+  // Otherwise coefficients are packed for every stretch.
+  bool packs_once() const { return packed_size() * Index{sizeof(Real)} <= most_packed_bytes; }
+
   double in_steps() const {
-    const Index rows = stretch_rows(), stretches = (n_ + rows - 1) / rows, block_rows = std::min(most_block_rows, rows);
-    const Index most_blocks = (rows + block_rows - 1) / block_rows;
+    const Index rows = stretch_rows(), stretches = (n_ + rows - 1) / rows;
+    const Index most_blocks = (rows + most_block_rows - 1) / most_block_rows;
+    const Index block_rows = rounded_up((rows + most_blocks - 1) / most_blocks, linear_.rows_multiple);
     const auto memory = buffer_of<Real>(rows * (odd(padded_d_) + scores_of_a_row()) + 4 * linear_.classes_multiple);
-    const bool packs_once = packed_size() * Index{sizeof(Real)} <= most_packed_bytes;
     const Index directions = has_direction_ ? 2 : 1;
-    const auto packed = buffer_of<Real>(packs_once ? directions * packed_size() : 1);
+    const auto packed = buffer_of<Real>(packs_once() ? directions * packed_size() : 1);
     const auto features_gradient = buffer_of<Real>(a_.features_gradient.data == nullptr ? 1 : rows * odd(padded_d_));
-    if (packs_once) pack_all(packed.get());
+    if (packs_once()) pack_all(packed.get());
     std::vector<double> sums(static_cast<std::size_t>(most_blocks * (k_ + 1)));
     double loss = 0;
     std::fill(a_.intercept_gradient, a_.intercept_gradient + k_, 0.0);
@@ -222,7 +225,7 @@ class LinearCrossEntropy : LinearPass<Real> {
                             scores + rows * stride_};
       const Index blocks = blocks_of(stretch);
       std::fill(sums.begin(), sums.end(), 0.0);
-      if (packs_once) {
+      if (packs_once()) {
         share(blocks, loss_bytes(block_rows), [&](Index i, Workspace workspace) {
           const Block block = block_of(stretch, i);
           bring(stretch, block);

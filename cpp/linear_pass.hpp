@@ -2,7 +2,10 @@
 // among threads, memory.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -20,19 +23,43 @@ struct RowTargets {
   double label_smoothing;
 };
 
+// What a large buffer lies in; null: the heap.
+struct Mapping {
+  void* start;
+  std::size_t bytes;
+};
+
 template <class T>
 struct FreeMemory {
-  void operator()(T* memory) const { std::free(memory); }
+  Mapping mapping;
+  void operator()(T* memory) const {
+    if (mapping.start != nullptr) munmap(mapping.start, mapping.bytes);
+    else std::free(memory);
+  }
 };
 template <class T>
 using Buffer = std::unique_ptr<T[], FreeMemory<T>>;
 
+// A large buffer is given back to the system as soon as it is freed: in the heap, what comes to lie behind it would keep it
+// there. It comes in large pages, or to touch it anew in every pass would take as long as some passes do.
 template <class T>
 Buffer<T> buffer_of(Index size) {
-  const std::size_t bytes = (static_cast<std::size_t>(size) * sizeof(T) + 4095) / 4096 * 4096;
-  auto* const memory = static_cast<T*>(std::aligned_alloc(4096, bytes));
-  if (memory == nullptr) throw std::bad_alloc();
-  return Buffer<T>(memory);
+  constexpr std::size_t page = 4096, large_page = std::size_t{2} << 20;
+  const auto rounded = [&](std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; };
+  const std::size_t bytes = static_cast<std::size_t>(size) * sizeof(T);
+  if (bytes < 2 * large_page) {
+    auto* const memory = static_cast<T*>(std::aligned_alloc(page, rounded(bytes, page)));
+    if (memory == nullptr) throw std::bad_alloc();
+    return Buffer<T>(memory, {{nullptr, 0}});
+  }
+  const std::size_t whole = rounded(bytes, large_page), mapped = whole + large_page;
+  void* const start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (start == MAP_FAILED) throw std::bad_alloc();
+  void* const memory = reinterpret_cast<void*>(rounded(reinterpret_cast<std::uintptr_t>(start), large_page));
+#if defined(MADV_HUGEPAGE)
+  madvise(memory, whole, MADV_HUGEPAGE);
+#endif
+  return Buffer<T>(static_cast<T*>(memory), {{start, mapped}});
 }
 
 inline Index rounded_up(Index size, Index multiple) { return (size + multiple - 1) / multiple * multiple; }
