@@ -6,11 +6,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from luce.training.heap import give_back
+
 Vector: TypeAlias = NDArray[np.float64]
 Product: TypeAlias = Callable[[Vector], Vector]
 
 FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.01, 1 / 4, 4.0
 TOO_OFTEN = 0.5  # share of searches whose first step is too long
+WORTH_GIVING_BACK = 1 << 15  # parameters
 
 
 class Curvature(NamedTuple):
@@ -86,6 +89,8 @@ class Memory:
         price = self.passes if price is None else price
         self.base = None  # its memory is wanted for the next one
         new = curvature(point, price, self.damping)
+        if point.size >= WORTH_GIVING_BACK:
+            give_back()
         self.base, self.to_scale = new.inverse_hessian, new.to_scale
         if new.is_exact:
             self.order.clear()
