@@ -17,7 +17,7 @@ gc.disable()
 settings.register_profile("luce", derandomize=True, deadline=None)
 settings.load_profile("luce")
 
-LONGEST = {"test_door.py", "test_sdist.py"}
+LONGEST = {"test_door.py"}
 
 
 def pytest_collection_modifyitems(items):

@@ -27,7 +27,7 @@ with luce.threads(2):
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak becomes what is in memory now
     before = status("VmRSS")
-    luce.SoftmaxClassifier(max_iter=30).fit(features, labels)
+    luce.SoftmaxClassifier(max_iter=22).fit(features, labels)
     print(status("VmHWM") - before)
 """
 

@@ -183,7 +183,7 @@ def split_off(
         )
     except ValueError as error:
         raise DataError(
-            f"validation_fraction={fraction} of {len(places)} rows cannot be held out: {error} "
+            f"validation_fraction={fraction} of {len(places)} rows cannot be held out: {error}. "
             "Pass validation_data to fit, or set early_stopping=False."
         ) from error
     held_out.sort()
