@@ -25,7 +25,7 @@ _MOST_CELLS = 16_000_000
 
 _FORM = 'each line is to be one JSON object, such as {"a": 1}'
 _ADVICE = "make them the same, or tell what kind the column is, such as a category"
-_NAME = re.compile(rb'"([^"\\\n]*(?:\\.[^"\\\n]*)*)"\s*:')
+_NAME = re.compile(rb'"((?:[^"\\\n]++|\\.)*+)"\s*+:')
 _BLANK = "|".join([*BLANKS, *(rf"\\u(?i:{ord(blank):04x})" for blank in BLANKS), r"\\t"])
 _MARKERS = "|".join(MISSING_MARKERS).replace("/", r"\\?/")
 _MARKER = re.compile(
