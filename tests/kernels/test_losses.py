@@ -46,14 +46,14 @@ def exact_of_numbers(row, targets, weight, temperature, z_loss):
     logsumexp = largest + log_sum
     size = max(abs(largest), abs(logsumexp))
     loss = mass * log_sum - EXACT.fsum(t * d for t, d in zip(targets, distances, strict=True) if t)
-    pull, most = mass + 2 * z_loss * logsumexp, mass + 2 * z_loss * size
     step = weight / temperature
-    pairs = list(zip(softmax, targets, strict=True))
+    pull, most = step * (mass + 2 * z_loss * logsumexp), step * (mass + 2 * z_loss * size)
+    pairs = list(zip(softmax, [step * t for t in targets], strict=True))
     return SimpleNamespace(
         loss=weight * (loss + z_loss * logsumexp**2),
         loss_size=weight * (loss + 2 * z_loss * abs(logsumexp) * size + z_loss * logsumexp**2),
-        gradient=[step * (pull * p - t) for p, t in pairs],
-        gradient_sizes=[step * max(most * p, t) for p, t in pairs],
+        gradient=[pull * p - t for p, t in pairs],
+        gradient_sizes=[max(most * p, t) for p, t in pairs],
     )
 
 
