@@ -5,12 +5,16 @@ it smooths by exp(-(pi m width)^2 / 2). `excess` (CELLS, r) are the sums of conf
 correctness over the rows in each of CELLS equal cells of [0, 1], divided by their total weight.
 """
 
+from math import ceil
+
 import numpy as np
 
 from luce.calibration.rows import Float64s
 
 CELLS = 1024
 _STEPS = 14
+_REACH = 4.6
+"""Over the width: the frequency from which on a float32 holds no more of the kernel than 0."""
 
 
 def smooth_error(excess: Float64s) -> Float64s:
@@ -25,11 +29,13 @@ def smooth_error(excess: Float64s) -> Float64s:
     low, high = np.zeros(excess.shape[1]), np.ones(excess.shape[1])
     for _ in range(_STEPS):
         width = (low + high) / 2
+        reached = slice(ceil(_REACH / width.min(initial=1)))
         with np.errstate(under="ignore"):
-            kernel = frequency * width.astype(np.float32)
+            kernel = frequency[reached] * width.astype(np.float32)
             kernel *= kernel
             kernel *= -0.5
-            smoothed = idct(np.multiply(np.exp(kernel, out=kernel), series, out=kernel), axis=0)
+            np.multiply(np.exp(kernel, out=kernel), series[reached], out=kernel)
+            smoothed = idct(kernel, n=CELLS, axis=0)
         wider = abs(smoothed).sum(axis=0, dtype=np.float64) > width
         low, high = np.where(wider, width, low), np.where(wider, high, width)
     return (low + high) / 2
