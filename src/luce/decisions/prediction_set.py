@@ -181,7 +181,8 @@ class PredictionSet(Value):
             parts = len(names)
         order = np.lexsort((scores, part))
         rows = np.bincount(part, minlength=parts)
-        ranks = np.array([rank_of(n, self.coverage) for n in rows.tolist()])
+        sizes, of_part = np.unique(rows, return_inverse=True)
+        ranks = np.array([rank_of(n, self.coverage) for n in sizes.tolist()])[of_part]
         ends = np.cumsum(rows)
         thresholds = np.full(parts, inf)
         enough = ranks <= rows
