@@ -48,6 +48,24 @@ struct Written {
   void write(Block&, Part) const {}
 };
 
+// Computes some rows: once for all types that are computed in this one.
+template <class Real, class Kernel>
+struct RowsComputation {
+  const Kernel& kernel;
+  Real* kept;  // null: in the output
+  Index kept_stride;
+  WholeLines<Real>* lines;
+  const Workspace& workspace;
+
+  LUCE_FLATTEN Bits<Real> operator()(Index i, const Matrix<const Real>& from, const Matrix<Real>& to) const {
+    Rows<Real> rows(from, kept == nullptr ? to.data : kept, kept == nullptr ? to.row_stride : kept_stride, to, lines,
+                    workspace);
+    const auto results = kernel(rows, i, static_cast<int>(from.rows));
+    rows.each(~results.exceptional, [&](int row) { results.write(rows, row); });
+    return results.exceptional;
+  }
+};
+
 // Rows that do not lie as they are computed, with adjacent classes of a type that is computed in, go through the
 // workspace.
 template <class Element, class Kernel>
@@ -65,25 +83,20 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
   Real* const kept = static_cast<Real*>(workspace.memory);
   const Index kept_stride = padded + (streams ? page_bytes / Index{sizeof(Real)} : 0);
   Real* const gathered = kept + together * padded;
+  const RowsComputation<Real, Kernel> compute{kernel, keeps_in_output ? nullptr : kept, kept_stride,
+                                              streams ? &lines : nullptr, workspace};
   for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += together) {
     const int count = static_cast<int>(scores.rows - i < together ? scores.rows - i : together);
     const Matrix<const Element> from = rows_of(scores, i, count);
     const Matrix<Element> to = rows_of(out, i, count);
-    const auto compute = [&](const Matrix<const Real>& from, const Matrix<Real>& to) LUCE_FLATTEN {
-      Rows<Real> rows(from, keeps_in_output ? to.data : kept, keeps_in_output ? to.row_stride : kept_stride, to,
-                      streams ? &lines : nullptr, workspace);
-      const auto results = kernel(rows, i, count);
-      rows.each(~results.exceptional, [&](int row) { results.write(rows, row); });
-      return results.exceptional;
-    };
     Bits<Real> exceptional;
     if constexpr (sizeof(Element) == sizeof(Real)) {
-      if (is_direct) exceptional = compute(from, to);
+      if (is_direct) exceptional = compute(i, from, to);
     }
     if (!is_direct) {
       for (int row = 0; row < count; ++row)
         copy_row(row_of(from, row), from.column_stride, from.columns, gathered + row * padded);
-      exceptional = compute({gathered, count, from.columns, padded, 1}, {gathered, count, from.columns, padded, 1});
+      exceptional = compute(i, {gathered, count, from.columns, padded, 1}, {gathered, count, from.columns, padded, 1});
       for (int row = 0; row < count && out.data != nullptr; ++row)
         if (!exceptional[row]) copy_row_back(gathered + row * padded, to.columns, row_of(to, row), to.column_stride);
     }
