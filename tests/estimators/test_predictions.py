@@ -4,6 +4,7 @@ import pickle
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -36,8 +37,13 @@ def fitted(classes, d=64, dtype=np.float64, **parameters):
     return classifier
 
 
+@lru_cache(2)
+def drawn(n, d):
+    return np.random.default_rng(n).standard_normal((n, d))
+
+
 def features(n, d=64, dtype=np.float64):
-    return np.random.default_rng(n).standard_normal((n, d)).astype(dtype)
+    return drawn(n, d).astype(dtype)  # a copy
 
 
 def expected(classifier, X):
