@@ -82,7 +82,7 @@ def test_logsumexp_is_within_two_ulp(implementation, oracle, hard, dtype):
 def test_cross_entropy_is_within_two_ulp(implementation, oracle, hard, dtype, weighted):
     rng = np.random.default_rng(4)
     worst_loss, worst_gradient = oracle.Worst(), oracle.Worst()
-    normal = np.finfo(dtype).smallest_normal
+    normal = float(np.finfo(dtype).smallest_normal)
     for name, scores in hard.items():
         rows, classes = scores.shape
         labels = rng.integers(0, classes, rows)
