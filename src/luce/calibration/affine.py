@@ -167,10 +167,10 @@ class Ridge:
         few = Ridge(some, self.temperature, self.directions, self.strength)
         x, p = few._probabilities(slice(0, len(some)), theta)
         curvature = p * (1 - p) * few.weights
-        common = np.vstack([np.ones(x.shape[1]), self.directions.T @ x])
+        features = np.vstack([x[:1], np.ones((1, x.shape[1])), self.directions.T @ x])
         blocks = np.empty((len(theta), len(self.penalty), len(self.penalty)))
         for block, own, h in zip(blocks, x, curvature, strict=True):
-            features = np.vstack([own, common])
+            features[0] = own
             block[...] = (features * h) @ features.T
         np.einsum("iaa->ia", blocks)[...] += self.penalty
         return np.asarray(np.linalg.inv(blocks), np.float64)

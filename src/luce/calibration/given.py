@@ -24,6 +24,7 @@ from luce.calibration.rows import (
 from luce.calibration.units import group_codes
 from luce.errors import CalibrationWarning, DataError
 from luce.maps._rows import real_array, result_dtype, threads_for, working_dtype
+from luce.training.blas import single_threaded_blas
 from luce.training.objective import Share, lanes_for, shared_rows
 
 Array = npt.NDArray[Any]
@@ -115,6 +116,9 @@ def losses(scores: Array, labels: Integers, temperature: float = 1.0) -> Float64
 
 def summed(rows: Rows, share: Share, blocks: list[slice], size: int = 1) -> Float64s:
     """The sum over all blocks of rows of what `share` gives for some of them: `size` numbers."""
+    if len(blocks) == 1:
+        with single_threaded_blas():
+            return share(blocks)
     with shared_rows(rows.scores.size) as over_rows:
         return over_rows(share, blocks, most_lanes=lanes_for(size))
 

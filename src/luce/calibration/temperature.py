@@ -10,6 +10,7 @@ from luce.calibration.calibrator import Calibrator, check_temperature
 from luce.calibration.given import Rows, losses, summed
 from luce.calibration.held_out import Improvement, Trial, splits
 from luce.calibration.rows import Float64s, Integers
+from luce.training.blas import single_threaded_blas
 
 PASSES = 8
 ROWS_TO_START, STEPS_TO_START = 2**12, 60  # the search begins on so many rows
@@ -113,6 +114,7 @@ class TemperatureScaling(Calibrator):
         return None
 
 
+@single_threaded_blas()
 def best_temperature(rows: Rows, near: float | None = None) -> float:
     """The T of `TemperatureScaling`; 1 where the scores of no row differ.
 
@@ -175,7 +177,7 @@ class SumsAt:
         # Short rows want their classes first, so that NumPy's loops are long.
         classes_first = self.rows.classes < MANY_CLASSES
         over_classes = "ij,ij->j" if classes_first else "ij,ij->i"
-        axis = 0 if classes_first else 1
+        axis, as_rows = (0, np.s_[None]) if classes_first else (1, np.s_[:, None])
 
         def share(blocks: list[slice]) -> Float64s:
             total = np.zeros(6)
@@ -183,7 +185,7 @@ class SumsAt:
                 scores, labels = self.rows.scores[block], self.label_scores[block]
                 scores = (scores.T if classes_first else scores).astype(np.float64, order="C")
                 # Less the score of the label: then the sum that is to be 0 has all its digits.
-                scores -= np.expand_dims(labels, axis)
+                scores -= labels[as_rows]
                 if self.unit != 1:
                     scores /= self.unit
                 p = np.empty_like(scores)
@@ -195,7 +197,7 @@ class SumsAt:
                 if scores.min() == -np.inf:
                     scores[scores == -np.inf] = 0.0  # where p is 0
                 mean = np.einsum(over_classes, p, scores)
-                scores -= np.expand_dims(mean, axis)
+                scores -= mean[as_rows]
                 p *= scores
                 variance = np.einsum(over_classes, p, scores)
                 weights = self.weights[block]

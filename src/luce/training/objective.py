@@ -89,7 +89,7 @@ def shared_rows(numbers: int) -> Iterator[SumOverRows]:
         return over_rows
 
     with single_threaded_blas():
-        if num_threads() <= 1 or numbers < WORTH_SHARING:
+        if numbers < WORTH_SHARING or num_threads() <= 1:
             yield over(map)
             return
         with ThreadPoolExecutor(num_threads(), thread_name_prefix="luce") as executor:
