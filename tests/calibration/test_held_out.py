@@ -121,12 +121,12 @@ def test_calibrated_rows_in_groups_keep_the_identity():
     """Copies of calibrated rows, each by itself, would seem to prove what they repeat."""
     random = np.random.default_rng(0)
     kept, as_rows = 0, 0
-    for _ in range(60):
+    for _ in range(30):
         scores = random.normal(size=(40, 2)) * 2
         labels = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
         many, theirs = np.repeat(scores, 10, axis=0), np.repeat(labels, 10)
         groups = np.repeat(np.arange(40), 10)
         kept += VectorScaling.fit(many, theirs, groups=groups).is_identity
         as_rows += VectorScaling.fit(many, theirs).is_identity
-    assert kept >= 54
-    assert as_rows < 54
+    assert kept >= 27
+    assert as_rows < 27

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import scipy.stats
 
 import luce
 from luce.calibration import MatrixScaling, VectorScaling, affine
@@ -63,13 +62,6 @@ def test_directions_are_those_of_most_variance(calibrated):
     x = luce.log_softmax(scores / 1.5)
     most = np.sort(np.linalg.eigvalsh(np.cov(x.T)))[::-1][:32]
     np.testing.assert_allclose((x @ found).var(axis=0, ddof=1), most)
-
-
-@pytest.mark.parametrize(("n", "k"), [(20, 2), (150, 4)])
-def test_calibrated_scores_keep_the_identity(calibrated, n, k):
-    kept = sum(MatrixScaling.fit(*calibrated(n, k, seed=seed)).is_identity for seed in range(100))
-    # 95 % is promised; fewer than this come by chance once in 10,000 times.
-    assert kept >= scipy.stats.binom.ppf(1e-4, 100, 0.95)
 
 
 def test_the_identity_changes_nothing(calibrated):

@@ -34,7 +34,7 @@ def test_biases_are_found(calibrated):
     assert loss_of(single, 3 * (fresh + wrong), truth) > best + 0.1
 
 
-@pytest.mark.parametrize(("n", "k"), [(20, 2), (150, 2), (150, 8)])
+@pytest.mark.parametrize(("n", "k"), [(150, 2), (150, 8)])
 def test_calibrated_scores_keep_the_identity(calibrated, n, k):
     kept = sum(VectorScaling.fit(*calibrated(n, k, seed=seed)).is_identity for seed in range(100))
     # 95 % is promised; fewer than this come by chance once in 10,000 times.
@@ -80,10 +80,10 @@ def test_weights_of_any_scale_give_the_same(calibrated):
 
 
 def test_many_classes_are_quick(calibrated):
-    scores, labels = calibrated(3000, 1000, dtype=np.float32)
+    scores, labels = calibrated(1000, 1000, dtype=np.float32)
     start = time.process_time()
     calibrator = VectorScaling.fit(2 * scores, labels)
-    assert time.process_time() - start < 30
+    assert time.process_time() - start < 10
     assert calibrator.log_loss_after < calibrator.log_loss_before
     assert calibrator.probabilities(scores).dtype == np.float32
 
