@@ -13,7 +13,7 @@ Arrays of a block of m rows are (k, m), classes first: rows are often short.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -55,8 +55,7 @@ class Affine:
 
 
 def correction(x: Float64s, directions: Float64s, theta: Float64s) -> Float64s:
-    """What is added to log-probabilities (k, m)."""
-    x = np.maximum(x, FLOOR)
+    """What is added to log-probabilities (k, m), none of which is below the floor."""
     added = x * theta[:, :1]
     added += theta[:, 1:2]
     if directions.shape[1]:
@@ -69,7 +68,7 @@ def corrected(
 ) -> Float64s:
     """New scores of rows (m, k)."""
     x = log_softmax(scores, temperature)
-    x += correction(x, directions, theta)
+    x += correction(np.maximum(x, FLOOR), directions, theta)
     return x.T
 
 
@@ -163,9 +162,10 @@ class Ridge:
 
     def preconditioner(self, theta: Float64s) -> Float64s:
         """Inverses of the Hessian's blocks (k, 2 + r, 2 + r), from a sample of the rows."""
-        some = self.rows.take(slice(None, None, -(-len(self.rows) // ROWS_OF_PRECONDITIONER)))
-        few = Ridge(some, self.temperature, self.directions, self.strength)
-        x, p = few._probabilities(slice(0, len(some)), theta)
+        few, step = self, -(-len(self.rows) // ROWS_OF_PRECONDITIONER)
+        if step > 1:
+            few = replace(self, rows=self.rows.take(slice(None, None, step)))
+        x, p = few._probabilities(slice(0, len(few.rows)), theta)
         curvature = p * (1 - p) * few.weights
         features = np.vstack([x[:1], np.ones((1, x.shape[1])), self.directions.T @ x])
         blocks = np.empty((len(theta), len(self.penalty), len(self.penalty)))
@@ -265,7 +265,7 @@ def tried(
         result = rows.losses()
         for part, theta in zip(parts, thetas, strict=True):
             x = log_softmax(rows.scores[part.inside], part.temperature)
-            x += correction(x, part.directions, theta)
+            x += correction(np.maximum(x, FLOOR), part.directions, theta)
             result[part.inside] = losses(x.T, rows.labels[part.inside])
         return result
 
