@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from luce.training.class_blocks_of_few_rows import class_blocks_of_few_rows
 from luce.training.inverse_hessians import (
     Point,
     class_blocks,
@@ -30,6 +31,9 @@ MOST_IN_BLOCKS = 1 << 20  # numbers: 8 MB, and some times that while they are ma
 MOST_ROTATED = 4096  # features, classes or rows whose eigenvectors can be had
 AFFORDABLE = 16  # passes that blocks may always cost
 AFFORDABLE_IF_SPARSE = 100  # passes that eigenvectors may always cost where passes are cheap
+PATIENCE = 100  # passes with a diagonal, where features are sparse and many
+PRICE_OF_SPARSE_READINGS = 20  # passes
+QUICKER_IF_DENSE = 8  # operations on dense numbers than on sparse ones
 OVERHEAD = 1e7  # operations that could be done in the time that a pass takes for no rows at all
 PART = 5  # of the rows: a sample is at most one in so many, if features are not many
 MOST_GATHERED = 1 << 22  # numbers of features in a sample that is gathered in memory
@@ -95,6 +99,12 @@ class Curvatures:
             # a product with this one costs about two passes
             price = self._in_passes(n**2 * width + 10 * (n**3 + k**3)) / 3
             return Curvature(kronecker_of_few_rows(point), lasting(price), to_scale)
+        if not dense and passes >= PATIENCE:
+            of_a_pass = QUICKER_IF_DENSE / self._in_passes(1.0)
+            every = replace(point, sample=Sample(self.objective, None, None))
+            left = passes - PRICE_OF_SPARSE_READINGS
+            of_few_rows, operations = class_blocks_of_few_rows(every, of_a_pass * left)
+            return Curvature(of_few_rows, lasting(passes - left + operations / of_a_pass))
         rough = replace(point, sample=self.rough_sample)
         return Curvature(diagonal(rough), lasting(2 * len(rough.sample) / n), to_scale=False)
 

@@ -80,9 +80,10 @@ class Memory:
     def rest_on(self, curvature: CurvatureAt, point: Vector, price: float | None = None) -> None:
         """Renew the base; what the pairs say stays, unless the base is exact.
 
-        Where steps have turned out too long the curvature is damped more, otherwise less.
+        Where steps have turned out too long the curvature is damped more, otherwise less. Those
+        whose scale the last step has set say nothing of that.
         """
-        if self.passes_of_base and self.searches_on_base:
+        if self.passes_of_base and self.searches_on_base and self.to_scale:
             damps = self.too_long > TOO_OFTEN * self.searches_on_base
             change = MORE_DAMPING if damps else LESS_DAMPING
             self.damping = min(change * self.damping, 1.0)

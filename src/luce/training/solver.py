@@ -220,12 +220,14 @@ def search(
     """Step along a descent direction to where the slope has flattened; None if there is none.
 
     Keeps a bracket [low, high] of step lengths with falling and rising slopes, and moves by the
-    secant of the slopes, kept away from the bracket's ends.
+    secant of the slopes, kept away from the bracket's ends. Where one end stays, its slope counts
+    half as much each time: slopes may hardly change over most of a step that is far too long.
     """
     slope = float(np.vdot(direction, here.gradient))
     if not slope < 0:
         return None
     low, low_slope, high, high_slope, length = 0.0, slope, np.inf, np.nan, 1.0
+    moved = None
     for _ in range(min(LONGEST_SEARCH, most)):
         there = evaluate(point + length * direction)
         new_slope = float(np.vdot(direction, there.gradient))
@@ -234,8 +236,12 @@ def search(
             return length * direction, there
         if lower and new_slope < 0:
             low, low_slope = length, new_slope
+            high_slope /= 2 if moved == "low" else 1
+            moved = "low"
         else:
             high, high_slope = length, new_slope
+            low_slope /= 2 if moved == "high" else 1
+            moved = "high"
         if np.isinf(high):
             secant = length * slope / (slope - new_slope) if new_slope > slope else np.inf
             length = float(np.clip(secant, 2 * low, 10 * low))
