@@ -1,5 +1,7 @@
 """Class blocks made from few rows, against the Hessian's from their definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -111,6 +113,26 @@ def test_with_no_rows_each_block_is_the_diagonal_of_centred_features(make, param
         expected[c, -1] = gradient[c, -1] / h[:, c].mean() - expected[c, :-1] @ centre
     np.testing.assert_allclose(step, expected - expected.mean(axis=0), rtol=1e-6)
     assert operations == 0
+
+
+def test_entries_of_a_row_may_come_in_any_order(make, parameters):
+    objective = make(dtype=np.float32)
+    sorted_ = objective.features
+    back = slice(None, None, -1)
+    ends = zip(sorted_.indptr, sorted_.indptr[1:], strict=False)
+    order = np.concatenate([np.arange(*end)[back] for end in ends])
+    entries = sorted_.data[order], sorted_.indices[order], sorted_.indptr
+    unsorted = scipy.sparse.csr_matrix(tuple(part.copy() for part in entries), sorted_.shape)
+    gradient = some_gradient(objective)
+    with shared_rows(WORTH_SHARING) as over_rows:
+        expected, _ = class_blocks_of_few_rows(at(objective, parameters, over_rows), 1e4)
+        objective = replace(objective, features=unsorted)
+        product, _ = class_blocks_of_few_rows(at(objective, parameters, over_rows), 1e4)
+        np.testing.assert_allclose(product(gradient), expected(gradient), rtol=1e-3, atol=1e-3)
+    for given, kept in zip(
+        entries, (unsorted.data, unsorted.indices, unsorted.indptr), strict=True
+    ):
+        np.testing.assert_array_equal(kept, given)
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])

@@ -23,7 +23,7 @@ OPERATIONS_OF_AN_ENTRY = 10  # of a sparse row, in a product with another
 ROWS_TOGETHER = 256
 COMMON = 16  # a column is common if one in so many rows has it
 WRONG = 0.55  # residuals beyond which the curvature is that of a chord
-RIDGES = 10.0 ** np.arange(-7, 1)  # of a trace
+RIDGES = 0.0, *(10.0 ** np.arange(-8, 1))  # of a trace
 SMALLEST = 1e-30
 SMALLEST_SHARE = 1e-12  # of the largest curvature of a class, below which all count as that
 
@@ -232,11 +232,10 @@ def _products(rows: Any) -> NDArray[Any]:
 
 def _curved(point: Point, block: Rows) -> tuple[Any, NDArray[Any], Vector]:
     """Features of a block, their curvatures with the rows' weights, and leverages for one."""
-    from scipy.sparse import csr_array
-
+    features: Any
     objective = point.sample.objective
     features, weights = point.sample.take(block)
     p = objective.probabilities(features, point.parameters)
     curvature = curvatures(p, objective.labels[block]) * weights[:, None].astype(p.dtype)
-    squares = np.asarray(csr_array(features, dtype=np.float64).power(2).sum(axis=1)).ravel()
+    squares = np.asarray(features.astype(np.float64).power(2).sum(axis=1)).ravel()
     return features, curvature, squares / (objective.rows * objective.l2)

@@ -71,11 +71,11 @@ class Memory:
         self.passes = self.passes_of_base = self.due = passes
         self.searches_on_base = self.too_long = 0
 
-    def took(self, passes: int) -> None:
-        """Take note of a search."""
+    def took(self, passes: int, is_too_long: bool) -> None:
+        """Take note of a search, and whether its first step was too long."""
         self.passes += passes
         self.searches_on_base += 1
-        self.too_long += passes > 1
+        self.too_long += is_too_long
 
     def rest_on(self, curvature: CurvatureAt, point: Vector, price: float | None = None) -> None:
         """Renew the base; what the pairs say stays, unless the base is exact.

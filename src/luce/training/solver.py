@@ -16,6 +16,7 @@ Stopped: TypeAlias = Literal[
 FLATTENING = 0.9  # a step is accepted when the slope along it has fallen to this share,
 OVERSHOOT = 0.8  # or has turned upward to no more than this one
 LONGEST_SEARCH = 25  # evaluations along one direction
+STAYS = 2  # evaluations for which an end of the bracket may stay
 ROUNDING = 2.0**-48  # relative, of a value: no certificate claims more
 
 
@@ -30,6 +31,13 @@ class Evaluation(NamedTuple):
     gradient: Vector
     gap: float
     attainable: float
+
+
+class Found(NamedTuple):
+    """How far along a direction to step, in lengths of it, and what is there."""
+
+    length: float
+    evaluation: Evaluation
 
 
 class Interruption(Exception):  # noqa: N818 - nothing has gone wrong
@@ -182,7 +190,7 @@ def lbfgs(
                 most=max_iter - passes,
                 slack=rounding * abs(here.value),
             )
-            memory.took(passes - before)
+            memory.took(passes - before, is_too_long=found is None or found.length < 1)
             if found is None:
                 if memory.order:
                     memory.order.clear()
@@ -192,7 +200,7 @@ def lbfgs(
                     renewed, memory.due = True, memory.passes
                 continue
             renewed = False
-            step, there = found
+            step, there = found.length * direction, found.evaluation
             memory.remember(step, there.gradient - here.gradient)
             point, here = point + step, there
         return "certified"
@@ -216,32 +224,32 @@ def search(
     *,
     most: int,
     slack: float,
-) -> tuple[Vector, Evaluation] | None:
+) -> Found | None:
     """Step along a descent direction to where the slope has flattened; None if there is none.
 
     Keeps a bracket [low, high] of step lengths with falling and rising slopes, and moves by the
-    secant of the slopes, kept away from the bracket's ends. Where one end stays, its slope counts
-    half as much each time: slopes may hardly change over most of a step that is far too long.
+    secant of the slopes, kept away from the bracket's ends. Where one end stays for long, its slope
+    counts half as much each time: slopes hardly change over most of a step that is far too long.
     """
     slope = float(np.vdot(direction, here.gradient))
     if not slope < 0:
         return None
     low, low_slope, high, high_slope, length = 0.0, slope, np.inf, np.nan, 1.0
-    moved = None
+    shortened = lengthened = 0
     for _ in range(min(LONGEST_SEARCH, most)):
         there = evaluate(point + length * direction)
         new_slope = float(np.vdot(direction, there.gradient))
         lower = there.value <= here.value + slack
         if lower and FLATTENING * slope <= new_slope <= -OVERSHOOT * slope:
-            return length * direction, there
+            return Found(length, there)
         if lower and new_slope < 0:
             low, low_slope = length, new_slope
-            high_slope /= 2 if moved == "low" else 1
-            moved = "low"
+            shortened, lengthened = 0, lengthened + 1
+            high_slope /= 2 if lengthened > STAYS else 1
         else:
             high, high_slope = length, new_slope
-            low_slope /= 2 if moved == "high" else 1
-            moved = "high"
+            shortened, lengthened = shortened + 1, 0
+            low_slope /= 2 if shortened > STAYS else 1
         if np.isinf(high):
             secant = length * slope / (slope - new_slope) if new_slope > slope else np.inf
             length = float(np.clip(secant, 2 * low, 10 * low))
