@@ -106,7 +106,8 @@ class Curvatures:
             of_few_rows, operations = class_blocks_of_few_rows(every, of_a_pass * left)
             return Curvature(of_few_rows, lasting(passes - left + operations / of_a_pass))
         rough = replace(point, sample=self.rough_sample)
-        return Curvature(diagonal(rough), lasting(2 * len(rough.sample) / n), to_scale=False)
+        price = 2 * len(rough.sample) / n
+        return Curvature(diagonal(rough), lasting(price), to_scale=False, is_rough=True)
 
     def recentred(self, parameters: Vector, gradient: Vector, exactly: bool) -> Vector:
         """The same coef with an intercept nearer to the best for it: see `recentred`."""

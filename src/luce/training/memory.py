@@ -29,12 +29,15 @@ class Curvature(NamedTuple):
         Whether its scale is right; otherwise the last step and change set it.
     is_exact : bool
         Whether it knows more than earlier steps and changes do.
+    is_rough : bool
+        Whether the steps on it say nothing of the damping that a better one needs.
     """
 
     inverse_hessian: Product
     lasting: float
     to_scale: bool = True
     is_exact: bool = False
+    is_rough: bool = False
 
 
 CurvatureAt: TypeAlias = Callable[[Vector, float, float], Curvature]
@@ -59,7 +62,7 @@ class Memory:
         self.products = np.zeros((pairs, pairs))  # of each step with each change
         self.order: list[int] = []  # places of the pairs, the oldest first
         self.base: Product | None = None
-        self.to_scale = True
+        self.to_scale, self.is_rough = True, False
         self.due = 0.0  # passes after which the base is worth renewing
         self.damping = FIRST_DAMPING
         self.passes = self.passes_of_base = 0.0
@@ -80,10 +83,9 @@ class Memory:
     def rest_on(self, curvature: CurvatureAt, point: Vector, price: float | None = None) -> None:
         """Renew the base; what the pairs say stays, unless the base is exact.
 
-        Where steps have turned out too long the curvature is damped more, otherwise less. Those
-        whose scale the last step has set say nothing of that.
+        Where steps have turned out too long the curvature is damped more, otherwise less.
         """
-        if self.passes_of_base and self.searches_on_base and self.to_scale:
+        if self.passes_of_base and self.searches_on_base and not self.is_rough:
             damps = self.too_long > TOO_OFTEN * self.searches_on_base
             change = MORE_DAMPING if damps else LESS_DAMPING
             self.damping = min(change * self.damping, 1.0)
@@ -92,7 +94,7 @@ class Memory:
         new = curvature(point, price, self.damping)
         if point.size >= WORTH_GIVING_BACK:
             give_back()
-        self.base, self.to_scale = new.inverse_hessian, new.to_scale
+        self.base, self.to_scale, self.is_rough = new.inverse_hessian, new.to_scale, new.is_rough
         if new.is_exact:
             self.order.clear()
         self.passes_of_base, self.searches_on_base, self.too_long = self.passes, 0, 0
