@@ -75,7 +75,7 @@ def write_json_lines(path, rows):
 
 
 def write_svmlight(path, rows):
-    numbered = [" ".join(f"{j}:{x}" for j, x in enumerate(row, 1)) for row in NUMBERS]
+    numbered = [" ".join(f"{j}:{x}" for j, x in enumerate(row, 1)) for row in NUMBERS[:, :12]]
     lines = (f"{label} {row}" for label, row in zip(LABELS, numbered, strict=True))
     path.write_bytes(text_of(lines, rows))
 

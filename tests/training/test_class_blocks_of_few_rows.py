@@ -192,7 +192,7 @@ def rare_words(n, d, classes, words):
 
 
 def test_a_fit_that_a_diagonal_does_not_bring_to_its_end_is_certified():
-    features, labels = rare_words(4000, 1200, classes=4, words=8)
+    features, labels = rare_words(2000, 1100, classes=4, words=6)
     fit = fit_softmax_regression(features, labels, classes=4, C=100.0)
     assert fit.stopped == "certified"
 
