@@ -293,3 +293,27 @@ def test_numbers_beyond_all_bounds_are_refused(scale, parameters):
     features, labels = problem(12)
     with np.errstate(over="ignore"), pytest.raises(DataError):
         fit_softmax_regression(features * scale, labels, classes=4, **parameters)
+
+
+def rare_words(n, d, classes, words):
+    """Counts of words of very different frequencies, of which each has a spread of 1."""
+    random = np.random.default_rng(0)
+    labels = np.arange(n) % classes
+    frequencies = np.exp(0.7 * random.standard_normal((classes, d))) / np.arange(1, d + 1) ** 0.9
+    frequencies /= frequencies.sum(axis=1, keepdims=True)
+    rows = np.stack([random.multinomial(words, frequencies[c]) for c in labels]).astype(np.float32)
+    flipped = random.random(n) < 0.1
+    labels = np.where(flipped, random.integers(0, classes, n), labels)
+    return scipy.sparse.csr_array(rows / np.maximum(rows.std(axis=0), 1e-3)), labels
+
+
+def test_a_fit_that_a_diagonal_brings_to_its_end_much_later_is_certified():
+    features, labels = rare_words(2000, 1100, classes=4, words=6)
+    fit = fit_softmax_regression(features, labels, classes=4, C=100.0, max_iter=600)
+    assert fit.stopped == "certified"
+
+
+def test_a_first_step_that_is_far_too_long_is_cut():
+    features, labels = rare_words(1500, 2000, classes=5, words=25)
+    fit = fit_softmax_regression(features, labels, classes=5, C=1e4, max_iter=60)
+    assert fit.objective < 0.1

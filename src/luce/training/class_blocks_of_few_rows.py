@@ -16,7 +16,7 @@ from luce.training.inverse_hessians import Point
 from luce.training.memory import Product
 from luce.training.objective import Rows, Vector, lanes_for
 
-LEAST_LEVERAGE = 0.05
+LEAST_LEVERAGE = 0.05  # of a row that is worth taking
 BINS, BINS_OF_AN_OCTAVE = 128, 2  # of leverages
 MOST_PRODUCTS = 1 << 27  # of rows with rows, in float32: 512 MB
 OPERATIONS_OF_AN_ENTRY = 10  # of a sparse row, in a product with another
@@ -157,6 +157,7 @@ def _few_rows(point: Point, threshold: float) -> Callable[[int], _Block]:
     objective = point.sample.objective
     n, k, d = objective.rows, objective.classes, objective.shape[1] - 1
     damping = point.damping * point.frequencies * (1 - point.frequencies)
+    damping = damping.astype(objective.dtype)
     pairs: dict[int, tuple[NDArray[np.intp], NDArray[np.intp], NDArray[Any]]] = {}
     ends = np.cumsum([k * d, k * d, k * d, k])
 
@@ -168,8 +169,8 @@ def _few_rows(point: Point, threshold: float) -> Callable[[int], _Block]:
             matters = curvature * leverages[:, None] >= threshold
             row, column = np.nonzero(matters)
             pairs[block.start] = row + block.start, column, np.sqrt(curvature[matters] / n)
-            others = np.where(matters, 0, curvature) + damping.astype(curvature.dtype)
-            curvature += damping.astype(curvature.dtype)
+            others = np.where(matters, 0, curvature) + damping
+            curvature += damping
             sums += (curvature.T @ features).ravel()
             spreads += curvature.sum(axis=0, dtype=np.float64)
             other_squares += (others.T @ features.multiply(features)).ravel()

@@ -102,9 +102,11 @@ class Curvatures:
         if not dense and passes >= PATIENCE:
             of_a_pass = QUICKER_IF_DENSE / self._in_passes(1.0)
             every = replace(point, sample=Sample(self.objective, None, None))
-            left = passes - PRICE_OF_SPARSE_READINGS
-            of_few_rows, operations = class_blocks_of_few_rows(every, of_a_pass * left)
-            return Curvature(of_few_rows, lasting(passes - left + operations / of_a_pass))
+            most_operations = of_a_pass * (passes - PRICE_OF_SPARSE_READINGS)
+            of_few_rows, operations = class_blocks_of_few_rows(every, most_operations)
+            return Curvature(
+                of_few_rows, lasting(PRICE_OF_SPARSE_READINGS + operations / of_a_pass)
+            )
         rough = replace(point, sample=self.rough_sample)
         price = 2 * len(rough.sample) / n
         return Curvature(diagonal(rough), lasting(price), to_scale=False, is_rough=True)
