@@ -1,7 +1,8 @@
 """SoftmaxClassifier's predictions against those of scikit-learn's LogisticRegression.
 
-Both have the same coefficients, and are given the same rows as a plain array. Times are medians
-over rounds in which both take a turn. A size is rows x features x classes.
+Both have the same coefficients, and are given the same rows as a plain array or a CSR matrix. Times
+are medians over rounds in which both take a turn. A size is rows x features x classes, and of a CSR
+matrix entries of a row.
 """
 
 import sys
@@ -10,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 import scipy.special
 from sklearn.linear_model import LogisticRegression
 
@@ -26,6 +28,9 @@ SHAPES = (
     (359_000, 64, 2),
     (359_000, 64, 10),
     (100_000, 128, 1000),
+    (57_000, 16_384, 5, 250),
+    (57_000, 16_384, 75, 250),
+    (200_000, 100_000, 20, 30),
 )
 DTYPES = ("float32", "float64")
 
@@ -40,19 +45,27 @@ def cases(quick: bool) -> Iterator[Case]:
 
 
 @lru_cache(maxsize=1)
-def problem(shape: tuple[int, int, int], dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def problem(shape: tuple[int, ...], dtype: str) -> tuple[Any, np.ndarray, np.ndarray]:
     """Features, coef and intercept."""
-    n, d, k = shape
+    n, d, k, *entries = shape
     random = np.random.default_rng(7)
-    features = random.standard_normal((n, d), np.float32).astype(dtype)
+    if entries:
+        (of_a_row,) = entries
+        indices = np.floor(d * random.random(n * of_a_row) ** 3).astype(np.int32)
+        values = random.random(n * of_a_row, np.float32).astype(dtype)
+        starts = np.arange(0, len(values) + 1, of_a_row, dtype=np.int32)
+        features = scipy.sparse.csr_array((values, indices, starts), shape=(n, d))
+        features.sum_duplicates()
+    else:
+        features = random.standard_normal((n, d), np.float32).astype(dtype)
     rows = 1 if k == 2 else k
-    coef = random.standard_normal((rows, d)) * (2 / np.sqrt(d))
+    coef = random.standard_normal((rows, d)) * (2 / np.sqrt(*entries or [d]))
     return features, coef.astype(dtype), random.standard_normal(rows).astype(dtype)
 
 
-def with_coefficients(model: Any, shape: tuple[int, int, int], dtype: str) -> Any:
+def with_coefficients(model: Any, shape: tuple[int, ...], dtype: str) -> Any:
     """The model as if it had been fitted."""
-    _, d, k = shape
+    _, d, k, *_ = shape
     _, model.coef_, model.intercept_ = problem(shape, dtype)
     model.classes_, model.n_features_in_ = np.arange(k), d
     return model
@@ -64,7 +77,7 @@ def compared(case: Case) -> Compare:
     limit = 200 * np.finfo(case.dtype).eps
 
     def compare(answer: Any, strict: bool) -> str | None:
-        for start in range(0, len(features), 4096):
+        for start in range(0, features.shape[0], 4096):
             block = slice(start, start + 4096)
             scores = features[block].astype(np.float64) @ coef.T.astype(np.float64) + intercept
             if len(coef) == 1:

@@ -6,9 +6,8 @@
 // rows, then the gradient, shared by its parts. So results have the same bits for any number of threads.
 #pragma once
 
-#include <vector>
-
 #include "linear_pass.hpp"
+#include "linear_rows.hpp"
 
 namespace luce {
 
@@ -26,10 +25,12 @@ struct LinearArguments : RowTargets<Real> {
 };
 
 template <class Element, class Real, class Sum>
-class LinearCrossEntropy : LinearPass<Real> {
+class LinearCrossEntropy : LinearPass<Real>, LinearRows<Element, Real> {
   using Pass = LinearPass<Real>;
-  using Pass::has_direction_, Pass::is_given_up, Pass::k_, Pass::linear_, Pass::loss_bytes, Pass::patience_, Pass::share,
-      Pass::threads_;
+  using Pass::has_direction_, Pass::is_given_up, Pass::linear_, Pass::loss_bytes, Pass::patience_, Pass::share, Pass::threads_;
+  using Rows = LinearRows<Element, Real>;
+  using Rows::bring, Rows::d_, Rows::k_, Rows::n_, Rows::odd, Rows::pack, Rows::packed_size, Rows::padded_d_,
+      Rows::padded_k_, Rows::stride_;
 
  public:
   using Arguments = LinearArguments<Element, Real, Sum>;
@@ -37,21 +38,14 @@ class LinearCrossEntropy : LinearPass<Real> {
   LinearCrossEntropy(const Arguments& arguments, const LinearKernels<Real>& linear, const LossKernels<Real>& losses,
                      const ElementKernels<Real>& maps, int threads, Patience patience)
       : Pass(arguments, arguments.coef.rows, arguments.direction.data != nullptr, linear, losses, maps, threads, patience),
-        a_(arguments), n_(arguments.features.rows), d_(arguments.features.columns),
-        padded_d_(rounded_up(d_, linear.classes_multiple)), padded_k_(rounded_up(k_, linear.classes_multiple)),
-        stride_(is_dotted() ? k_ : odd(padded_k_)), starts_(2 * padded_k_, Real{0}) {
-    if (a_.intercept != nullptr) std::copy(a_.intercept, a_.intercept + k_, starts_.begin());
-    if (a_.direction_intercept != nullptr)
-      std::copy(a_.direction_intercept, a_.direction_intercept + k_, starts_.begin() + padded_k_);
-  }
+        Rows(arguments.features, arguments.centre, arguments.coef.rows, has_lanes(arguments), linear), a_(arguments),
+        start_(Rows::padded(arguments.intercept)), direction_start_(Rows::padded(arguments.direction_intercept)) {}
 
   // The sum of the losses. When it has been given up, of no use, as are the outputs.
-  double run() const { return has_lanes() ? in_lanes() : in_steps(); }
+  double run() const { return has_lanes(a_) ? in_lanes() : in_steps(); }
 
  private:
-  static constexpr Index most_parameters_in_lanes = 24576;
   static constexpr Index most_lanes = 32;
-  static constexpr Index block_bytes = 384 << 10;  // of features and scores: with the sums, in a core's own cache
   static constexpr Index most_block_rows = 240;
   static constexpr Index stretch_bytes = Index{8} << 20, most_stretch_bytes = Index{48} << 20;
   static constexpr Index most_packed_bytes = Index{16} << 20;
@@ -65,72 +59,27 @@ class LinearCrossEntropy : LinearPass<Real> {
     Real* spare;  // of a lane's block
   };
 
-  bool has_lanes() const { return d_ * k_ <= most_parameters_in_lanes && a_.features_gradient.data == nullptr; }
-  // Dot products write past the last row of a block: only a lane's block is alone in its memory.
-  bool is_dotted() const {
-    return has_lanes() && k_ <= linear_.most_dotted && k_ * (d_ + linear_.features_of_a_dot) <= padded_k_ * d_;
+  static bool has_lanes(const Arguments& a) {
+    return Rows::are_few(a.coef.rows * a.coef.columns) && a.features_gradient.data == nullptr;
   }
-  // So many vectors that rows begin at different lines of the nearest cache.
-  Index odd(Index size) const { return size / linear_.classes_multiple % 2 ? size : size + linear_.classes_multiple; }
   Index scores_of_a_row() const { return has_direction_ ? 2 * stride_ : stride_; }
   Index size_of_a_row() const { return odd(padded_d_) + scores_of_a_row() + linear_.panel_width; }
   Index block_size(Index rows) const { return rows * size_of_a_row() + 2 * linear_.classes_multiple; }
-  Index packed_size() const { return is_dotted() ? k_ * padded_d_ : d_ * padded_k_; }
 
-  Index block_rows() const {
-    const Index fitting = block_bytes / Index{sizeof(Real)} / size_of_a_row();
-    const Index rows = std::min({fitting / linear_.rows_multiple * linear_.rows_multiple, linear_.most_rows,
-                                 rounded_up(n_, linear_.rows_multiple)});
-    return std::max(rows, linear_.rows_multiple);
-  }
-
-  // A lane's block: its features are used where they lie, if they can be.
   Block lane_block(Real* memory, Index padded, Index first, Index rows) const {
     Real* const scores = memory + padded * odd(padded_d_);
     Real* const tangents = scores + padded * stride_ + linear_.classes_multiple;
     Real* const spare = memory + block_size(padded) - padded * linear_.panel_width;
-    Block block{first, rows, {memory, padded, d_, odd(padded_d_), 1}, scores, tangents, spare};
-    if constexpr (sizeof(Element) == sizeof(Real)) {
-      const Matrix<const Element> given = given_rows(first, rows);
-      if (given.column_stride == 1 && a_.centre == nullptr && rows == padded) {
-        block.features = given;
-        return block;
-      }
-    }
-    bring(first, rows, memory);
-    return block;
+    return {first, rows, Rows::features_of_block(first, rows, padded, memory), scores, tangents, spare};
   }
 
-  Matrix<const Element> given_rows(Index first, Index rows) const {
-    Matrix<const Element> given = a_.features;
-    given.data += first * given.row_stride;
-    given.rows = rows;
-    return given;
-  }
-  // Centred features of some rows to where a block has its own.
-  void bring(Index first, Index rows, Real* to) const {
-    if constexpr (sizeof(Element) == sizeof(float))
-      linear_.pack_float(given_rows(first, rows), a_.centre, to, odd(padded_d_));
-    else linear_.pack_double(given_rows(first, rows), a_.centre, to, odd(padded_d_));
-  }
-
-  // Where scores are dot products, rows of coefficients that begin at lines of memory; else panels of classes.
-  void pack(const Matrix<const Real>& coef, Real* packed) const {
-    if (!is_dotted()) return linear_.pack_coefficients(coef, packed);
-    for (Index c = 0; c < k_; ++c)
-      for (Index j = 0; j < d_; ++j) packed[c * padded_d_ + j] = coef.data[c * coef.row_stride + j * coef.column_stride];
-  }
   void score(const Block& block, const Real* packed, const Real* packed_direction, Index ahead) const {
-    score_with(block, packed, starts_.data(), ahead, block.scores);
-    if (has_direction_) score_with(block, packed_direction, starts_.data() + padded_k_, 0, block.tangents);
-  }
-  void score_with(const Block& block, const Real* packed, const Real* start, Index ahead, Real* scores) const {
-    if (is_dotted()) linear_.score_few(block.features, {packed, k_, d_, padded_d_, 1}, start, ahead, scores);
-    else linear_.score(block.features, packed, k_, start, ahead, d_, scores, stride_);
+    Rows::score(block.features, packed, start_.data(), ahead, block.scores);
+    if (has_direction_) Rows::score(block.features, packed_direction, direction_start_.data(), 0, block.tangents);
   }
 
   double in_lanes() const {
-    const Index rows_of_block = block_rows();
+    const Index rows_of_block = Rows::block_rows(size_of_a_row());
     const Index blocks = (n_ + rows_of_block - 1) / rows_of_block;
     const Index lanes = std::min(most_lanes, blocks);
     const Index sums_size = k_ * padded_d_ + padded_k_ + 1;
@@ -285,8 +234,8 @@ class LinearCrossEntropy : LinearPass<Real> {
           linear_.score(block.features, packed, classes, start + first, 0, d_, block.*scores + first, stride_);
         }
       };
-      score_part(a_.coef, starts_.data(), &Block::scores);
-      if (has_direction_) score_part(a_.direction, starts_.data() + padded_k_, &Block::tangents);
+      score_part(a_.coef, start_.data(), &Block::scores);
+      if (has_direction_) score_part(a_.direction, direction_start_.data(), &Block::tangents);
     });
   }
 
@@ -361,8 +310,7 @@ class LinearCrossEntropy : LinearPass<Real> {
   }
 
   const Arguments& a_;
-  const Index n_, d_, padded_d_, padded_k_, stride_;
-  std::vector<Real> starts_;  // intercepts, padded
+  const std::vector<Real> start_, direction_start_;
 };
 
 }  // namespace luce

@@ -3,7 +3,7 @@
 // registers while all that adds to it goes by.
 #pragma once
 
-#include "vectors.hpp"
+#include "pieces.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
@@ -84,6 +84,22 @@ Index classes_in_panel(Index classes, Index first) {
   return classes - first <= lanes<Real> ? lanes<Real> : panel_width<Real>;
 }
 
+// Of features `some` to `end` the coefficients of as many adjacent classes as a panel has.
+template <class Real>
+void pack_panel(const Real* from, Index row_stride, Index width, Index some, Index end, Real* panel) {
+  constexpr int n = quad<Real>;
+  Index j = some;
+  for (; j + n <= end; j += n)
+    for (Index c = 0; c < width; c += lanes<Real>) {
+      Vector<Real> part[n];
+      for (int i = 0; i < n; ++i) part[i] = load_pieces(from + (c + i) * row_stride + j, n * row_stride);
+      transpose_pieces<Real>(part);
+      for (int i = 0; i < n; ++i) store(panel + (j + i) * width + c, part[i]);
+    }
+  for (; j < end; ++j)
+    for (Index c = 0; c < width; ++c) panel[j * width + c] = from[c * row_stride + j];
+}
+
 // A matrix (classes, features) as panels of classes, padded with zeros: of each feature in turn those of a panel.
 template <class Real>
 void pack_coefficients(Matrix<const Real> coef, Real* packed) {
@@ -95,7 +111,9 @@ void pack_coefficients(Matrix<const Real> coef, Real* packed) {
     constexpr Index together = 16;  // features: of each class a line of memory, or so
     for (Index some = 0; some < coef.columns; some += together) {
       const Index end = some + together < coef.columns ? some + together : coef.columns;
-      if (coef.row_stride == 1) {
+      if (coef.column_stride == 1 && given == width) {
+        pack_panel(from, coef.row_stride, width, some, end, panel);
+      } else if (coef.row_stride == 1) {
         for (Index j = some; j < end; ++j)
           for (Index c = 0; c < given; ++c) panel[j * width + c] = from[j * coef.column_stride + c];
       } else {

@@ -7,28 +7,10 @@
 // have the same bits for any number of threads.
 #pragma once
 
-#include <atomic>
-#include <vector>
-
+#include "csr_rows.hpp"
 #include "linear_pass.hpp"
 
 namespace luce {
-
-// Integers of 32 or 64 bits.
-struct Integers {
-  const void* data;
-  bool are_wide;
-  [[gnu::always_inline]] Index operator[](Index i) const {
-    return are_wide ? static_cast<const std::int64_t*>(data)[i] : static_cast<const std::int32_t*>(data)[i];
-  }
-};
-
-template <class Element>
-struct CsrMatrix {
-  const Element* values;
-  Integers indices, starts;  // starts[0] to starts[rows] ascend from 0 on, and are at most `entries`
-  Index entries, rows, columns;
-};
 
 template <class Element, class Real>
 struct SparseLinearArguments : RowTargets<Real> {
@@ -42,9 +24,12 @@ struct SparseLinearArguments : RowTargets<Real> {
 };
 
 template <class Element, class Real>
-class SparseLinearCrossEntropy : LinearPass<Real> {
+class SparseLinearCrossEntropy : LinearPass<Real>, public CsrRows<Element, Real> {
   using Pass = LinearPass<Real>;
   using Pass::has_direction_, Pass::is_given_up, Pass::k_, Pass::loss_bytes, Pass::patience_, Pass::share;
+  using Csr = CsrRows<Element, Real>;
+  using Csr::bring, Csr::d_, Csr::has_wrong_index_, Csr::most_block_rows, Csr::n_, Csr::next_rows, Csr::sparse_, Csr::start_of;
+  using typename Csr::Rows;
 
  public:
   using Arguments = SparseLinearArguments<Element, Real>;
@@ -52,9 +37,9 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
   SparseLinearCrossEntropy(const Arguments& arguments, const SparseKernels<Real>& sparse, const LinearKernels<Real>& linear,
                            const LossKernels<Real>& losses, const ElementKernels<Real>& maps, int threads, Patience patience)
       : Pass(arguments, arguments.coef.rows, arguments.direction.data != nullptr, linear, losses, maps, threads, patience),
-        a_(arguments), sparse_(sparse), n_(arguments.features.rows), d_(arguments.features.columns),
-        padded_k_(sparse.padded_classes(k_)), stride_(has_direction_ ? 2 * padded_k_ : padded_k_),
-        intercepts_(static_cast<std::size_t>(stride_), Real{0}), packed_(buffer_of<Real>(std::max<Index>(d_ * stride_, 1))) {
+        Csr(arguments.features, sparse), a_(arguments), padded_k_(sparse.padded_classes(k_)),
+        stride_(has_direction_ ? 2 * padded_k_ : padded_k_), intercepts_(static_cast<std::size_t>(stride_), Real{0}),
+        packed_(buffer_of<Real>(std::max<Index>(d_ * stride_, 1))) {
     if (a_.intercept != nullptr) std::copy(a_.intercept, a_.intercept + k_, intercepts_.begin());
     if (a_.direction_intercept != nullptr)
       std::copy(a_.direction_intercept, a_.direction_intercept + k_, intercepts_.begin() + padded_k_);
@@ -68,61 +53,15 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
     });
     return d_ * padded_k_ <= most_sums_of_a_lane ? in_lanes() : in_steps();
   }
-  // Some index is not one of a feature.
-  bool has_wrong_index() const { return has_wrong_index_; }
 
  private:
   static constexpr Index most_sums_of_a_lane = Index{1} << 16, most_sums_of_lanes = Index{1} << 20, most_lanes = 32;
-  static constexpr Index most_block_rows = 128, most_block_entries = 4096;
   static constexpr Index most_stretch_entries = Index{1} << 18;
   static constexpr Index stretch_score_bytes = Index{4} << 20, most_stretch_score_bytes = Index{32} << 20;
   static constexpr Index most_chunks = 32, ranges_wanted = 128;
 
-  // Rows that are gone through together: `starts` of their entries count from `entry` on.
-  struct Rows {
-    Index first, count, entry;
-    std::vector<Index> starts;
-  };
-
-  // The next rows, at least one.
-  void next_rows(Index first, Index end, Index most_rows, Index most_entries, Rows& rows) const {
-    rows.first = first;
-    rows.entry = start_of(first);
-    rows.starts.assign(1, 0);
-    for (Index i = first; i < end && i - first < most_rows; ++i) {
-      const Index to = start_of(i + 1) - rows.entry;
-      if (i > first && to > most_entries) break;
-      rows.starts.push_back(std::max(to, rows.starts.back()));
-    }
-    rows.count = static_cast<Index>(rows.starts.size()) - 1;
-  }
-  Index start_of(Index row) const { return std::clamp<Index>(a_.features.starts[row], 0, a_.features.entries); }
-
-  // Features and values of some rows, the first of which are entries from `from` on of `rows`.
-  SparseRows<Real> bring(const Rows& rows, Index first, Index count, std::uint32_t* features, Real* values) {
-    const Index* const starts = rows.starts.data() + first;
-    const Index from = starts[0], entries = starts[count] - from;
-    const CsrMatrix<Element>& given = a_.features;
-    const auto end = static_cast<std::uint32_t>(d_);
-    const bool are_right =
-        given.indices.are_wide
-            ? sparse_.bring_int64(static_cast<const std::int64_t*>(given.indices.data) + rows.entry + from, entries, end,
-                                  features + from)
-            : sparse_.bring_int32(static_cast<const std::int32_t*>(given.indices.data) + rows.entry + from, entries, end,
-                                  features + from);
-    if (!are_right) has_wrong_index_ = true;
-    const Real* brought = values;
-    if constexpr (sizeof(Element) == sizeof(Real)) brought = given.values + rows.entry;
-    else sparse_.widen(given.values + rows.entry + from, entries, values + from);
-    return {features, brought, starts, are_right ? count : 0};
-  }
-
   template <class F>
-  void share_features(const F& task) const {
-    const Index together = std::max<Index>(16, rounded_up((Index{1} << 15) / stride_, 16));
-    share((d_ + together - 1) / together, 0,
-          [&](Index i, Workspace) { task(i * together, std::min((i + 1) * together, d_)); });
-  }
+  void share_features(const F& task) const { Csr::share_features(*this, stride_, task); }
   // The lanes' sums, `size` apart, are added up.
   void write_gradient(double* sums, Index lanes, Index size) const {
     share_features([&](Index from, Index to) {
@@ -137,8 +76,7 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
     const Index worthwhile = (n_ * padded_k_ + entries) / std::max<Index>(line, 1) + 1;
     const Index lanes = std::clamp<Index>(most_sums_of_lanes / std::max<Index>(line, 1), 1,
                                           std::min({most_lanes, worthwhile, std::max<Index>(n_, 1)}));
-    Index longest = most_block_entries;
-    for (Index i = 0; i < n_; ++i) longest = std::max(longest, start_of(i + 1) - start_of(i));
+    const Index longest = Csr::entries_of_block();
     const Index sums_size = line + padded_k_ + 8;
     const auto sums = buffer_of<double>(lanes * sums_size);
     const Index reals = most_block_rows * stride_ + 64 + longest;
@@ -268,11 +206,9 @@ class SparseLinearCrossEntropy : LinearPass<Real> {
   }
 
   const Arguments& a_;
-  const SparseKernels<Real>& sparse_;
-  const Index n_, d_, padded_k_, stride_;
+  const Index padded_k_, stride_;
   std::vector<Real> intercepts_;  // padded, then those of the direction
   Buffer<Real> packed_;           // of each feature the coefficients of all classes, then those of the direction
-  std::atomic<bool> has_wrong_index_{false};
 };
 
 }  // namespace luce

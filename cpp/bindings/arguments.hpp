@@ -184,6 +184,7 @@ void bind_dispatch(nb::module_& module);
 void bind_maps(nb::module_& module);
 void bind_losses(nb::module_& module);
 void bind_linear(nb::module_& module);
+void bind_scores(nb::module_& module);
 void bind_sparse_linear(nb::module_& module);
 void bind_network(nb::module_& module);
 void bind_network_steps(nb::module_& module);

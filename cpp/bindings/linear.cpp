@@ -24,8 +24,7 @@ struct Call {
 
   void check() const {
     if (features.ndim() != 2) refuse("features have shape " + shape_of(features) + "; expected (rows, features)");
-    if (coef.ndim() != 2) refuse("coef has shape " + shape_of(coef) + "; expected (classes, features)");
-    if (k() < 1) refuse("coef has no classes");
+    check_coef(coef);
     const auto apart = [](const char* name, const Output& out, const char* other, const Input& array) {
       require_apart(extent(name, out), extent(other, array));
     };
@@ -41,18 +40,15 @@ struct Call {
   // run(arguments) with the types of features, coef and gradient
   template <class F>
   void with_types(F f) const {
-    const bool is_wide = coef.dtype() == nb::dtype<double>();
-    if (!is_wide && coef.dtype() != nb::dtype<float>()) refuse_type("coef must be float32 or float64");
-    const bool has_floats = features.dtype() == nb::dtype<float>();
-    if (!has_floats && features.dtype() != nb::dtype<double>()) refuse_type("features must be float32 or float64");
-    if (!is_wide && !has_floats) refuse_type("features are float64 and coef float32: give coef as float64");
-    const bool sums_wide = gradient.dtype() == nb::dtype<double>();
-    if (!sums_wide && (is_wide || gradient.dtype() != nb::dtype<float>()))
+    with_feature_types("features", features, coef, [&](auto element, auto real) {
+      using Element = decltype(element);
+      using Real = decltype(real);
+      if (gradient.dtype() == nb::dtype<double>()) return f(with<Element, Real, double>());
+      if constexpr (sizeof(Real) == sizeof(float)) {
+        if (gradient.dtype() == nb::dtype<float>()) return f(with<Element, Real, float>());
+      }
       refuse_type("gradient must be float64, or float32 as coef");
-    if (is_wide && has_floats) f(with<float, double, double>());
-    else if (is_wide) f(with<double, double, double>());
-    else if (sums_wide) f(with<float, float, double>());
-    else f(with<float, float, float>());
+    });
   }
 
   template <class Element, class Real, class Sum>

@@ -24,12 +24,29 @@ Matrix<T> matrix_of(const char* name, const Array& array, Index rows, Index colu
           array.stride(1)};
 }
 
+inline void check_coef(const Input& coef) {
+  if (coef.ndim() != 2) refuse("coef has shape " + shape_of(coef) + "; expected (classes, features)");
+  if (coef.shape(0) < 1) refuse("coef has no classes");
+}
+
 template <class T>
 Matrix<T> output_of(const char* name, const Output& array, Index rows, Index columns) {
   const Matrix<T> matrix = matrix_of<T>(name, array, rows, columns);
   require_distinct_elements(name, array);
   if (matrix.column_stride != 1 && columns > 1 && rows > 0) refuse(std::string(name) + ": the elements of a row must be adjacent");
   return matrix;
+}
+
+// f(element, real) of the types of features, named so in messages, and of coefficients.
+template <class F>
+void with_feature_types(const char* name, const Input& features, const Input& coef, F f) {
+  const bool is_wide = coef.dtype() == nb::dtype<double>(), has_floats = features.dtype() == nb::dtype<float>();
+  if (!is_wide && coef.dtype() != nb::dtype<float>()) refuse_type("coef must be float32 or float64");
+  if (!has_floats && features.dtype() != nb::dtype<double>()) refuse_type(std::string(name) + " must be float32 or float64");
+  if (!is_wide && !has_floats) refuse_type(std::string(name) + " are float64 and coef float32: give coef as float64");
+  if (!is_wide) f(float{}, float{});
+  else if (has_floats) f(float{}, double{});
+  else f(double{}, double{});
 }
 
 // What every row is held to, into arguments for `n` rows and `k` classes: class indices, or rows of targets.

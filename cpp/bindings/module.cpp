@@ -34,6 +34,7 @@ NB_MODULE(_core, module) {
   luce::bindings::bind_maps(module);
   luce::bindings::bind_losses(module);
   luce::bindings::bind_linear(module);
+  luce::bindings::bind_scores(module);
   luce::bindings::bind_sparse_linear(module);
   luce::bindings::bind_network(module);
   luce::bindings::bind_network_steps(module);

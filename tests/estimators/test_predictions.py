@@ -1,7 +1,9 @@
 """Predictions of a fitted classifier: the same for every way in which rows can be given."""
 
+import _thread
 import pickle
 import threading
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -14,7 +16,6 @@ import scipy.special
 import sklearn
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from threadpoolctl import threadpool_info, threadpool_limits
 
 import luce
 from luce import SoftmaxClassifier
@@ -94,6 +95,14 @@ def read_only(X):
     return X
 
 
+def out_of_line(X):
+    memory = np.empty(X.nbytes + 1, np.uint8)
+    moved = memory[1:].view(X.dtype).reshape(X.shape)
+    moved[...] = X
+    assert not moved.flags.aligned
+    return moved
+
+
 LAYOUTS = {
     "fortran": lambda X, path: np.asfortranarray(X),
     "every other row": lambda X, path: np.repeat(X, 2, axis=0)[::2],
@@ -105,6 +114,7 @@ LAYOUTS = {
     "read-only": lambda X, path: read_only(X),
     "read-only memory map": lambda X, path: memory_map(X, path, "r"),
     "writable memory map": lambda X, path: memory_map(X, path, "r+"),
+    "out of line": lambda X, path: out_of_line(X),
     "other byte order": lambda X, path: X.astype(X.dtype.newbyteorder()),
     "csr": lambda X, path: scipy.sparse.csr_array(X),
     "csr matrix": lambda X, path: scipy.sparse.csr_matrix(X),
@@ -215,8 +225,7 @@ def test_probabilities_are_held_once(method):
 @pytest.mark.parametrize("classes", [2, 10])
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_same_bits_for_any_number_of_threads(method, sparse, classes, monkeypatch):
-    monkeypatch.setattr(predictions, "WORK_OF_THREAD", 1 << 20)
+def test_same_bits_for_any_number_of_threads(method, sparse, classes):
     X = features(MANY, dtype=np.float32)
     if sparse:
         X = scipy.sparse.csr_array(X)
@@ -227,44 +236,19 @@ def test_same_bits_for_any_number_of_threads(method, sparse, classes, monkeypatc
         np.testing.assert_array_equal(getattr(fitted(classes), method)(X), one)
 
 
-def meeting(count, seen):
-    """A kernel in which each thread waits, the first time, until `count` of them have come."""
-    barrier = threading.Barrier(count, timeout=30)
+def test_as_many_threads_as_asked_for(monkeypatch):
+    seen, real = [], luce.kernels.linear
 
-    def kernel(scores, out):
-        if threading.get_ident() not in seen:
-            seen.add(threading.get_ident())
-            barrier.wait()
-        luce.kernels.argmax(scores, out)
+    def linear(*arguments, threads, **options):
+        seen.append(threads)
+        return real(*arguments, threads=threads, **options)
 
-    return predictions.Answer(kernel, labels=True)
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2, 3])
-def test_as_many_threads_as_asked_for(n_jobs, monkeypatch):
-    seen = set()
-    monkeypatch.setattr(predictions, "WINNERS", meeting(n_jobs, seen))
-    fitted(10, n_jobs=n_jobs).predict(features(2 * MANY))
-    assert len(seen) == n_jobs
-    assert threading.get_ident() in seen
-
-
-def blas_threads():
-    return {blas["num_threads"] for blas in threadpool_info() if blas["user_api"] == "blas"}
-
-
-def test_one_blas_thread_while_threads_share_the_blocks(monkeypatch):
-    seen = set()
-
-    def kernel(scores, out):
-        seen.update(blas_threads())
-        luce.kernels.argmax(scores, out)
-
-    monkeypatch.setattr(predictions, "WINNERS", predictions.Answer(kernel, labels=True))
-    with threadpool_limits(2, user_api="blas"):
-        fitted(10, n_jobs=2).predict(features(MANY))
-        assert seen == {1}
-        assert blas_threads() == {2}
+    monkeypatch.setattr(luce.kernels, "linear", linear)
+    for n_jobs in (1, 2, 3, -1, None):
+        fitted(10, n_jobs=n_jobs).predict(features(10))
+    with luce.threads(5):
+        fitted(10).predict(features(10))
+    assert seen == [1, 2, 3, luce.num_threads(), luce.num_threads(), 5]
 
 
 def test_impossible_number_of_threads():
@@ -272,23 +256,20 @@ def test_impossible_number_of_threads():
         fitted(10, n_jobs=0).predict(features(MANY))
 
 
-@pytest.mark.parametrize("helper_fails", [False, True])
-def test_when_one_thread_fails_all_give_up(helper_fails, monkeypatch):
-    answered = []
-    barrier = threading.Barrier(2, timeout=30)
-
-    def kernel(scores, out):
-        if not answered:
-            barrier.wait()
-        answered.append(len(scores))
-        if (threading.current_thread() is threading.main_thread()) != helper_fails:
-            raise KeyboardInterrupt
-        threading.Event().wait(0.2)
-
-    monkeypatch.setattr(predictions, "WINNERS", predictions.Answer(kernel, labels=True))
-    with pytest.raises(KeyboardInterrupt):
-        fitted(10, n_jobs=2).predict(features(2 * MANY))
-    assert len(answered) <= 4
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_is_heard_and_the_next_prediction_is_right(n_jobs):
+    classifier, row = fitted(200, n_jobs=n_jobs), features(1)
+    rows = np.broadcast_to(row, (3_000_000, 64))  # takes seconds
+    delays = []
+    for _ in range(3):  # for the machine may be busy with something else
+        interrupt = threading.Timer(0.1, _thread.interrupt_main)
+        began = time.perf_counter()
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            classifier.predict(rows)
+        delays.append(time.perf_counter() - began - 0.1)
+        check_all(classifier, features(3001))
+    assert min(delays) < 0.2
 
 
 def test_predictions_of_many_threads_at_once():
@@ -393,22 +374,12 @@ def test_plain_arrays_are_read_once(layout, n, monkeypatch, tmp_path):
         fitted(10).predict(features(n).tolist())
 
 
-def test_blocks_cover_the_rows_in_order():
-    for n in (0, 1, 63, 64, 65, 5000, 10**6):
-        for d, k in ((1, 1), (64, 10), (10, 100_000)):
-            blocks = predictions._blocks_of_rows(n, d, k, 8)
-            places = [place for block in blocks for place in (block.start, block.stop)]
-            assert places == sorted(places)
-            assert sum(block.stop - block.start for block in blocks) == n
-
-
 def test_no_rows():
     none = np.empty((0, 64))
     for classes, columns in ((2, 2), (10, 10)):
         classifier = fitted(classes)
-        for few_or_many in (predictions.answer_few, predictions.answer_by_blocks):
-            parameters = (none, classifier.coef_, classifier.intercept_)
-            found = few_or_many(predictions.PROBABILITIES, *parameters, check_finite=True)
-            assert found.shape == (0, columns)
-            winners = few_or_many(predictions.WINNERS, *parameters, check_finite=True)
-            assert winners.shape == (0,)
+        parameters = (none, classifier.coef_, classifier.intercept_)
+        found = predictions.answered("softmax", *parameters, check_finite=True)
+        assert found.shape == (0, columns)
+        winners = predictions.answered("argmax", *parameters, check_finite=True)
+        assert winners.shape == (0,)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from luce import kernels
-from luce.kernels import reference
+from luce.kernels import reference_linear as reference
 
 SHAPES = [
     (1, 1, 1),

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 
 from luce import kernels
-from luce.kernels import reference
+from luce.kernels import reference_linear as reference
 
 # Lanes and steps, vectors of every width, panels of several; features with and without entries of
 # their own; several stretches by rows and by entries.

@@ -22,7 +22,7 @@ from luce.kernels.threads import num_threads, threads
 from luce.training import Progress, fit_softmax_regression
 
 if TYPE_CHECKING:
-    from luce.scorers.linear import Features
+    from luce.scorers.linear import Answer, Features
 
 Array = NDArray[np.floating]
 P = ParamSpec("P")
@@ -218,29 +218,29 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Scores of X (n, d): shape (n, k), or (n,) for two classes (positive: ``classes_[1]``)."""
-        scores = self._answer(X, predictions.SCORES)
+        scores = self._answer(X, "scores")
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Label of the highest score for each row of X (n, d): shape (n,)."""
-        winners = self._answer(X, predictions.WINNERS)
+        winners = self._answer(X, "argmax")
         labels: NDArray[Any] = self.classes_[winners]
         return labels
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Probabilities of the classes for each row of X (n, d): shape (n, k), rows sum to 1."""
-        return self._answer(X, predictions.PROBABILITIES)
+        return self._answer(X, "softmax")
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """Logarithms of the probabilities, accurate where they are tiny: shape (n, k)."""
-        return self._answer(X, predictions.LOG_PROBABILITIES)
+        return self._answer(X, "log_softmax")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    def _answer(self, X: ArrayLike, answer: predictions.Answer) -> NDArray[Any]:
+    def _answer(self, X: ArrayLike, answer: "Answer") -> NDArray[Any]:
         """Answer for X: validated by scikit-learn, unless it is plainly what would come out."""
         if predictions.is_plain(self, X):
             with suppress(FloatingPointError):  # scikit-learn says what is wrong, or finds nothing
@@ -252,16 +252,11 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         return self._answer_for(features, answer, check_finite=False)
 
     def _answer_for(
-        self, features: "Features", answer: predictions.Answer, *, check_finite: bool
+        self, features: "Features", answer: "Answer", *, check_finite: bool
     ) -> NDArray[Any]:
-        coef, intercept = self.coef_, self.intercept_
-        if isinstance(features, np.ndarray) and predictions.are_few(features, coef):
-            return predictions.answer_few(
-                answer, features, coef, intercept, check_finite=check_finite
-            )
         with threads(self._threads()) if self.n_jobs is not None else nullcontext():
-            return predictions.answer_by_blocks(
-                answer, features, coef, intercept, check_finite=check_finite
+            return predictions.answered(
+                answer, features, self.coef_, self.intercept_, check_finite=check_finite
             )
 
     def _weights(

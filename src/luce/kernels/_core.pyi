@@ -1,10 +1,11 @@
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 _Real = TypeVar("_Real", np.float32, np.float64)
+Answer: TypeAlias = Literal["scores", "softmax", "log_softmax", "argmax"]
 
 def isa() -> str: ...
 def supported_isas() -> tuple[str, ...]: ...
@@ -54,6 +55,15 @@ def cross_entropy_soft(
     z_loss: float = 0.0,
     threads: int = 1,
 ) -> None: ...
+def linear(
+    features: NDArray[np.float32] | NDArray[np.float64],
+    coef: NDArray[_Real],
+    intercept: NDArray[_Real] | None,
+    out: NDArray[_Real] | NDArray[np.int64],
+    *,
+    answer: Answer = "scores",
+    threads: int = 1,
+) -> bool: ...
 def linear_cross_entropy(
     features: NDArray[np.float32] | NDArray[np.float64],
     labels: NDArray[np.int64] | NDArray[_Real],
@@ -107,6 +117,17 @@ def sample(
     min_p: float = 0.0,
     threads: int = 1,
 ) -> None: ...
+def sparse_linear(
+    data: NDArray[np.float32] | NDArray[np.float64],
+    indices: NDArray[np.int32] | NDArray[np.int64],
+    indptr: NDArray[np.int32] | NDArray[np.int64],
+    coef: NDArray[_Real],
+    intercept: NDArray[_Real] | None,
+    out: NDArray[_Real] | NDArray[np.int64],
+    *,
+    answer: Answer = "scores",
+    threads: int = 1,
+) -> bool: ...
 def sparse_linear_cross_entropy(
     data: NDArray[np.float32] | NDArray[np.float64],
     indices: NDArray[np.int32] | NDArray[np.int64],

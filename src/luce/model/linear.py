@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luce.estimators.predictions import (
-    LOG_PROBABILITIES,
-    PROBABILITIES,
-    Answer,
-    answer_by_blocks,
-)
+from luce.estimators.predictions import answered
 from luce.model.scorer import Scorer, largest
 
 if TYPE_CHECKING:
-    from luce.scorers.linear import Features
+    from luce.scorers.linear import Answer, Features
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +47,11 @@ class LinearScorer(Scorer):
 
     def probabilities(self, features: "Features") -> NDArray[np.float32]:
         """Softmax of the scores."""
-        return self._answer(PROBABILITIES, features)
+        return self._answer("softmax", features)
 
     def log_probabilities(self, features: "Features") -> NDArray[np.float32]:
         """Log-softmax of the scores."""
-        return self._answer(LOG_PROBABILITIES, features)
+        return self._answer("log_softmax", features)
 
     def bound(self, size: float) -> float:
         """As if all coefficients were the largest one."""
@@ -73,14 +68,14 @@ class LinearScorer(Scorer):
         """The largest coefficient of each feature."""
         return np.asarray(abs(self.coef).max(axis=0))
 
-    def _answer(self, answer: Answer, features: "Features") -> NDArray[np.float32]:
+    def _answer(self, answer: "Answer", features: "Features") -> NDArray[np.float32]:
         coef, intercept = self._coef_as_read, self.intercept
-        return answer_by_blocks(answer, features, coef, intercept, check_finite=False)
+        return answered(answer, features, coef, intercept, check_finite=False)
 
     @cached_property
     def _coef_as_read(self) -> NDArray[np.float32]:
         """In the type and order in which a product reads them: copied here, not for each block."""
-        return np.asarray(self.coef, np.float32, order="F")
+        return np.asarray(self.coef, np.float32, order="C")
 
     @cached_property
     def _largest(self) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from luce.scorers.chain import backward, count_parameters, forward, initial_para
 from luce.scorers.ending import end
 from luce.scorers.layer import Layer
 from luce.scorers.layers import Dense, Dropout, LayerNorm
-from luce.scorers.linear import linear, linear_vjp
+from luce.scorers.linear import linear, linear_into, linear_vjp
 from luce.scorers.network import Network
 from luce.scorers.perceptron import multilayer_perceptron
 from luce.scorers.residual import Residual
@@ -32,6 +32,7 @@ __all__ = [
     "forward",
     "initial_parameters",
     "linear",
+    "linear_into",
     "linear_vjp",
     "multilayer_perceptron",
     "split",

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from luce import kernels
 from luce.kernels.sparse import csr_arrays
 from luce.kernels.threads import num_threads
-from luce.scorers import linear
+from luce.scorers import linear_into
 from luce.training.blas import single_threaded_blas
 
 if TYPE_CHECKING:
-    from luce.scorers.linear import Features
+    from luce.scorers.linear import Answer, Features
 
 Vector: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = slice
@@ -164,13 +164,17 @@ class SoftmaxRegression:
 
     def scores(self, features: "Features", parameters: Vector) -> NDArray[Any]:
         """Scores of a block's features, in their dtype."""
-        return linear(features, parameters[:, :-1], parameters[:, -1])
+        return self._answered("scores", features, parameters)
 
     def probabilities(self, features: "Features", parameters: Vector) -> NDArray[Any]:
         """Probabilities of a block's features, in their dtype."""
-        scores = self.scores(features, parameters)
-        kernels.softmax(scores, 1.0, scores)
-        return scores
+        return self._answered("softmax", features, parameters)
+
+    def _answered(self, answer: "Answer", features: "Features", parameters: Vector) -> NDArray[Any]:
+        out = np.empty((features.shape[0], self.classes), features.dtype)
+        coef, intercept = parameters[:, :-1], parameters[:, -1]
+        linear_into(out, features, coef, intercept, answer=answer, threads=1)
+        return out
 
     def value_and_gradient(self, parameters: Vector) -> tuple[float, Vector]:
         """F and its gradient at `parameters`: one pass over the rows, never an (n, k) array."""

@@ -1,0 +1,231 @@
+"""Plain-NumPy twins of the kernels of a linear classifier: same names, signatures and results.
+
+All of it is computed in float64.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luce.kernels.reference import (
+    argmax,
+    cross_entropy,
+    cross_entropy_soft,
+    log_softmax,
+    softmax,
+)
+
+
+def linear(
+    features: NDArray[Any],
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    out: NDArray[Any],
+    *,
+    answer: str = "scores",
+    threads: int = 1,
+) -> bool:
+    """``features @ coef.T + intercept``, or what is asked about it, in float64."""
+    return _answered(_linear(features, coef, intercept, None)[1], answer, out)
+
+
+def sparse_linear(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    out: NDArray[Any],
+    *,
+    answer: str = "scores",
+    threads: int = 1,
+) -> bool:
+    """`linear` of the rows of a CSR matrix; indices may be unsorted and repeat."""
+    return _answered(_sparse_linear(data, indices, indptr, coef, intercept), answer, out)
+
+
+def linear_cross_entropy(
+    features: NDArray[Any],
+    labels: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    gradient: NDArray[Any],
+    intercept_gradient: NDArray[np.float64],
+    features_gradient: NDArray[Any] | None = None,
+    *,
+    centre: NDArray[Any] | None = None,
+    label_smoothing: float = 0.0,
+    threads: int = 1,
+) -> float:
+    """Sum of the cross-entropies of linear scores, and its gradients, in float64."""
+    rows, scores = _linear(features, coef, intercept, centre)
+    value = _to_residuals(scores, labels, weights, label_smoothing)
+    gradient[...] = scores.T @ rows
+    intercept_gradient[...] = scores.sum(axis=0)
+    if features_gradient is not None:
+        features_gradient[...] = scores @ coef.astype(np.float64)
+    return value
+
+
+def linear_hessian_vector(
+    features: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    direction: NDArray[Any],
+    direction_intercept: NDArray[Any] | None,
+    product: NDArray[Any],
+    intercept_product: NDArray[np.float64],
+    *,
+    centre: NDArray[Any] | None = None,
+    threads: int = 1,
+) -> None:
+    """Product of that sum's Hessian with a direction, in float64."""
+    rows, scores = _linear(features, coef, intercept, centre)
+    _, tangents = _linear(features, direction, direction_intercept, centre)
+    change = _change_of_residuals(scores, tangents, weights)
+    product[...] = change.T @ rows
+    intercept_product[...] = change.sum(axis=0)
+
+
+def second_moments(
+    features: NDArray[Any],
+    weights: NDArray[Any],
+    moments: NDArray[np.float64],
+    *,
+    threads: int = 1,
+) -> None:
+    """Add to moments[c], on and below its diagonal, the sum over rows of weights[row, c] x x'."""
+    rows, weights = features.astype(np.float64), weights.astype(np.float64)
+    moments += np.tril(np.einsum("ic,ia,ib->cab", weights, rows, rows))
+
+
+def sparse_linear_cross_entropy(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    labels: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    gradient: NDArray[np.float64],
+    intercept_gradient: NDArray[np.float64],
+    *,
+    label_smoothing: float = 0.0,
+    threads: int = 1,
+) -> float:
+    """`linear_cross_entropy` of the rows of a CSR matrix; indices may be unsorted and repeat."""
+    scores = _sparse_linear(data, indices, indptr, coef, intercept)
+    value = _to_residuals(scores, labels, weights, label_smoothing)
+    _sparse_vjp(data, indices, indptr, scores, gradient)
+    intercept_gradient[...] = scores.sum(axis=0)
+    return value
+
+
+def sparse_linear_hessian_vector(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    direction: NDArray[Any],
+    direction_intercept: NDArray[Any] | None,
+    product: NDArray[np.float64],
+    intercept_product: NDArray[np.float64],
+    *,
+    threads: int = 1,
+) -> None:
+    """Product of that sum's Hessian with a direction, in float64."""
+    scores = _sparse_linear(data, indices, indptr, coef, intercept)
+    tangents = _sparse_linear(data, indices, indptr, direction, direction_intercept)
+    change = _change_of_residuals(scores, tangents, weights)
+    _sparse_vjp(data, indices, indptr, change, product)
+    intercept_product[...] = change.sum(axis=0)
+
+
+def _answered(scores: NDArray[np.float64], answer: str, out: NDArray[Any]) -> bool:
+    """Whether the scores of the first class are finite."""
+    are_finite = bool(np.isfinite(scores[:, 0]).all())
+    if answer == "argmax":
+        argmax(scores, out)
+    elif answer != "scores":
+        {"softmax": softmax, "log_softmax": log_softmax}[answer](scores, 1.0, scores)
+    if answer != "argmax":
+        out[...] = scores
+    return are_finite
+
+
+def _to_residuals(
+    scores: NDArray[np.float64],
+    labels: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    label_smoothing: float,
+) -> float:
+    """The sum of the losses; scores become their gradient."""
+    losses = np.empty(len(scores))
+    if labels.ndim == 1:
+        cross_entropy(scores, labels, weights, losses, scores, label_smoothing=label_smoothing)
+    else:
+        cross_entropy_soft(scores, labels.astype(np.float64), weights, losses, scores)
+    return float(losses.sum())
+
+
+def _change_of_residuals(
+    scores: NDArray[np.float64],
+    tangents: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+) -> NDArray[np.float64]:
+    """Weighted derivative of the probabilities of `scores` along `tangents`."""
+    softmax(scores, 1.0, scores)
+    change: NDArray[np.float64] = tangents - (scores * tangents).sum(axis=1, keepdims=True)
+    change *= scores
+    if weights is not None:
+        change *= weights[:, None]
+    return change
+
+
+def _linear(
+    features: NDArray[Any],
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    centre: NDArray[Any] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centred features, and their scores."""
+    rows = features.astype(np.float64) - (0.0 if centre is None else centre.astype(np.float64))
+    bias = 0.0 if intercept is None else intercept.astype(np.float64)
+    return rows, rows @ coef.T.astype(np.float64) + bias
+
+
+def _sparse_linear(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+) -> NDArray[np.float64]:
+    """Scores of the rows of a CSR matrix."""
+    n = len(indptr) - 1
+    scores: NDArray[np.float64] = np.zeros((n, len(coef)))
+    scores += 0.0 if intercept is None else intercept
+    entries = slice(0, indptr[-1])
+    terms = data[entries, None].astype(np.float64) * coef.T[indices[entries]]
+    np.add.at(scores, np.repeat(np.arange(n), np.diff(indptr)), terms)
+    return scores
+
+
+def _sparse_vjp(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[Any],
+    residuals: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+) -> None:
+    """``residuals.T @ features`` into `gradient`."""
+    gradient[...] = 0
+    entries = slice(0, indptr[-1])
+    rows = np.repeat(np.arange(len(residuals)), np.diff(indptr))
+    terms = data[entries, None].astype(np.float64) * residuals[rows]
+    np.add.at(gradient.T, indices[entries], terms)
