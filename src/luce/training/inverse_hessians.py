@@ -19,13 +19,14 @@ from luce import kernels
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
 from luce.training.memory import Product
-from luce.training.objective import Rows, SumOverRows, Vector, blocks_of_rows, dense, lanes_for
+from luce.training.objective import Rows, SumOverRows, Vector, dense, lanes_for
 from luce.training.sample import Sample
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
 FEATURES_TOGETHER, ROWS_TOGETHER = 256, 256
+WEIGHTS_TOGETHER = 1 << 17  # of rows in classes
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 
 
@@ -191,7 +192,9 @@ def second_moments(
 
     def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
         rows, moments = point.with_ones(features), total.reshape(shape)
-        for some in blocks_of_rows(len(rows), count + width):
+        together = max(WEIGHTS_TOGETHER // count, 1)
+        for first in range(0, len(rows), together):
+            some = slice(first, first + together)
             weighted = curvatures(p[some]) * weights[some, None]
             weighted = np.ascontiguousarray(weighted, rows.dtype)
             kernels.second_moments(rows[some], weighted, moments, threads=num_threads())
