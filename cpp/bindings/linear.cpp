@@ -72,7 +72,7 @@ struct Call {
     {
       const nb::gil_scoped_release released;
       loss = LinearCrossEntropy<Element, Real, Sum>(arguments, linear_of<Real>(), losses_of<Real>(), kernels_of<Real>(),
-                                                    threads, interrupt.patience())
+                                                    threads_of_pass(n() * d(), n(), k(), threads), interrupt.patience())
                  .run();
     }
     interrupt.rethrow();

@@ -24,6 +24,12 @@ Matrix<T> matrix_of(const char* name, const Array& array, Index rows, Index colu
           array.stride(1)};
 }
 
+// Threads for a pass over rows of so many numbers in all: a short one is over before others have come.
+inline int threads_of_pass(Index numbers, Index rows, Index classes, int threads) {
+  constexpr Index worth_sharing = Index{1} << 17, exponential = 16;  // in products of a feature with a class
+  return (numbers + exponential * rows) * classes < worth_sharing ? 1 : threads;
+}
+
 inline void check_coef(const Input& coef) {
   if (coef.ndim() != 2) refuse("coef has shape " + shape_of(coef) + "; expected (classes, features)");
   if (coef.shape(0) < 1) refuse("coef has no classes");

@@ -58,7 +58,9 @@ struct SparseCall {
     {
       const nb::gil_scoped_release released;
       SparseLinearCrossEntropy<Element, Real> pass(arguments, sparse_of<Real>(), linear_of<Real>(), losses_of<Real>(),
-                                                   kernels_of<Real>(), threads, interrupt.patience());
+                                                   kernels_of<Real>(),
+                                                   threads_of_pass(arguments.features.entries, n(), k(), threads),
+                                                   interrupt.patience());
       loss = pass.run();
       has_wrong_index = pass.has_wrong_index();
     }

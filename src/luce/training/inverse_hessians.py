@@ -102,8 +102,6 @@ def whole(point: Point) -> Product:
     For one row the loss has blocks ``-p_a p_b x x'`` off the diagonal, and as ``p_a (1 - p_a)`` is
     the sum of ``p_a p_b`` over all others, minus the sum of those in the same row on it.
     """
-    from scipy.linalg import cho_solve
-
     objective = point.sample.objective
     k, width = shape = objective.shape
     left, right = np.triu_indices(k, 1)
@@ -122,8 +120,7 @@ def whole(point: Point) -> Product:
     root = _cholesky(hessian)
 
     def product(gradient: Vector) -> Vector:
-        solved = cho_solve((root, True), gradient.ravel() * scale, check_finite=False) * scale
-        step = solved.reshape(shape)
+        step = (_solved(root, gradient.ravel() * scale) * scale).reshape(shape)
         return np.asarray(step - step.mean(axis=0))
 
     return product
@@ -134,8 +131,6 @@ def whole_of_two_classes(point: Point) -> Product:
 
     Along opposite coefficients the Hessian is ``2 p (1 - p) x x' + l2``.
     """
-    from scipy.linalg import cho_solve
-
     objective = point.sample.objective
     width = objective.shape[1]
 
@@ -153,7 +148,7 @@ def whole_of_two_classes(point: Point) -> Product:
 
     def product(gradient: Vector) -> Vector:
         opposite = (gradient[0] - gradient[1]) / 2 * scale
-        step = cho_solve((root, True), opposite, check_finite=False) * scale
+        step = _solved(root, opposite) * scale
         return np.stack([step, -step])
 
     return product
@@ -378,3 +373,10 @@ def _cholesky(hessians: Vector) -> Vector:
             if not np.isfinite(ridge):
                 raise
             ridge *= 10
+
+
+def _solved(root: Vector, vector: Vector) -> Vector:
+    """Product of the inverse of ``root @ root.T`` with a vector."""
+    from scipy.linalg.lapack import dpotrs
+
+    return np.asarray(dpotrs(root.T, vector, lower=False)[0])
