@@ -100,6 +100,8 @@ class _Block(NamedTuple):
         Mean of h, the intercept's curvature.
     rows : CSR matrix of shape (r, d)
         ``sqrt(h / n) x D^(-1/2)`` of the rows that matter.
+    columns : CSC matrix of shape (d, r)
+        Its transpose, with the same entries: to make one takes longer than many products.
     roots : array of shape (r,)
         ``sqrt(h / n)`` of those.
     root : array of shape (r, r)
@@ -110,6 +112,7 @@ class _Block(NamedTuple):
     centre: Vector
     spread: float
     rows: Any
+    columns: Any
     roots: NDArray[Any]
     root: NDArray[Any]
 
@@ -122,7 +125,7 @@ class _Block(NamedTuple):
             centre = self.centre * self.scale
             seen = self.rows @ coef.astype(np.float32) - self.roots * np.float32(centre @ coef)
             seen = strtrs(self.root, strtrs(self.root, seen, trans=1)[0])[0]
-            coef -= self.rows.T @ seen - centre * (self.roots @ seen)
+            coef -= self.columns @ seen - centre * (self.roots @ seen)
         coef *= self.scale
         return np.append(coef, gradient[-1] / self.spread - coef @ self.centre)
 
@@ -196,8 +199,9 @@ def _few_rows(point: Point, threshold: float) -> Callable[[int], _Block]:
         weighted.data *= np.repeat(roots[mine], np.diff(weighted.indptr))
         weighted.data *= scales[c, weighted.indices]
         single = weighted.astype(np.float32)
-        few = single, roots[mine].astype(np.float32)
-        return _Block(scales[c], centres[c], spreads[c], *few, _root(*few, centres[c] * scales[c]))
+        few = roots[mine].astype(np.float32)
+        root = _root(single, few, centres[c] * scales[c])
+        return _Block(scales[c], centres[c], spreads[c], single, single.T, few, root)
 
     return block
 
