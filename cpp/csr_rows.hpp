@@ -56,8 +56,12 @@ class CsrRows {
 
   // So many entries does a block of few rows have at most.
   Index entries_of_block() const {
-    Index longest = 4096;
-    for (Index i = 0; i < n_; ++i) longest = std::max(longest, start_of(i + 1) - start_of(i));
+    Index longest = 4096, start = start_of(0);
+    for (Index i = 0; i < n_; ++i) {
+      const Index end = start_of(i + 1);
+      longest = std::max(longest, end - start);
+      start = end;
+    }
     return longest;
   }
 
