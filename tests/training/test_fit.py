@@ -313,6 +313,23 @@ def test_a_fit_that_a_diagonal_brings_to_its_end_much_later_is_certified():
     assert fit.stopped == "certified"
 
 
+def test_more_classes_than_have_blocks_at_first_are_certified():
+    n, d, classes = 693, 227, 22
+    random = np.random.default_rng(0)
+    features = random.standard_normal((n, d)) @ (
+        np.eye(d) + 0.5 * random.standard_normal((d, d)) / np.sqrt(d)
+    )
+    features *= np.exp(random.uniform(-6, 6, d))
+    features += 200 * random.standard_normal(d)
+    scores = (features / np.abs(features).mean(axis=0)) @ random.standard_normal((d, classes))
+    labels = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
+    labels[:classes] = np.arange(classes)
+    fit = fit_softmax_regression(
+        features.astype(np.float32), labels, classes=classes, C=100.0, max_iter=600
+    )
+    assert fit.stopped == "certified"
+
+
 def test_a_first_step_that_is_far_too_long_is_cut():
     features, labels = rare_words(1500, 2000, classes=5, words=25)
     fit = fit_softmax_regression(features, labels, classes=5, C=1e4, max_iter=60)

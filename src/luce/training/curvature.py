@@ -27,11 +27,11 @@ from luce.training.recentring import recentred
 from luce.training.sample import Sample, sample_of
 
 MOST_PARAMETERS = 1400  # with a whole Hessian: it takes 16 MB, and making it some times that
-MOST_IN_BLOCKS = 1 << 20  # numbers: 8 MB, and some times that while they are made
+MOST_IN_BLOCKS, MOST_IN_BLOCKS_LATE = 1 << 20, 1 << 22  # numbers: 8 MB, or 32
 MOST_ROTATED = 4096  # features, classes or rows whose eigenvectors can be had
 AFFORDABLE = 16  # passes that blocks may always cost
 AFFORDABLE_IF_SPARSE = 100  # passes that eigenvectors may always cost where passes are cheap
-PATIENCE = 100  # passes with a diagonal, where features are sparse and many
+PATIENCE = 100  # passes with forms that are cheaper than blocks
 PRICE_OF_SPARSE_READINGS = 20  # passes
 QUICKER_IF_DENSE = 8  # operations on dense numbers than on sparse ones
 OVERHEAD = 1e7  # operations that could be done in the time that a pass takes for no rows at all
@@ -84,7 +84,8 @@ class Curvatures:
             point = replace(point, sample=Sample(everything, None, None))
             form = whole_of_two_classes if k == 2 else whole
             return Curvature(form(point), whole_price, is_exact=True)
-        if dense and passes and numbers * width <= MOST_IN_BLOCKS:
+        most_in_blocks = MOST_IN_BLOCKS if passes < PATIENCE else MOST_IN_BLOCKS_LATE
+        if dense and passes and numbers * width <= most_in_blocks:
             price = self._in_passes((2 * rows + 4 * width) * numbers * width)
             if price <= max(AFFORDABLE, passes):
                 blocks = whole_of_two_classes if k == 2 else class_blocks

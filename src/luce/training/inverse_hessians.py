@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FEATURES_TOGETHER, ROWS_TOGETHER = 256, 256
 WEIGHTS_TOGETHER = 1 << 17  # of rows in classes
+NUMBERS_INVERTED = 1 << 17  # of blocks at a time: what that takes in memory
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 
 
@@ -106,6 +107,7 @@ def whole(point: Point) -> Product:
     k, width = shape = objective.shape
     left, right = np.triu_indices(k, 1)
     moments = second_moments(point, len(left), lambda p: p[:, left] * p[:, right])
+    moments += np.tril(moments, -1).swapaxes(1, 2)
     hessian = np.zeros((k * width, k * width))
     blocks = hessian.reshape(k, width, k, width).swapaxes(1, 2)
     blocks[left, right] = blocks[right, left] = np.negative(moments, out=moments)
@@ -159,17 +161,22 @@ def class_blocks(point: Point) -> Product:
     objective = point.sample.objective
     of_frequencies = point.damping * point.frequencies * (1 - point.frequencies)
     blocks = second_moments(point, objective.classes, lambda p: p * (1 - p) + of_frequencies)
-    diagonals = np.einsum("iaa->ia", blocks)
-    diagonals[:, :-1] += objective.l2
-    if not objective.fit_intercept:
-        diagonals[:, -1] = 1.0
-    scale = _unit_diagonal(blocks)
-    roots = np.linalg.inv(_cholesky(blocks))
-    inverses = np.swapaxes(roots, 1, 2) @ roots
-    inverses *= scale[:, :, None] * scale[:, None, :]
+    width = objective.shape[1]
+    together = max(NUMBERS_INVERTED // width**2, 1)
+    for first in range(0, objective.classes, together):
+        some = blocks[first : first + together]
+        some += np.tril(some, -1).swapaxes(1, 2)
+        diagonals = np.einsum("iaa->ia", some)
+        diagonals[:, :-1] += objective.l2
+        if not objective.fit_intercept:
+            diagonals[:, -1] = 1.0
+        scale = _unit_diagonal(some)
+        roots = np.linalg.inv(_cholesky(some))
+        np.matmul(np.swapaxes(roots, 1, 2), roots, out=some)
+        some *= scale[:, :, None] * scale[:, None, :]
 
     def product(gradient: Vector) -> Vector:
-        step = (inverses @ gradient[:, :, None])[:, :, 0]
+        step = (blocks @ gradient[:, :, None])[:, :, 0]
         return np.asarray(step - step.mean(axis=0))
 
     return product
@@ -180,7 +187,8 @@ def second_moments(
 ) -> Vector:
     """Mean over rows of ``curvature x x'`` for so many curvatures: shape (count, d + 1, d + 1).
 
-    `curvatures` gives those of the rows with some probabilities, shape (rows, count).
+    On and below the diagonal of each; above there are zeros. `curvatures` gives those of the rows
+    with some probabilities, shape (rows, count).
     """
     width = point.sample.objective.shape[1]
     shape = count, width, width
@@ -194,9 +202,7 @@ def second_moments(
             weighted = np.ascontiguousarray(weighted, rows.dtype)
             kernels.second_moments(rows[some], weighted, moments, threads=num_threads())
 
-    moments = point.total(count * width * width, add, most_lanes=1, width=width).reshape(shape)
-    moments += np.tril(moments, -1).swapaxes(1, 2)
-    return moments
+    return point.total(count * width * width, add, most_lanes=1, width=width).reshape(shape)
 
 
 def kronecker(point: Point) -> Product:

@@ -12,6 +12,7 @@ Vector: TypeAlias = NDArray[np.float64]
 Product: TypeAlias = Callable[[Vector], Vector]
 
 FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.01, 1 / 4, 4.0
+SEARCHES_OF_A_CHANGE = 40  # more of them change the damping once more
 TOO_OFTEN = 0.5  # share of searches whose first step is too long
 WORTH_GIVING_BACK = 1 << 15  # parameters
 
@@ -88,7 +89,8 @@ class Memory:
         if self.passes_of_base and self.searches_on_base and not self.is_rough:
             damps = self.too_long > TOO_OFTEN * self.searches_on_base
             change = MORE_DAMPING if damps else LESS_DAMPING
-            self.damping = min(change * self.damping, 1.0)
+            times = 1 + self.searches_on_base // SEARCHES_OF_A_CHANGE
+            self.damping = min(change**times * self.damping, 1.0)
         price = self.passes if price is None else price
         self.base = None  # its memory is wanted for the next one
         new = curvature(point, price, self.damping)
