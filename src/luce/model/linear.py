@@ -74,7 +74,7 @@ class LinearScorer(Scorer):
 
     @cached_property
     def _coef_as_read(self) -> NDArray[np.float32]:
-        """In the type and order in which a product reads them: copied here, not for each block."""
+        """In the type and order in which a product reads them: copied here, not in each call."""
         return np.asarray(self.coef, np.float32, order="C")
 
     @cached_property
