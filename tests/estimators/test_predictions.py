@@ -22,7 +22,7 @@ from luce.errors import DataError
 from luce.estimators import predictions, softmax_classifier
 
 METHODS = ("decision_function", "predict", "predict_proba", "predict_log_proba")
-MANY = 30_000  # rows of 64 features: enough for two threads
+MANY = 10_000  # rows of 64 features: enough for several threads
 
 
 def fitted(classes, d=64, dtype=np.float64, **parameters):

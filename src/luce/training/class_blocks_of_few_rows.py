@@ -19,6 +19,7 @@ from luce.training.objective import Rows, Vector, lanes_for
 LEAST_LEVERAGE = 0.05  # of a row that is worth taking
 BINS, BINS_OF_AN_OCTAVE = 128, 2  # of leverages
 MOST_PRODUCTS = 1 << 27  # of rows with rows, in float32: 512 MB
+PRODUCTS_ANYWAY = 1 << 20  # beyond so many, a step takes no longer than a pass
 OPERATIONS_OF_AN_ENTRY = 10  # of a sparse row, in a product with another
 ROWS_TOGETHER = 256
 COMMON = 16  # a column is common if one in so many rows has it
@@ -38,7 +39,8 @@ def class_blocks_of_few_rows(point: Point, most_operations: float) -> tuple[Prod
 
     where D is the penalty and the diagonal of what the other rows add. A row matters to a class by
     its leverage ``h |x|^2 / (n l2)``: those of the largest do, as many as `most_operations` and
-    memory allow.
+    memory allow, and as leave a product with the inverse about as quick as a pass: more rows bring
+    fewer passes at first, but these blocks are made anew more often.
     """
     threshold, operations = _threshold(point, most_operations)
     block_of = _few_rows(point, threshold)
@@ -132,7 +134,8 @@ class _Block(NamedTuple):
 
 def _threshold(point: Point, most_operations: float) -> tuple[float, float]:
     """The least leverage at which the products of all rows that matter can be had; their cost."""
-    k, width = point.sample.objective.shape
+    objective = point.sample.objective
+    k, width = objective.shape
 
     def share(lane: list[Rows]) -> Vector:
         counts = np.zeros((k, BINS))
@@ -148,9 +151,11 @@ def _threshold(point: Point, most_operations: float) -> tuple[float, float]:
     counts = point.over_rows(share, point.sample.blocks())
     rows = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     products = np.sum(rows**2, axis=0)
-    of_a_product = OPERATIONS_OF_AN_ENTRY * point.sample.objective.features_per_row
+    of_a_product = OPERATIONS_OF_AN_ENTRY * objective.features_per_row
     operations = np.sum(rows**3, axis=0) / 3 + of_a_product * products
-    allowed = (products <= min(MOST_PRODUCTS, 3 * width**2)) & (operations <= most_operations)
+    of_a_pass = k * objective.rows * (objective.features_per_row + 1)
+    most_products = min(MOST_PRODUCTS, 3 * width**2, of_a_pass + PRODUCTS_ANYWAY)
+    allowed = (products <= most_products) & (operations <= most_operations)
     first = int(np.argmax(np.append(allowed, True)))
     return LEAST_LEVERAGE * 2 ** (first / BINS_OF_AN_OCTAVE), float(np.append(operations, 0)[first])
 
