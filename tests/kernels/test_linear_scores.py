@@ -46,7 +46,11 @@ SPARSE = [
     (3, 5000, 17, 5000),
     (4300, 1400, 40, 5),
 ]
-TYPES = [(np.float32, np.float32), (np.float32, np.float64), (np.float64, np.float64)]
+TYPES = [
+    (np.float32, np.float32),
+    pytest.param(np.float32, np.float64, marks=pytest.mark.one_isa),
+    (np.float64, np.float64),
+]
 
 
 def problem(n, d, k, element, real):
@@ -121,7 +125,7 @@ def test_dense(n, d, k, element, real, answer):
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("index", [np.int32, pytest.param(np.int64, marks=pytest.mark.one_isa)])
 @pytest.mark.parametrize(("element", "real"), TYPES)
 @pytest.mark.parametrize(("n", "d", "k", "entries"), SPARSE)
 def test_sparse(n, d, k, entries, element, real, index, answer):
@@ -218,6 +222,7 @@ def test_nothing_to_do(answer):
         np.testing.assert_array_equal(scores, np.tile(np.arange(3.0), (n, 1)))
 
 
+@pytest.mark.one_isa
 @pytest.mark.parametrize(("n", "d"), [(3, 20_000), (5000, 40), (5000, 20_000)])
 def test_hostile_indices_are_refused(n, d):
     data, indices, indptr = csr(n, d, 9)
@@ -235,6 +240,7 @@ def test_hostile_indices_are_refused(n, d):
             kernels.sparse_linear(data, indices, changed, coef, None, out)
 
 
+@pytest.mark.one_isa
 def test_wrong_arguments_are_refused():
     features, coef, intercept = problem(40, 4, 3, np.float32, np.float32)
     out, winners = np.empty((40, 3), np.float32), np.empty(40, np.int64)
@@ -285,6 +291,7 @@ def test_wrong_arguments_are_refused():
         call(features=square.copy(), coef=square, out=square)
 
 
+@pytest.mark.one_isa
 def test_many_callers_at_once():
     features, coef, intercept = problem(20_000, 40, 9, np.float32, np.float32)
     expected = np.empty((20_000, 9), np.float32)
