@@ -16,11 +16,32 @@ Answer answer_of(std::string_view name) {
   refuse("answer is '" + std::string(name) + "'; expected 'scores', 'softmax', 'log_softmax' or 'argmax'");
 }
 
-template <class Real>
-Answers<Real> answers_to(Answer wanted, const Output& out, Index rows, Index classes) {
-  if (wanted == Answer::argmax) return {wanted, {}, row_vector<std::int64_t>("out", out, rows)};
-  return {wanted, output_of<Real>("out", out, rows, classes), nullptr};
-}
+// What is asked of features of either kind.
+struct Question {
+  const Input& coef;
+  const OptionalInput& intercept;
+  const Output& out;
+  const Answer wanted;
+
+  Index d() const { return static_cast<Index>(coef.shape(1)); }
+  Index k() const { return static_cast<Index>(coef.shape(0)); }
+
+  void check() const {
+    check_coef(coef);
+    require_apart(extent("out", out), extent("coef", coef));
+    if (intercept) require_apart(extent("out", out), extent("intercept", *intercept));
+  }
+
+  template <class Real>
+  Matrix<const Real> weights() const { return matrix_of<const Real>("coef", coef, k(), d()); }
+  template <class Real>
+  const Real* start() const { return intercept ? row_vector<const Real>("intercept", *intercept, k()) : nullptr; }
+  template <class Real>
+  Answers<Real> answers(Index rows) const {
+    if (wanted == Answer::argmax) return {wanted, {}, row_vector<std::int64_t>("out", out, rows)};
+    return {wanted, output_of<Real>("out", out, rows, k()), nullptr};
+  }
+};
 
 // run(threads, patience), for so many products of features with classes.
 template <class F>
@@ -40,23 +61,19 @@ void run_scores(Index work, int threads, F run) {
 bool linear(const Input& features, const Input& coef, const OptionalInput& intercept, const Output& out,
             std::string_view answer, int threads) {
   if (features.ndim() != 2) refuse("features have shape " + shape_of(features) + "; expected (rows, features)");
-  check_coef(coef);
-  const auto n = static_cast<Index>(features.shape(0)), d = static_cast<Index>(features.shape(1)),
-             k = static_cast<Index>(coef.shape(0));
+  const Question question{coef, intercept, out, answer_of(answer)};
+  question.check();
   require_apart(extent("out", out), extent("features", features));
-  require_apart(extent("out", out), extent("coef", coef));
-  if (intercept) require_apart(extent("out", out), extent("intercept", *intercept));
+  const auto n = static_cast<Index>(features.shape(0));
   bool are_finite = true;
   with_feature_types("features", features, coef, [&](auto element, auto real) {
     using Element = decltype(element);
     using Real = decltype(real);
-    const Matrix<const Real> weights = matrix_of<const Real>("coef", coef, k, d);
-    const Real* const start = intercept ? row_vector<const Real>("intercept", *intercept, k) : nullptr;
-    const Answers<Real> answers = answers_to<Real>(answer_of(answer), out, n, k);
-    require_aligned("features", features, sizeof(Element));
-    const Matrix<const Element> rows{static_cast<const Element*>(features.data()), n, d, features.stride(0),
-                                     features.stride(1)};
-    run_scores(n * k * (d + 1), threads, [&](int threads, Patience patience) {
+    const Matrix<const Element> rows = matrix_of<const Element>("features", features, n, question.d());
+    const Matrix<const Real> weights = question.weights<Real>();
+    const Real* const start = question.start<Real>();
+    const Answers<Real> answers = question.answers<Real>(n);
+    run_scores(n * question.k() * (question.d() + 1), threads, [&](int threads, Patience patience) {
       are_finite =
           LinearScores<Element, Real>(rows, weights, start, answers, linear_of<Real>(), kernels_of<Real>(), threads, patience)
               .run();
@@ -67,29 +84,27 @@ bool linear(const Input& features, const Input& coef, const OptionalInput& inter
 
 bool sparse_linear(const Input& values, const Input& indices, const Input& starts, const Input& coef,
                    const OptionalInput& intercept, const Output& out, std::string_view answer, int threads) {
-  check_coef(coef);
+  const Question question{coef, intercept, out, answer_of(answer)};
+  question.check();
   const CsrInput features{values, indices, starts};
-  const auto d = static_cast<Index>(coef.shape(1)), k = static_cast<Index>(coef.shape(0));
-  features.check(d);
+  features.check(question.d());
   features.require_apart_from(extent("out", out));
-  require_apart(extent("out", out), extent("coef", coef));
-  if (intercept) require_apart(extent("out", out), extent("intercept", *intercept));
   bool are_finite = true;
   with_feature_types("data", values, coef, [&](auto element, auto real) {
     using Element = decltype(element);
     using Real = decltype(real);
-    const Matrix<const Real> weights = matrix_of<const Real>("coef", coef, k, d);
-    const Real* const start = intercept ? row_vector<const Real>("intercept", *intercept, k) : nullptr;
-    const Answers<Real> answers = answers_to<Real>(answer_of(answer), out, features.rows(), k);
-    const CsrMatrix<Element> rows = features.matrix<Element>(d);
+    const CsrMatrix<Element> rows = features.matrix<Element>(question.d());
+    const Matrix<const Real> weights = question.weights<Real>();
+    const Real* const start = question.start<Real>();
+    const Answers<Real> answers = question.answers<Real>(rows.rows);
     bool has_wrong_index = false;
-    run_scores((rows.rows + rows.entries) * k, threads, [&](int threads, Patience patience) {
+    run_scores((rows.rows + rows.entries) * question.k(), threads, [&](int threads, Patience patience) {
       SparseLinearScores<Element, Real> scores(rows, weights, start, answers, sparse_of<Real>(), kernels_of<Real>(), threads,
                                                patience);
       are_finite = scores.run();
       has_wrong_index = scores.has_wrong_index();
     });
-    if (has_wrong_index) features.refuse_wrong_index(d);
+    if (has_wrong_index) features.refuse_wrong_index(question.d());
   });
   return are_finite;
 }
