@@ -287,6 +287,18 @@ def test_with_no_rows_each_block_is_the_diagonal_of_centred_features(make, dampi
     assert operations == 0
 
 
+def test_a_step_takes_no_longer_than_a_pass_however_much_blocks_may_cost(make, monkeypatch):
+    objective, parameters = wide(make)
+    with shared_rows(WORTH_SHARING) as over_rows:
+        point = at(objective, parameters, over_rows)
+        _, all_rows = class_blocks_of_few_rows(point, np.inf)
+        of_a_pass = objective.classes * objective.rows * (objective.features_per_row + 1)
+        of_half = objective.classes * (objective.rows // 2) ** 2
+        monkeypatch.setattr(few_rows, "PRODUCTS_ANYWAY", of_half - of_a_pass)
+        _, operations = class_blocks_of_few_rows(point, np.inf)
+    assert 0 < operations < all_rows
+
+
 def test_entries_of_a_row_may_come_in_any_order(make):
     objective, parameters = wide(make, dtype=np.float32)
     sorted_ = objective.features

@@ -164,8 +164,7 @@ def class_blocks(point: Point) -> Product:
     width = objective.shape[1]
     together = max(NUMBERS_INVERTED // width**2, 1)
     for first in range(0, objective.classes, together):
-        some = blocks[first : first + together]
-        some += np.tril(some, -1).swapaxes(1, 2)
+        some = blocks[first : first + together]  # of which only the lower half is looked at
         diagonals = np.einsum("iaa->ia", some)
         diagonals[:, :-1] += objective.l2
         if not objective.fit_intercept:
