@@ -137,22 +137,39 @@ template <int count>
   for (int i = 0; i < count; ++i) terms.value[i] = multiply_add(terms.part[i], terms.main[i], terms.main[i]);
 }
 
-// The same of doubles, as a pair: hi is rounded, hi + lo good to about 2^-62. The higher part of ln 2 has 34 bits, so
-// that its product with n is exact, fused or not.
-inline Pair exponential(Doubles x, Doubles x_lo, Doubles rounder) {
-  const Doubles m = multiply_add(x, broadcast<double>(log2_e), rounder);
-  const Doubles n = m - rounder;
-  const Doubles r_hi = multiply_add(n, broadcast<double>(-0x1.62e42fef8p-1), x);
-  const Pair r = fast_two_sum(r_hi, multiply_add(n, broadcast<double>(-0x1.1cf79abc9e3b4p-36), x_lo));
+// The higher part of ln 2 has 34 bits, so that its product with an n is exact, fused or not.
+constexpr double minus_ln_2_hi = -0x1.62e42fef8p-1, minus_ln_2_lo = -0x1.1cf79abc9e3b4p-36;
+
+// (exp(r) - 1 - r) / r^2 for |r| at most ln 2 / 2.
+inline Doubles curvature_of_exponential(Doubles r) {
   constexpr double coefficients[] = {0x1.af4de97ca4194p-26, 0x1.27e4db646b17ep-22, 0x1.71de0231960ebp-19,
                                      0x1.a01a01a6d889cp-16, 0x1.a01a01abe7fe1p-13, 0x1.6c16c16c162d4p-10,
                                      0x1.11111111100dcp-7,  0x1.5555555555556p-5,  0x1.5555555555557p-3, 0.5};
   Doubles p = broadcast<double>(0x1.1f730349868cep-29);
-  for (double coefficient : coefficients) p = multiply_add(p, r.hi, broadcast<double>(coefficient));
+  for (double coefficient : coefficients) p = multiply_add(p, r, broadcast<double>(coefficient));
+  return p;
+}
+
+// The same of doubles, as a pair: hi is rounded, hi + lo good to about 2^-62.
+inline Pair exponential(Doubles x, Doubles x_lo, Doubles rounder) {
+  const Doubles m = multiply_add(x, broadcast<double>(log2_e), rounder);
+  const Doubles n = m - rounder;
+  const Doubles r_hi = multiply_add(n, broadcast<double>(minus_ln_2_hi), x);
+  const Pair r = fast_two_sum(r_hi, multiply_add(n, broadcast<double>(minus_ln_2_lo), x_lo));
+  const Doubles p = curvature_of_exponential(r.hi);
   const Pair first = fast_two_sum(broadcast<double>(1.0), r.hi);
   const Pair y = fast_two_sum(first.hi, multiply_add(r.hi * r.hi, p, first.lo + r.lo));
   const Doubles power = as_vector(as_bits(m) << Format<double>::mantissa);
   return {y.hi * power, y.lo * power};
+}
+
+// The same, rounded: good to an ulp or so.
+inline Doubles plain_exponential(Doubles x, Doubles rounder) {
+  const Doubles m = multiply_add(x, broadcast<double>(log2_e), rounder);
+  const Doubles n = m - rounder;
+  const Doubles r = multiply_add(n, broadcast<double>(minus_ln_2_lo), multiply_add(n, broadcast<double>(minus_ln_2_hi), x));
+  const Doubles y = multiply_add(r * r, curvature_of_exponential(r), r) + 1.0;
+  return y * as_vector(as_bits(m) << Format<double>::mantissa);
 }
 
 // exp of a pair, times the power of two in the rounder: of doubles good to about 2^-62, of floats to 2^-28.

@@ -92,8 +92,9 @@ struct LinearKernels {
                 Index ahead, Index terms, Real* scores, Index stride);
   void (*score_few)(const Matrix<const Real>& features, Matrix<const Real> coef, const Real* start, Index ahead,
                     Real* scores);  // the stride is the number of classes
-  // What training needs of cross-entropy, of at most `most_side_by_side` classes: cheaper, and good to rounding errors that a sum over rows hides.
-  void (*residuals)(Matrix<Real> scores, const double* weights, const std::int64_t* labels, double* losses, Workspace);
+  // What training needs of cross-entropy, of at most `most_side_by_side` classes: cheaper, and good to rounding errors that
+  // a sum over rows hides. Returns the sum of the losses; each row's are written if wanted.
+  double (*residuals)(Matrix<Real> scores, const double* weights, const std::int64_t* labels, double* losses, Workspace);
   void (*softmax_jvp)(Real* probabilities, const Real* tangents, Index stride, Index rows, Index classes,
                       const double* weights);
   void (*add_gradient)(const Matrix<const Real>& features, const Real* residuals, Index stride, Index classes,

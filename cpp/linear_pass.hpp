@@ -24,8 +24,6 @@ class LinearPass : protected SharedWork {
  protected:
   // Scores become residuals. Returns the sum of the losses.
   double residuals_of(Real* scores, Real* tangents, Index stride, Index first, Index rows, Workspace workspace) const {
-    auto* const losses = static_cast<double*>(workspace.memory);
-    workspace.memory = losses + rounded_up(rows, 8);
     const double* const weights = targets_.weights == nullptr ? nullptr : targets_.weights + first;
     const std::int64_t* const labels = targets_.labels == nullptr ? nullptr : targets_.labels + first;
     const double smoothing = targets_.label_smoothing;
@@ -37,10 +35,12 @@ class LinearPass : protected SharedWork {
       linear_.softmax_jvp(scores, tangents, stride, rows, k_, weights);
       return 0.0;
     }
+    if (labels != nullptr && smoothing == 0.0 && k_ <= linear_.most_side_by_side)
+      return linear_.residuals(residuals, weights, labels, nullptr, workspace);
+    auto* const losses = static_cast<double*>(workspace.memory);
+    workspace.memory = losses + rounded_up(rows, 8);
     const CrossEntropyArguments<Real> arguments{given, weights, 1.0, smoothing, 0.0, losses, residuals};
-    if (labels != nullptr && smoothing == 0.0 && k_ <= linear_.most_side_by_side) {
-      linear_.residuals(residuals, weights, labels, losses, workspace);
-    } else if (labels != nullptr) {
+    if (labels != nullptr) {
       losses_.labels(arguments, labels, workspace);
     } else {
       Matrix<const Real> targets = targets_.targets;

@@ -52,7 +52,10 @@ inline AdamConstants adam_constants(Index step, double rate, double beta_1, doub
 template <class Real>
 void end_rows(const LinearKernels<Real>& linear, const LossKernels<Real>& loss, const Matrix<Real>& scores,
               const double* weights, const std::int64_t* labels, double* losses, Workspace workspace) {
-  if (scores.columns <= linear.most_side_by_side) return linear.residuals(scores, weights, labels, losses, workspace);
+  if (scores.columns <= linear.most_side_by_side) {
+    linear.residuals(scores, weights, labels, losses, workspace);
+    return;
+  }
   const Matrix<const Real> given{scores.data, scores.rows, scores.columns, scores.row_stride, 1};
   loss.labels({given, weights, 1.0, 0.0, 0.0, losses, scores}, labels, workspace);
 }

@@ -226,6 +226,20 @@ def test_far_scores_and_certain_rows_leave_exact_residuals():
         np.testing.assert_allclose(gradient, exact, rtol=1e-5, atol=1e-30)
 
 
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [2, 3, 32, 64, 128, 256])
+def test_sums_of_losses_neither_overflow_nor_lose_the_smallest(k, real):
+    n = 300
+    features, labels = np.ones((n, 1), real), np.arange(n) % k
+    value, _, _ = gradient_of(features, labels, np.zeros((k, 1), real))
+    assert value == pytest.approx(n * np.log(k), rel=1e-6 if real == np.float32 else 1e-14)
+    labels[:] = 1
+    coef = np.zeros((k, 1), real)
+    coef[1] = 35
+    value, _, _ = gradient_of(features, labels, coef)
+    assert value == pytest.approx(n * np.log1p((k - 1) * np.exp(-35.0)), rel=1e-6, abs=0)
+
+
 @pytest.mark.parametrize("k", [3, 30, 300])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_makes_the_value_not_finite(k, bad):
