@@ -45,7 +45,8 @@ class LinearCrossEntropy : LinearPass<Real>, LinearRows<Element, Real> {
   double run() const { return has_lanes(a_) ? in_lanes() : in_steps(); }
 
  private:
-  static constexpr Index most_lanes = 32;
+  // To begin and add up a lane takes as long as a part of a block.
+  static constexpr Index most_lanes = 32, lanes_to_share = 8, blocks_of_a_lane = 3;
   static constexpr Index most_block_rows = 240;
   static constexpr Index stretch_bytes = Index{8} << 20, most_stretch_bytes = Index{48} << 20;
   static constexpr Index most_packed_bytes = Index{16} << 20;
@@ -81,27 +82,26 @@ class LinearCrossEntropy : LinearPass<Real>, LinearRows<Element, Real> {
   double in_lanes() const {
     const Index rows_of_block = Rows::block_rows(size_of_a_row());
     const Index blocks = (n_ + rows_of_block - 1) / rows_of_block;
-    const Index lanes = std::min(most_lanes, blocks);
+    const Index lanes = std::min({std::max(blocks / blocks_of_a_lane, lanes_to_share), most_lanes, blocks});
     const Index sums_size = k_ * padded_d_ + padded_k_ + 1;
     const auto sums = buffer_of<double>(std::max<Index>(lanes, 1) * sums_size);
-    const Index memory = packed_size() * (has_direction_ ? 2 : 1) + block_size(rows_of_block) + 64;
+    const auto packed = buffer_of<Real>(packed_size() * (has_direction_ ? 2 : 1));
+    Real* const packed_direction = packed.get() + packed_size();
+    pack(a_.coef, packed.get());
+    if (has_direction_) pack(a_.direction, packed_direction);
     const auto run_lane = [&](Index lane, Workspace workspace) {
       double* const gradient = sums.get() + lane * sums_size;
       double* const intercept = gradient + k_ * padded_d_;
       double* const loss = intercept + padded_k_;
       std::fill(gradient, gradient + sums_size, 0.0);
-      Real* const packed = Pass::template take<Real>(workspace, packed_size());
-      Real* const direction = has_direction_ ? Pass::template take<Real>(workspace, packed_size()) : nullptr;
       Real* const block_memory = Pass::template take<Real>(workspace, block_size(rows_of_block));
-      pack(a_.coef, packed);
-      if (has_direction_) pack(a_.direction, direction);
       const Index end = blocks * (lane + 1) / lanes;
       for (Index number = blocks * lane / lanes; number < end; ++number) {
         if (is_given_up(workspace)) return;
         const Index first = number * rows_of_block;
         const Block block = lane_block(block_memory, rows_of_block, first, std::min(rows_of_block, n_ - first));
         const bool is_followed = number + 1 < end && a_.features.row_stride == d_;
-        score(block, packed, direction, is_followed ? rows_of_block * d_ : 0);
+        score(block, packed.get(), packed_direction, is_followed ? rows_of_block * d_ : 0);
         *loss += Pass::residuals_of(block.scores, block.tangents, stride_, first, block.rows, workspace);
         Matrix<const Real> features = block.features;
         features.rows = block.rows;
@@ -109,6 +109,7 @@ class LinearCrossEntropy : LinearPass<Real>, LinearRows<Element, Real> {
         linear_.add_column_sums(block.scores, stride_, block.rows, k_, intercept);
       }
     };
+    const Index memory = block_size(rows_of_block) + 64;
     share(lanes, static_cast<std::size_t>(memory) * sizeof(Real) + loss_bytes(rows_of_block), run_lane);
     for (Index lane = 1; lane < lanes; ++lane)
       for (Index i = 0; i < sums_size; ++i) sums[i] += sums[lane * sums_size + i];
