@@ -139,7 +139,8 @@ def test_many_rows_start_from_a_sample_and_warm_starts_from_what_is_given():
     cold = fit_softmax_regression(features, labels, classes=4, on_pass=seen.append)
     assert seen[0].value < 1.1 * cold.objective
     warm = fit_softmax_regression(features, labels, classes=4, start=(cold.coef, cold.intercept))
-    assert (cold.stopped, warm.stopped, warm.passes) == ("certified", "certified", 1)
+    assert (cold.stopped, warm.stopped) == ("certified", "certified")
+    assert warm.passes == 2  # the first in float32
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e30, 1e-30])

@@ -127,7 +127,7 @@ class Curvatures:
         sample = sample_of(self.cheaper, max(min(20 * n // d, n // PART), 50 * d))
         if len(sample) * d <= MOST_GATHERED:
             taken = sample.taken()
-            single = in_single(taken, self.over_rows) if is_worth_copying(taken.features) else None
+            single = in_single(taken, self.over_rows) if is_worth_copying(taken) else None
             return Sample(single or taken, None, None)
         return sample
 

@@ -184,7 +184,7 @@ def fit_softmax_regression(
             objective = replace(objective, l2=UNPENALISED * least_variance(some, over_rows))
         if fit_intercept and isinstance(features, np.ndarray):
             objective = replace(objective, centre=centre_of(some, over_rows))
-        single = in_single(objective, over_rows) if is_worth_copying(features) else None
+        single = in_single(objective, over_rows) if is_worth_copying(objective) else None
         moments = first_moments(single or replace(objective, dtype=np.dtype(np.float64)))
         if start is None:
             parameters = np.zeros(objective.shape)

@@ -32,7 +32,8 @@ LEAST_LANES, MOST_LANES = 4, 16
 ROWS_WORTH_SHARING = 256
 NUMBERS_IN_LANES = 1 << 21
 WORTH_SHARING = 1 << 19  # numbers: fewer are summed before threads have come together
-LEAST_COPIED, MOST_COPIED = 1 << 19, 1 << 23  # numbers of features, in float32: 32 MB
+LEAST_PRODUCTS = 1 << 19  # of features with coefficients in a pass that is worth float32
+MOST_COPIED = 1 << 23  # numbers of features, in float32: 32 MB
 MOST_DENSIFIED = 1024  # features: sparse rows of no more are made dense for curvatures
 WIDE = 1e9  # range of the features in a float32 copy
 
@@ -212,10 +213,10 @@ class SoftmaxRegression:
         return self.weights[block]
 
 
-def is_worth_copying(features: "Features") -> bool:
+def is_worth_copying(objective: SoftmaxRegression) -> bool:
     """Whether passes over a float32 copy of the features save more than it takes to make it."""
-    n, d = (int(size) for size in features.shape)
-    return n >= d and LEAST_COPIED <= n * d <= MOST_COPIED
+    n, d = (int(size) for size in objective.features.shape)
+    return n >= d and n * d <= MOST_COPIED and n * d * objective.classes >= LEAST_PRODUCTS
 
 
 def dense(features: "Features") -> NDArray[Any]:
