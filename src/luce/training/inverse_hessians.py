@@ -158,6 +158,8 @@ def whole_of_two_classes(point: Point) -> Product:
 
 def class_blocks(point: Point) -> Product:
     """The inverse of the Hessian's blocks on the diagonal, one a class: k d^2 numbers."""
+    from scipy.linalg.lapack import dpotri
+
     objective = point.sample.objective
     of_frequencies = point.damping * point.frequencies * (1 - point.frequencies)
     blocks = second_moments(point, objective.classes, lambda p: p * (1 - p) + of_frequencies)
@@ -170,8 +172,9 @@ def class_blocks(point: Point) -> Product:
         if not objective.fit_intercept:
             diagonals[:, -1] = 1.0
         scale = _unit_diagonal(some)
-        roots = np.linalg.inv(_cholesky(some))
-        np.matmul(np.swapaxes(roots, 1, 2), roots, out=some)
+        for block, root in zip(some, _cholesky(some), strict=True):
+            block[...] = dpotri(root.T, lower=False, overwrite_c=True)[0].T
+        some += np.swapaxes(np.tril(some, -1), 1, 2)
         some *= scale[:, :, None] * scale[:, None, :]
 
     def product(gradient: Vector) -> Vector:

@@ -60,8 +60,9 @@ class Memory:
     def __init__(self, shape: tuple[int, ...], pairs: int, dtype: "np.dtype[Any]") -> None:
         self.steps = np.zeros((pairs, *shape), dtype)
         self.changes = np.zeros((pairs, *shape), dtype)
-        self.products = np.zeros((pairs, pairs))  # of each step with each change
-        self.order: list[int] = []  # places of the pairs, the oldest first
+        self.places = np.empty(0, np.intp)  # of the pairs among them, the oldest first
+        # of each step with each change, the oldest first
+        self.products = np.zeros((pairs, pairs), order="F")
         self.base: Product | None = None
         self.to_scale, self.is_rough = True, False
         self.due = 0.0  # passes after which the base is worth renewing
@@ -71,9 +72,13 @@ class Memory:
 
     def start_over(self, passes: float) -> None:
         """Keep the damping for a larger objective, of which so many passes have been worked off."""
-        self.order.clear()
+        self.forget()
         self.passes = self.passes_of_base = self.due = passes
         self.searches_on_base = self.too_long = 0
+
+    def forget(self) -> None:
+        """Let all pairs go."""
+        self.places = self.places[:0]
 
     def took(self, passes: int, is_too_long: bool) -> None:
         """Take note of a search, and whether its first step was too long."""
@@ -98,7 +103,7 @@ class Memory:
             give_back()
         self.base, self.to_scale, self.is_rough = new.inverse_hessian, new.to_scale, new.is_rough
         if new.is_exact:
-            self.order.clear()
+            self.forget()
         self.passes_of_base, self.searches_on_base, self.too_long = self.passes, 0, 0
         self.due = self.passes + new.lasting
 
@@ -106,13 +111,18 @@ class Memory:
         """Take up a step and the gradient's change along it, if that shows any curvature."""
         if not np.vdot(step, change) > 0:
             return
-        full = len(self.order) == len(self.steps)
-        place = self.order.pop(0) if full else len(self.order)
+        used = len(self.places)
+        if used < len(self.steps):
+            self.places = np.arange(used + 1)
+        else:
+            used -= 1
+            self.places = np.roll(self.places, -1)
+            self.products[:-1, :-1] = self.products[1:, 1:].copy()
+        place = self.places[-1]
         self.steps[place], self.changes[place] = step, change
-        self.order.append(place)
         steps, changes = self._pairs()
-        self.products[: len(steps), place] = steps @ changes[place]
-        self.products[place, : len(steps)] = changes @ steps[place]
+        self.products[: used + 1, used] = (steps @ changes[place])[self.places]
+        self.products[used, : used + 1] = (changes @ steps[place])[self.places]
 
     def inverse_hessian_product(self, gradient: Vector) -> Vector:
         """Product of the remembered inverse Hessian with a gradient.
@@ -123,27 +133,27 @@ class Memory:
         from scipy.linalg.lapack import dtrtrs
 
         assert self.base is not None
-        if not self.order:
+        if not len(self.places):
             return self.base(gradient)
-        (steps, changes), order = self._pairs(), self.order
+        (steps, changes), places = self._pairs(), self.places
+        products = self.products[: len(places), : len(places)]
 
         def along(pairs: Vector, vector: Vector) -> Vector:
             products: Vector = pairs @ vector.ravel().astype(pairs.dtype, copy=False)
-            return products[order]
+            return products[places]
 
-        products = np.asfortranarray(self.products[np.ix_(order, order)])
-        weights = np.empty(len(order), steps.dtype)
-        weights[order] = first = dtrtrs(products, along(steps, gradient))[0]
+        weights = np.empty(len(places), steps.dtype)
+        weights[places] = first = dtrtrs(products, along(steps, gradient))[0]
         result = self.base(gradient - (weights @ changes).reshape(gradient.shape))
         if not self.to_scale:
-            change = self.changes[order[-1]]
+            change = self.changes[places[-1]]
             result *= products[-1, -1] / np.vdot(change, self.base(change))
         rest = products.diagonal() * first - along(changes, result)
-        weights[order] = dtrtrs(products, rest, trans=1)[0]
+        weights[places] = dtrtrs(products, rest, trans=1)[0]
         result += (weights @ steps).reshape(gradient.shape)
         return result
 
     def _pairs(self) -> tuple[Vector, Vector]:
         """Steps and changes, a row each, in their places."""
-        used = len(self.order)
+        used = len(self.places)
         return self.steps[:used].reshape(used, -1), self.changes[:used].reshape(used, -1)

@@ -192,8 +192,8 @@ def lbfgs(
             )
             memory.took(passes - before, is_too_long=found is None or found.length < 1)
             if found is None:
-                if memory.order:
-                    memory.order.clear()
+                if len(memory.places):
+                    memory.forget()
                 elif renewed:
                     return "max_iter" if passes >= max_iter else "precision"
                 else:
