@@ -35,7 +35,7 @@ WORTH_SHARING = 1 << 19  # numbers: fewer are summed before threads have come to
 LEAST_PRODUCTS = 1 << 19  # of features with coefficients in a pass that is worth float32
 MOST_COPIED = 1 << 23  # numbers of features, in float32: 32 MB
 MOST_DENSIFIED = 1024  # features: sparse rows of no more are made dense for curvatures
-WIDE = 1e9  # range of the features in a float32 copy
+WIDE = 1e9  # range of the features' mean magnitudes in a float32 copy
 
 
 def blocks_of_rows(n: int, width: int) -> list[Rows]:
@@ -235,16 +235,15 @@ def in_single(objective: SoftmaxRegression, over_rows: SumOverRows) -> SoftmaxRe
     copy = np.empty(features.shape, np.float32)
     centre = 0.0 if objective.centre is None else objective.centre
 
-    def largest_of(lane: list[Rows]) -> Vector:
-        largest = np.zeros(features.shape[1])
+    def magnitudes_of(lane: list[Rows]) -> Vector:
+        magnitudes = np.zeros(features.shape[1])
         for block in lane:
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):
                 np.subtract(features[block], centre, out=copy[block], casting="same_kind")
-            ends = copy[block].max(axis=0), -copy[block].min(axis=0)
-            largest = np.maximum(largest, np.maximum(*ends))
-        return largest
+                magnitudes += np.ones(len(copy[block]), np.float32) @ np.abs(copy[block])
+        return magnitudes
 
-    largest = over_rows(largest_of, objective.blocks(), np.maximum)
-    if not ((largest == 0) | ((largest > 1 / WIDE) & (largest < WIDE))).all():
+    mean = over_rows(magnitudes_of, objective.blocks()) / objective.rows
+    if not ((mean == 0) | ((mean > 1 / WIDE) & (mean < WIDE))).all():
         return None
     return replace(objective, features=copy, centre=None, dtype=copy.dtype)
