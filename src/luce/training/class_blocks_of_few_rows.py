@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from luce.errors import DataError
 from luce.training.inverse_hessians import Point
 from luce.training.memory import Product
-from luce.training.objective import Rows, Vector, lanes_for
+from luce.training.objective import Rows, Vector, lanes_for, without_common
 
 LEAST_LEVERAGE = 0.05  # of a row that is worth taking
 BINS, BINS_OF_AN_OCTAVE = 128, 2  # of leverages
@@ -65,7 +65,7 @@ def class_blocks_of_few_rows(point: Point, most_operations: float) -> tuple[Prod
             step[c] = blocks[c].solve(gradient[c])
 
         over_classes(solve)
-        return np.asarray(step - step.mean(axis=0))
+        return without_common(step)
 
     over_classes(make)
     return product, operations

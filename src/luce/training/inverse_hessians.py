@@ -19,7 +19,7 @@ from luce import kernels
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
 from luce.training.memory import Product
-from luce.training.objective import Rows, SumOverRows, Vector, dense, lanes_for
+from luce.training.objective import Rows, SumOverRows, Vector, dense, lanes_for, without_common
 from luce.training.sample import Sample
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def whole(point: Point) -> Product:
 
     def product(gradient: Vector) -> Vector:
         step = (_solved(root, gradient.ravel() * scale) * scale).reshape(shape)
-        return np.asarray(step - step.mean(axis=0))
+        return without_common(step)
 
     return product
 
@@ -179,7 +179,7 @@ def class_blocks(point: Point) -> Product:
 
     def product(gradient: Vector) -> Vector:
         step = (blocks @ gradient[:, :, None])[:, :, 0]
-        return np.asarray(step - step.mean(axis=0))
+        return without_common(step)
 
     return product
 
@@ -318,7 +318,7 @@ def diagonal(point: Point) -> Product:
         step[:, :-1] -= gradient[:, -1:] * centres
         step *= inverse
         step[:, -1] -= (step[:, :-1] * centres).sum(axis=1)
-        return np.asarray(step - step.mean(axis=0))
+        return without_common(step)
 
     return product
 
@@ -343,7 +343,7 @@ def _in_eigenvectors(
         coef = solve(rotated[:, :-1] - np.outer(rotated[:, -1], centre))
         intercept = rotated[:, -1] / curvatures - coef @ centre
         step = classes @ np.column_stack([coef, intercept])
-        return np.asarray(step - step.mean(axis=0))
+        return without_common(step)
 
     return product
 

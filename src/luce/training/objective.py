@@ -213,6 +213,13 @@ class SoftmaxRegression:
         return self.weights[block]
 
 
+def without_common(parameters: Vector) -> Vector:
+    """The same less what is common to all classes, which changes no probability."""
+    common = np.add.reduce(parameters, axis=0)
+    common /= len(parameters)
+    return np.asarray(parameters - common)
+
+
 def is_worth_copying(objective: SoftmaxRegression) -> bool:
     """Whether passes over a float32 copy of the features save more than it takes to make it."""
     n, d = (int(size) for size in objective.features.shape)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from luce.training.objective import SoftmaxRegression, Vector
+from luce.training.objective import SoftmaxRegression, Vector, without_common
 from luce.training.solver import Interruption
 
 History: TypeAlias = NDArray[Any]
@@ -87,7 +87,7 @@ class Record:
 
 def finished(objective: SoftmaxRegression, parameters: Vector) -> tuple[Vector, Vector]:
     """Coef and intercept for features as they were given, summing to 0 over the classes."""
-    parameters = parameters - parameters.mean(axis=0)
+    parameters = without_common(parameters)
     coef = np.ascontiguousarray(parameters[:, :-1])
     intercept = parameters[:, -1].copy()
     if objective.centre is not None:

@@ -5,7 +5,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
+from luce.training.objective import (
+    Rows,
+    SoftmaxRegression,
+    SumOverRows,
+    Vector,
+    without_common,
+)
 
 ROUNDING = 1e-9  # of the greatest score: margins below it prove nothing
 
@@ -23,7 +29,7 @@ def separable_classes(
     """
     k = objective.classes
     objective = replace(objective, dtype=np.dtype(np.float64))
-    parameters = parameters - parameters.mean(axis=0)
+    parameters = without_common(parameters)
 
     def share(lane: list[Rows]) -> Vector:
         # the least of a class on its own rows, minus the greatest on others; the least margin, and

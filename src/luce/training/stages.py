@@ -9,7 +9,13 @@ from luce.training.certificate import optimality_gap
 from luce.training.curvature import Curvatures
 from luce.training.memory import Memory
 from luce.training.moments import Moments
-from luce.training.objective import SoftmaxRegression, SumOverRows, Vector, in_single
+from luce.training.objective import (
+    SoftmaxRegression,
+    SumOverRows,
+    Vector,
+    in_single,
+    without_common,
+)
 from luce.training.record import Record
 from luce.training.sample import sample_of
 from luce.training.separation import separable_classes
@@ -68,10 +74,9 @@ def solve(
             continue
 
         def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
-            # What is common to all classes changes no probability: rounding must not feed it.
-            parameters = parameters - parameters.mean(axis=0)
+            parameters = without_common(parameters)  # rounding must not feed it
             value, gradient = problem.value_and_gradient(parameters)
-            gradient -= gradient.mean(axis=0)
+            gradient = without_common(gradient)
             bounds = optimality_gap(problem, moments, parameters, value, gradient)
             return Evaluation(value, gradient, *bounds)
 
@@ -131,11 +136,11 @@ def head_start(
 
     def evaluate(parameters: Vector) -> Evaluation:
         value, gradient = smaller.value_and_gradient(parameters)
-        return Evaluation(value, gradient - gradient.mean(axis=0), gap=value, attainable=value)
+        return Evaluation(value, without_common(gradient), gap=value, attainable=value)
 
     solution = lbfgs(
         evaluate,
-        start - start.mean(axis=0),
+        without_common(start),
         curvature=Curvatures(smaller, smaller, moments.class_frequencies, over_rows),
         recentre=lambda parameters, gradient, exactly: parameters,
         tol=0.0,
