@@ -112,6 +112,7 @@ template <class Real>
   each_four(columns, [&](Index j, bool) __attribute__((always_inline)) {
     V x[4];
     load_four<true, Real>(from, j, x);
+    for (Index i = columns; i < least_columns; ++i) x[i] = x[0];
     for (int i = 0; i < 4; ++i) {
       buffer[j + i] = x[i];
       largest[i % 2] = maximum(x[i], largest[i % 2]);
@@ -162,23 +163,20 @@ class ResidualsOfLabels {
       const Index at = i - first;
       RowExponentials<Real> rows;
       const V label_score = load(label_scores_ + at);
-      Place<Real> place;
-      if (scores_.columns == 2) {
-        rows = of_two(label_score, load(other_scores_ + at));
-      } else {
-        place = place_of_rows(i, count);
-        rows = exponentials_of_others<Real>({place.data, place.stride, true}, scores_.columns, label_score, buffer_);
-      }
+      if (scores_.columns == 2) rows = of_two(label_score, load(other_scores_ + at));
+      else rows = exponentials_of_others<Real>(place_of_rows(i, count), scores_.columns, label_score, buffer_);
       const V factor = losses.add(rows, i, count);
       const auto scaled = [&](V x) { return is_sum_enough ? x * factor : without_subnormals<Real>(x * factor); };
       store(at_labels_ + at, scaled(-rows.others));
       if (scores_.columns == 2) continue;
+      const bool fit = count == width && scores_.columns >= least_columns;
+      const Place<Real> place = fit ? Place<Real>{row(i), scores_.row_stride, true} : Place<Real>{spare_, spare_stride(), true};
       each_four(scores_.columns, [&](Index j, bool) __attribute__((always_inline)) {
         V x[4];
         for (int k = 0; k < 4; ++k) x[k] = scaled(buffer_[j + k]);
         store_four<true, Real>(place, j, x);
       });
-      if (place.data == spare_) bring_back(i, count);
+      if (!fit) bring_back(i, count);
     }
     put_in(first, end);
     return losses.sum();
@@ -223,19 +221,25 @@ class ResidualsOfLabels {
     return {largest, label_score, x[0], x[1]};
   }
 
-  // Rows too few or too short for a place have one beside the others.
-  Place<Real> place_of_rows(Index i, int count) const {
-    if (count == width && scores_.columns >= least_columns) return {row(i), scores_.row_stride, true};
+  // Rows too few for a panel have a place beside the others. Of short ones that of the next row is read as well.
+  Place<const Real> place_of_rows(Index i, int count) const {
+    const bool is_followed = i + width < scores_.rows || scores_.row_stride >= least_columns;
+    if (count == width && (scores_.columns >= least_columns || (scores_.columns == 3 && is_followed)))
+      return {row(i), scores_.row_stride, true};
     const Index stride = spare_stride();
     for (Index j = 0; j < width * stride; ++j) spare_[j] = static_cast<Real>(-infinity);
-    for (int lane = 0; lane < count; ++lane)
-      for (Index j = 0; j < scores_.columns; ++j) spare_[lane * stride + j] = row(i + lane)[j];
+    for (int lane = 0; lane < count; ++lane) __builtin_memcpy(spare_ + lane * stride, row(i + lane), bytes_of_row());
     return {spare_, stride, true};
   }
   void bring_back(Index i, int count) const {
-    for (int lane = 0; lane < count; ++lane)
-      for (Index j = 0; j < scores_.columns; ++j) row(i + lane)[j] = spare_[lane * spare_stride() + j];
+    const Index stride = spare_stride();
+    for (int lane = 0; lane < count; ++lane) {
+      const Real* const from = spare_ + lane * stride;
+      if (scores_.columns == 3) __builtin_memcpy(row(i + lane), from, 3 * sizeof(Real));
+      else __builtin_memcpy(row(i + lane), from, bytes_of_row());
+    }
   }
+  std::size_t bytes_of_row() const { return static_cast<std::size_t>(scores_.columns) * sizeof(Real); }
   Index spare_stride() const { return scores_.columns < least_columns ? least_columns : scores_.columns; }
 
   const Matrix<Real> scores_;
