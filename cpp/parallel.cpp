@@ -48,11 +48,12 @@ ThreadMemory& thread_memory() {
   return memory;
 }
 
-// Waits actively for a moment: a thread that sleeps takes longer to wake than most calls take. Whether it came true.
+// Waits actively for a moment, longer than what a training pass leaves to Python: a thread that sleeps takes longer to wake
+// than most calls take. Whoever else wants the CPU has it meanwhile. Whether it came true.
 template <class Condition>
 bool spin_until(Condition is_true) {
   using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::microseconds(200);
+  const auto end = Clock::now() + std::chrono::microseconds(600);
   do {
     for (int i = 0; i < 32; ++i) {
       if (is_true()) return true;
@@ -62,6 +63,7 @@ bool spin_until(Condition is_true) {
       asm volatile("yield");
 #endif
     }
+    std::this_thread::yield();
   } while (Clock::now() < end);
   return false;
 }
