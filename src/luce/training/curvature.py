@@ -85,7 +85,8 @@ class Curvatures:
             form = whole_of_two_classes if k == 2 else whole
             return Curvature(form(point), whole_price, is_exact=True)
         most_in_blocks = MOST_IN_BLOCKS if passes < PATIENCE else MOST_IN_BLOCKS_LATE
-        if dense and passes and numbers * width <= most_in_blocks:
+        # That of two classes is the whole Hessian, and no dearer than a Kronecker product.
+        if dense and (passes or k == 2) and numbers * width <= most_in_blocks:
             price = self._in_passes((2 * rows + 4 * width) * numbers * width)
             if price <= max(AFFORDABLE, passes):
                 blocks = whole_of_two_classes if k == 2 else class_blocks
