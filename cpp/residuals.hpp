@@ -1,7 +1,7 @@
 // Cross-entropy of every row with its label and the residuals p - y that training goes by, weighted, in place of the
 // scores. What cross_entropy.hpp proves for each number here holds but for rounding: residuals are good to a few units in
 // the last place, relative to the row's largest, and losses to as many of the largest score, which is lost in a sum over
-// rows. That takes a fifth of the time where there are few classes. Scores are finite, or their row becomes NaN.
+// rows. That takes a third of the time where there are few classes. Scores are finite, or their row becomes NaN.
 //
 // Rows lie side by side, one in each lane. The label's score is taken out of its row before and its residual put there in
 // the end, number by number: what is left of the row's probability, minus the label's residual, has all its digits then.
