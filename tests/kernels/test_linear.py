@@ -240,7 +240,7 @@ def test_sums_of_losses_neither_overflow_nor_lose_the_smallest(k, real):
     assert value == pytest.approx(n * np.log1p((k - 1) * np.exp(-35.0)), rel=1e-6, abs=0)
 
 
-@pytest.mark.parametrize("k", [3, 30, 300])
+@pytest.mark.parametrize("k", [2, 3, 30, 300])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_makes_the_value_not_finite(k, bad):
     features, labels, _, coef, _, _ = problem(100, 20, k, np.float32, np.float32)

@@ -10,6 +10,7 @@ from scipy.special import softmax
 from luce.training import class_blocks_of_few_rows as few_rows
 from luce.training import recentring
 from luce.training.class_blocks_of_few_rows import class_blocks_of_few_rows, curvatures
+from luce.training.curvature import Curvatures
 from luce.training.inverse_hessians import (
     Point,
     class_blocks,
@@ -97,6 +98,18 @@ def test_that_of_two_classes_is_the_same(make, weighted, fit_intercept):
         np.testing.assert_allclose(
             whole_of_two_classes(point)(gradient), whole(point)(gradient), rtol=1e-9
         )
+
+
+def test_steps_of_two_classes_rest_on_it_from_the_first_pass_on(make):
+    objective = make(k=2)
+    parameters = 0.3 * some_gradient(objective, 5)
+    gradient = some_gradient(objective)
+    with shared_rows(WORTH_SHARING) as over_rows:
+        frequencies = first_moments(objective).class_frequencies
+        first = Curvatures(objective, objective, frequencies, over_rows)(parameters, 0, 0.01)
+        exact = whole_of_two_classes(at(objective, parameters, over_rows))
+    np.testing.assert_allclose(first.inverse_hessian(gradient), exact(gradient), rtol=1e-9)
+    assert first.to_scale
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])

@@ -245,9 +245,10 @@ def in_single(objective: SoftmaxRegression, over_rows: SumOverRows) -> SoftmaxRe
     def magnitudes_of(lane: list[Rows]) -> Vector:
         magnitudes = np.zeros(features.shape[1])
         for block in lane:
+            rows = copy[block]
             with np.errstate(over="ignore", invalid="ignore"):
-                np.subtract(features[block], centre, out=copy[block], casting="same_kind")
-                magnitudes += np.ones(len(copy[block]), np.float32) @ np.abs(copy[block])
+                np.subtract(features[block], centre, out=rows, casting="same_kind")
+                magnitudes += np.ones(len(rows), np.float32) @ np.abs(rows)
         return magnitudes
 
     mean = over_rows(magnitudes_of, objective.blocks()) / objective.rows
