@@ -310,8 +310,15 @@ def rare_words(n, d, classes, words):
 
 def test_a_fit_that_a_diagonal_brings_to_its_end_much_later_is_certified():
     features, labels = rare_words(2000, 1100, classes=4, words=6)
-    fit = fit_softmax_regression(features, labels, classes=4, C=100.0, max_iter=600)
+    fit = fit_softmax_regression(features, labels, classes=4, C=100.0, max_iter=250)
     assert fit.stopped == "certified"
+
+
+def test_a_sparse_feature_that_no_sample_sees_may_not_overflow():
+    features, labels = rare_words(2000, 1100, classes=4, words=6)
+    features.data[7] = 1e30
+    with pytest.raises(DataError, match="scale them down"):
+        fit_softmax_regression(features, labels, classes=4)
 
 
 def test_more_classes_than_have_blocks_at_first_are_certified():

@@ -20,7 +20,7 @@ from luce.training.inverse_hessians import (
     whole,
     whole_of_two_classes,
 )
-from luce.training.moments import first_moments
+from luce.training.moments import columns_of, first_moments
 from luce.training.objective import WORTH_SHARING, shared_rows
 from luce.training.recentring import recentred
 from luce.training.sample import Sample, sample_of
@@ -169,6 +169,29 @@ def test_the_diagonal_is_the_root_of_that_of_features_centred_by_class(make, par
         expected[c, :-1] = coef
         expected[c, -1] = gradient[c, -1] / np.sqrt(block[-1, -1]) - coef @ centre
     np.testing.assert_allclose(step, expected - expected.mean(axis=0), rtol=1e-6)
+
+
+def test_the_diagonal_knows_of_features_that_its_sample_misses(make):
+    random = np.random.default_rng(0)
+    rows, rare = 8_000, 40
+    features = scipy.sparse.random(rows, 30, density=0.2, format="lil", random_state=random)
+    labels = random.integers(4, size=rows)
+    objective = replace(
+        make(sparse=True), features=features.tocsr(), labels=labels, weights=None, l2=1e-8
+    )
+    sample = sample_of(objective, rows // 8)
+    unseen = np.setdiff1d(np.arange(rows), sample.rows)[:: rows // rare]
+    features[:, 0] = 0
+    features[unseen, 0] = 30.0
+    objective = replace(objective, features=features.tocsr())
+    sample = replace(sample, objective=objective)
+    gradient = some_gradient(objective)
+    parameters = np.zeros(objective.shape)
+    with shared_rows(WORTH_SHARING) as over_rows:
+        of_all = diagonal(at(objective, parameters, over_rows))(gradient)
+        columns = columns_of(objective, over_rows)
+        of_sample = diagonal(at(objective, parameters, over_rows, sample=sample), columns)(gradient)
+    np.testing.assert_allclose(of_sample[:, :-1], of_all[:, :-1], rtol=0.4)
 
 
 @pytest.mark.parametrize("form", [class_blocks, kronecker, kronecker_of_few_rows, diagonal])

@@ -16,6 +16,7 @@ from luce.training.inverse_hessians import (
     whole_of_two_classes,
 )
 from luce.training.memory import Curvature
+from luce.training.moments import Columns, columns_of
 from luce.training.objective import (
     SoftmaxRegression,
     SumOverRows,
@@ -111,7 +112,9 @@ class Curvatures:
             )
         rough = replace(point, sample=self.rough_sample)
         price = 2 * len(rough.sample) / n
-        return Curvature(diagonal(rough), lasting(price), to_scale=False, is_rough=True)
+        return Curvature(
+            diagonal(rough, self.columns), lasting(price), to_scale=False, is_rough=True
+        )
 
     def recentred(self, parameters: Vector, gradient: Vector, exactly: bool) -> Vector:
         """The same coef with an intercept nearer to the best for it: see `recentred`."""
@@ -136,6 +139,11 @@ class Curvatures:
     def rough_sample(self) -> Sample:
         """Rows enough for a diagonal."""
         return sample_of(self.objective, self.objective.rows // 8)
+
+    @cached_property
+    def columns(self) -> Columns | None:
+        """What all rows say of sparse features, many of which a sample may never see."""
+        return columns_of(self.objective, self.over_rows)
 
     def _in_passes(self, operations: float) -> float:
         numbers = self.objective.rows * (self.objective.features_per_row + 1)

@@ -19,6 +19,7 @@ from luce import kernels
 from luce.errors import DataError
 from luce.kernels.threads import num_threads
 from luce.training.memory import Product
+from luce.training.moments import Columns
 from luce.training.objective import Rows, SumOverRows, Vector, dense, lanes_for, without_common
 from luce.training.sample import Sample
 
@@ -29,6 +30,7 @@ FEATURES_TOGETHER, ROWS_TOGETHER = 256, 256
 WEIGHTS_TOGETHER = 1 << 17  # of rows in classes
 NUMBERS_INVERTED = 1 << 17  # of blocks at a time: what that takes in memory
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
+ENTRIES_OF_COLUMNS = 10  # of a sparse feature: so much is its column worth beside a sample
 
 
 Add: TypeAlias = "Callable[[Vector, Features, Vector, NDArray[Any]], None]"
@@ -286,12 +288,16 @@ def kronecker_of_few_rows(point: Point) -> Product:
     return _in_eigenvectors(curvatures, classes, centre, solve)
 
 
-def diagonal(point: Point) -> Product:
+def diagonal(point: Point, columns: Columns | None = None) -> Product:
     """Inverse root of the Hessian's diagonal, for features centred by class: k d numbers.
 
     Half way, on a logarithmic scale, between the inverse of the diagonal and none: where features
     are many and correlated, the diagonal alone takes their common directions for far flatter than
     they are. Its scale means nothing.
+
+    A sample holds few entries of a rare feature, or none. What it says of one is therefore mixed,
+    as if by `ENTRIES_OF_COLUMNS` entries more, with what `columns` would say if the feature had
+    nothing to do with a row's curvature.
     """
     objective = point.sample.objective
     k, d = objective.classes, objective.shape[1] - 1
@@ -305,12 +311,20 @@ def diagonal(point: Point) -> Product:
         sums += (spread.T @ features).ravel()
         spreads += spread.sum(axis=0, dtype=np.float64)
 
-    squares, sums, spreads = np.split(point.total(2 * k * d + k, add), [k * d, 2 * k * d])
+    total = point.total(2 * k * d + k, add)
+    squares, sums = total[: 2 * k * d].reshape(2, k, d)
+    spreads = total[2 * k * d :]
     spreads = np.maximum(spreads, SMALLEST_SHARE * max(spreads.max(), SMALLEST_SHARE))[:, None]
+    if columns is not None:
+        seen = columns.entries * (len(point.sample) / objective.rows)
+        unseen = ENTRIES_OF_COLUMNS / (seen + ENTRIES_OF_COLUMNS)
+        for of_sample, mean in (squares, columns.mean_square), (sums, columns.mean):
+            of_sample *= 1 - unseen
+            of_sample += spreads * (mean * unseen)
     centres = np.zeros((k, d))
     if objective.fit_intercept:
-        centres = sums.reshape(k, d) / spreads
-    curvature = np.maximum(squares.reshape(k, d) - spreads * centres**2, 0.0) + objective.l2
+        centres = sums / spreads
+    curvature = np.maximum(squares - spreads * centres**2, 0.0) + objective.l2
     inverse = 1 / np.sqrt(np.column_stack([curvature, spreads]))
 
     def product(gradient: Vector) -> Vector:

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
+from numpy.typing import NDArray
 
+from luce.errors import DataError
 from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
 from luce.training.sample import Sample
 
@@ -31,6 +33,31 @@ class Moments:
         """Weighted mean of the features, shape (d,)."""
         mean: Vector = self.class_sums.sum(axis=0)
         return mean
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Of each sparse feature the weighted mean over all rows, that of its square, and its entries.
+
+    Attributes
+    ----------
+    mean, mean_square, entries : array of shape (d,)
+    """
+
+    mean: Vector
+    mean_square: Vector
+    entries: NDArray[np.int64]
+
+
+def columns_of(objective: SoftmaxRegression, over_rows: SumOverRows) -> Columns | None:
+    """What all rows say of sparse features; None for dense ones, of which any sample says it."""
+    features = objective.features
+    if isinstance(features, np.ndarray):
+        return None
+    mean, mean_square = _mean_and_square(Sample(objective, None, None), over_rows)
+    if not np.isfinite(mean_square).all():
+        raise DataError("the features are so large that their squares overflow: scale them down.")
+    return Columns(mean, mean_square, np.bincount(features.indices, minlength=features.shape[1]))
 
 
 def centre_of(sample: Sample, over_rows: SumOverRows) -> Vector | None:
