@@ -321,11 +321,12 @@ def diagonal(point: Point, columns: Columns | None = None) -> Product:
         for of_sample, mean in (squares, columns.mean_square), (sums, columns.mean):
             of_sample *= 1 - unseen
             of_sample += spreads * (mean * unseen)
-    centres = np.zeros((k, d))
-    if objective.fit_intercept:
-        centres = sums / spreads
-    curvature = np.maximum(squares - spreads * centres**2, 0.0) + objective.l2
-    inverse = 1 / np.sqrt(np.column_stack([curvature, spreads]))
+    centres = sums * (float(objective.fit_intercept) / spreads)
+    squares -= spreads * centres**2
+    curvature = np.maximum(squares, 0.0, out=squares)
+    curvature += objective.l2
+    inverse = np.column_stack([curvature, spreads])
+    np.reciprocal(np.sqrt(inverse, out=inverse), out=inverse)
 
     def product(gradient: Vector) -> Vector:
         step = gradient.copy()
