@@ -13,6 +13,7 @@ Product: TypeAlias = Callable[[Vector], Vector]
 
 FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.01, 1 / 4, 4.0
 SEARCHES_OF_A_CHANGE = 40  # more of them change the damping once more
+LONGER = 2.0  # than the last step was found to be right may the next one begin
 TOO_OFTEN = 0.5  # share of searches whose first step is too long
 WORTH_GIVING_BACK = 1 << 15  # parameters
 
@@ -69,6 +70,7 @@ class Memory:
         self.damping = FIRST_DAMPING
         self.passes = self.passes_of_base = 0.0
         self.searches_on_base = self.too_long = 0
+        self.first_length = 1.0  # of a step that is worth trying
 
     def start_over(self, passes: float) -> None:
         """Keep the damping for a larger objective, of which so many passes have been worked off."""
@@ -80,11 +82,15 @@ class Memory:
         """Let all pairs go."""
         self.places = self.places[:0]
 
-    def took(self, passes: int, is_too_long: bool) -> None:
-        """Take note of a search, and whether its first step was too long."""
+    def took(self, passes: int, length: float) -> None:
+        """Take note of a search: a whole step was too long if it ended at less, 0 if nowhere.
+
+        Then the next one begins with less as well: on one base steps are too long again and again.
+        """
         self.passes += passes
         self.searches_on_base += 1
-        self.too_long += is_too_long
+        self.too_long += length < 1
+        self.first_length = min(LONGER * length, 1.0) or 1.0
 
     def rest_on(self, curvature: CurvatureAt, point: Vector, price: float | None = None) -> None:
         """Renew the base; what the pairs say stays, unless the base is exact.
@@ -105,6 +111,7 @@ class Memory:
         if new.is_exact:
             self.forget()
         self.passes_of_base, self.searches_on_base, self.too_long = self.passes, 0, 0
+        self.first_length = 1.0
         self.due = self.passes + new.lasting
 
     def remember(self, step: Vector, change: Vector) -> None:

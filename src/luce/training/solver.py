@@ -189,8 +189,9 @@ def lbfgs(
                 here,
                 most=max_iter - passes,
                 slack=rounding * abs(here.value),
+                first=memory.first_length,
             )
-            memory.took(passes - before, is_too_long=found is None or found.length < 1)
+            memory.took(passes - before, 0.0 if found is None else found.length)
             if found is None:
                 if len(memory.places):
                     memory.forget()
@@ -224,17 +225,19 @@ def search(
     *,
     most: int,
     slack: float,
+    first: float,
 ) -> Found | None:
     """Step along a descent direction to where the slope has flattened; None if there is none.
 
-    Keeps a bracket [low, high] of step lengths with falling and rising slopes, and moves by the
-    secant of the slopes, kept away from the bracket's ends. Where one end stays for long, its slope
-    counts half as much each time: slopes hardly change over most of a step that is far too long.
+    Begins at `first`, keeps a bracket [low, high] of step lengths with falling and rising slopes,
+    and moves by the secant of the slopes, kept away from the bracket's ends. Where one end stays
+    for long, its slope counts half as much each time: slopes hardly change over most of a step that
+    is far too long.
     """
     slope = float(np.vdot(direction, here.gradient))
     if not slope < 0:
         return None
-    low, low_slope, high, high_slope, length = 0.0, slope, np.inf, np.nan, 1.0
+    low, low_slope, high, high_slope, length = 0.0, slope, np.inf, np.nan, first
     shortened = lengthened = 0
     for _ in range(min(LONGEST_SEARCH, most)):
         there = evaluate(point + length * direction)
