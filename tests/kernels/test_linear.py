@@ -142,9 +142,8 @@ def test_hessian_vector(n, d, k, element, real, total):
             assert np.abs(bias - expected[1]).max() <= tolerance, (layout, plain)
 
 
-@pytest.mark.parametrize(
-    ("element", "real", "total"), [TYPES[1], pytest.param(*TYPES[2], marks=pytest.mark.one_isa)]
-)
+@pytest.mark.one_isa
+@pytest.mark.parametrize(("element", "real", "total"), TYPES[1:3])
 def test_more_coefficients_than_are_packed_at_once_and_more_rows_than_a_stretch(
     element, real, total
 ):
