@@ -30,6 +30,7 @@ from luce.training.sample import Sample, sample_of
 MOST_PARAMETERS = 1400  # with a whole Hessian: it takes 16 MB, and making it some times that
 MOST_IN_BLOCKS, MOST_IN_BLOCKS_LATE = 1 << 20, 1 << 22  # numbers: 8 MB, or 32
 MOST_ROTATED = 4096  # features, classes or rows whose eigenvectors can be had
+CHEAP = 0.5  # passes: a whole Hessian is then made at once, as quickly as a Kronecker product
 AFFORDABLE = 16  # passes that blocks may always cost
 AFFORDABLE_IF_SPARSE = 100  # passes that eigenvectors may always cost where passes are cheap
 PATIENCE = 100  # passes with forms that are cheaper than blocks
@@ -69,22 +70,22 @@ class Curvatures:
 
         dense = self.objective.has_dense_blocks
         unknowns = width if k == 2 else numbers
-        whole_price = np.inf
+        whole_due = price_of_whole = np.inf
         if dense and unknowns <= MOST_PARAMETERS:
-            price = self._in_passes((n + unknowns) * unknowns**2)
-            whole_price = max(price, LEAST_BETWEEN_WHOLE)
+            price_of_whole = self._in_passes((n + unknowns) * unknowns**2)
+            whole_due = max(price_of_whole, LEAST_BETWEEN_WHOLE)
 
         # Probabilities are all the same at the start, where a Kronecker product is exact.
         to_scale = not passes
 
         def lasting(price: float) -> float:
-            return min(max(LEAST_BETWEEN, passes / 4, price), whole_price)
+            return min(max(LEAST_BETWEEN, passes / 4, price), whole_due)
 
-        if whole_price <= passes:
+        if whole_due <= passes or (not passes and price_of_whole <= CHEAP):
             everything = replace(self.objective, dtype=np.dtype(np.float64))
             point = replace(point, sample=Sample(everything, None, None))
             form = whole_of_two_classes if k == 2 else whole
-            return Curvature(form(point), whole_price, is_exact=True)
+            return Curvature(form(point), whole_due, is_exact=True)
         most_in_blocks = MOST_IN_BLOCKS if passes < PATIENCE else MOST_IN_BLOCKS_LATE
         # That of two classes is the whole Hessian, and no dearer than a Kronecker product.
         if dense and (passes or k == 2) and numbers * width <= most_in_blocks:
