@@ -8,7 +8,7 @@ import scipy.sparse
 from scipy.special import softmax
 
 from luce.training import class_blocks_of_few_rows as few_rows
-from luce.training import recentring
+from luce.training import curvature, recentring
 from luce.training.class_blocks_of_few_rows import class_blocks_of_few_rows, curvatures
 from luce.training.curvature import Curvatures
 from luce.training.inverse_hessians import (
@@ -24,6 +24,12 @@ from luce.training.moments import columns_of, first_moments
 from luce.training.objective import WORTH_SHARING, shared_rows
 from luce.training.recentring import recentred
 from luce.training.sample import Sample, sample_of
+
+WHOLE_AT_ONCE = [
+    (2, whole_of_two_classes, False),
+    (2, whole_of_two_classes, True),
+    (4, whole, True),
+]
 
 
 def hessian_at(objective, parameters):
@@ -100,16 +106,22 @@ def test_that_of_two_classes_is_the_same(make, weighted, fit_intercept):
         )
 
 
-def test_steps_of_two_classes_rest_on_it_from_the_first_pass_on(make):
-    objective = make(k=2)
+@pytest.mark.parametrize(("k", "exact", "is_tiny"), WHOLE_AT_ONCE)
+def test_steps_of_two_classes_and_of_tiny_tables_rest_on_it_from_the_first_pass_on(
+    make, k, exact, is_tiny, monkeypatch
+):
+    if not is_tiny:
+        monkeypatch.setattr(curvature, "CHEAP", 0.0)
+    objective = make(k=k)
     parameters = 0.3 * some_gradient(objective, 5)
     gradient = some_gradient(objective)
     with shared_rows(WORTH_SHARING) as over_rows:
         frequencies = first_moments(objective).class_frequencies
         first = Curvatures(objective, objective, frequencies, over_rows)(parameters, 0, 0.01)
-        exact = whole_of_two_classes(at(objective, parameters, over_rows))
-    np.testing.assert_allclose(first.inverse_hessian(gradient), exact(gradient), rtol=1e-9)
+        expected = exact(at(objective, parameters, over_rows))(gradient)
+    np.testing.assert_allclose(first.inverse_hessian(gradient), expected, rtol=1e-9)
     assert first.to_scale
+    assert first.is_exact == is_tiny
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
@@ -378,9 +390,9 @@ def test_the_curvature_of_a_row_on_the_wrong_side_is_that_of_a_parabola_above_it
     of_right, of_wrong = curvatures(both, np.zeros(len(p), np.int64)).T
     np.testing.assert_allclose(of_right, of_wrong, rtol=1e-3)
     there = np.linspace(-60, 60, 2001)
-    for score, q, curvature in zip(scores[:60], p, of_right, strict=False):
+    for score, q, bent in zip(scores[:60], p, of_right, strict=False):
         step = there - score
-        parabola = np.logaddexp(0, -score) - (1 - q) * step + curvature / 2 * step**2
+        parabola = np.logaddexp(0, -score) - (1 - q) * step + bent / 2 * step**2
         assert (np.logaddexp(0, -there) <= parabola + 1e-9).all()
     np.testing.assert_allclose(of_right[60:], p[60:] * (1 - p[60:]))
 
