@@ -102,7 +102,8 @@ struct LinearKernels {
   void (*add_gradient_double)(const Matrix<const Real>& features, const Real* residuals, Index stride, Index classes,
                               double* gradient, Index gradient_stride, Real* spare);
   void (*add_column_sums)(const Real* residuals, Index stride, Index rows, Index classes, double* sums);
-  // Each class's sum of weight x x' over rows x of adjacent features, on and below the diagonal: in so many tasks.
+  // Sums of weight x x' over rows x of adjacent features, one for each column of weights, on and below the diagonal: in so
+  // many tasks.
   Index (*second_moments_tasks)(Index features, Index classes);
   void (*add_second_moments)(const Matrix<const Real>& rows, const Matrix<const Real>& weights, Index task,
                              double* moments);

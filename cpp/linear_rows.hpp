@@ -45,10 +45,10 @@ class LinearRows {
   }
 
   // Centred features of some rows to where a block has its own.
-  void bring(Index first, Index rows, Real* to) const {
-    if constexpr (sizeof(Element) == sizeof(float))
-      kernels_.pack_float(given_rows(first, rows), centre_, to, odd(padded_d_));
-    else kernels_.pack_double(given_rows(first, rows), centre_, to, odd(padded_d_));
+  void bring(Index first, Index rows, Real* to) const { bring(first, rows, to, odd(padded_d_)); }
+  void bring(Index first, Index rows, Real* to, Index stride) const {
+    if constexpr (sizeof(Element) == sizeof(float)) kernels_.pack_float(given_rows(first, rows), centre_, to, stride);
+    else kernels_.pack_double(given_rows(first, rows), centre_, to, stride);
   }
 
   // Where scores are dot products, rows of coefficients that begin at lines of memory; else panels of classes.

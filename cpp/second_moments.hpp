@@ -47,24 +47,36 @@ MomentsTile<Real> moments_tile_of(int count, std::integer_sequence<int, classes.
 
 inline Index tiles_of_classes(Index classes) { return (classes + tile_rows - 1) / tile_rows; }
 
-template <class Real>
-Index second_moments_tasks(Index features, Index classes) {
-  return (features + panel_width<Real> - 1) / panel_width<Real> * tiles_of_classes(classes);
+// Of a panel of features the products with so many are a task: few enough to share them evenly among threads.
+constexpr Index features_of_moments = 8;
+
+inline Index parts_of_panel(Index features, Index first) {
+  return (features - first + features_of_moments - 1) / features_of_moments;
 }
 
-// Of a tile of classes the products of a panel of features with themselves and those after them, on and below the diagonal;
-// the largest task is the first. Rows of `moments` are adjacent, as are the classes' matrices.
+template <class Real>
+Index second_moments_tasks(Index features, Index classes) {
+  Index parts = 0;
+  for (Index j = 0; j < features; j += panel_width<Real>) parts += parts_of_panel(features, j);
+  return parts * tiles_of_classes(classes);
+}
+
+// Of a tile of classes the products of a panel of features with some of themselves or of those after them, on and below the
+// diagonal. Rows of `moments` are adjacent, as are the classes' matrices.
 template <class Real>
 void add_second_moments(const Matrix<const Real>& rows, const Matrix<const Real>& weights, Index task, double* moments) {
   constexpr auto counts = std::make_integer_sequence<int, tile_rows>{};
-  const Index d = rows.columns, k = weights.columns, tiles = tiles_of_classes(k);
-  const Index j = task / tiles * panel_width<Real>, c = k * (task % tiles) / tiles;
+  const Index d = rows.columns, k = weights.columns, tiles = tiles_of_classes(k), c = k * (task % tiles) / tiles;
   const int classes = static_cast<int>(k * (task % tiles + 1) / tiles - c);
+  Index j = 0, part = task / tiles;
+  for (; part >= parts_of_panel(d, j); j += panel_width<Real>) part -= parts_of_panel(d, j);
+  const Index begin = j + part * features_of_moments;
+  const Index end = d < begin + features_of_moments ? d : begin + features_of_moments;
   GradientTile<Real> tile;
   for (Index i = 0; i < rows.rows; i += rows_of_moments) {
     const Index count = rows.rows - i < rows_of_moments ? rows.rows - i : rows_of_moments;
     const Matrix<const Real> some{rows.data + i * rows.row_stride, count, d, rows.row_stride, 1};
-    for (Index feature = j; feature < d; ++feature) {
+    for (Index feature = begin; feature < end; ++feature) {
       const Index wanted = feature + 1 - j < panel_width<Real> ? feature + 1 - j : panel_width<Real>;
       const int vectors = wanted > lanes<Real> ? 2 : 1;
       const Index left = d - j - (vectors - 1) * lanes<Real>;

@@ -1,8 +1,9 @@
 #include "linear.hpp"
 
-#include <tuple>
+#include <nanobind/stl/string_view.h>
 
 #include "../linear_cross_entropy.hpp"
+#include "../linear_second_moments.hpp"
 
 namespace luce::bindings {
 namespace {
@@ -112,57 +113,76 @@ void linear_hessian_vector(const Input& features, const OptionalInput& weights, 
   });
 }
 
-template <class Real>
-struct SecondMoments {
-  Matrix<const Real> rows, weights;
-  double* moments;
+Curvature curvature_of(std::string_view name) {
+  if (name == "classes") return Curvature::classes;
+  if (name == "pairs") return Curvature::pairs;
+  if (name == "all") return Curvature::all;
+  refuse("curvature is '" + std::string(name) + "'; expected 'classes', 'pairs' or 'all'");
+}
 
-  static void run(const void* context, Index task, Workspace) {
-    const auto& self = *static_cast<const SecondMoments*>(context);
-    linear_of<Real>().add_second_moments(self.rows, self.weights, task, self.moments);
+// Square matrices one after another, or one.
+double* squares_of(const char* name, const Output& array, std::vector<Index> shape) {
+  if (array.dtype() != nb::dtype<double>()) refuse_type(std::string(name) + " must be float64");
+  bool is_right = array.ndim() == shape.size();
+  for (std::size_t axis = 0; is_right && axis < shape.size(); ++axis) is_right = static_cast<Index>(array.shape(axis)) == shape[axis];
+  if (!is_right) {
+    std::string expected;
+    for (const Index size : shape) expected += (expected.empty() ? "" : ", ") + std::to_string(size);
+    refuse(std::string(name) + " has shape " + shape_of(array) + "; expected (" + expected + ")");
   }
-};
+  Index adjacent = 1;
+  for (std::size_t axis = shape.size(); axis-- > 0; adjacent *= shape[axis])
+    if (shape[axis] > 1 && array.stride(axis) != adjacent) refuse(std::string(name) + " must be C-contiguous");
+  require_aligned(name, array, sizeof(double));
+  return static_cast<double*>(array.data());
+}
 
-// A call of less work is done before other threads have come, and keeps the interpreter.
-constexpr Index least_work_shared = Index{1} << 20;
-
-void second_moments(const Input& features, const Input& weights, const Output& moments, int threads) {
+void linear_second_moments(const Input& features, const OptionalInput& weights, const Input& coef,
+                           const OptionalInput& intercept, const OptionalInput& damping, const OptionalOutput& moments,
+                           const OptionalOutput& class_moments, std::string_view curvature, double last,
+                           const OptionalInput& centre, int threads) {
   if (features.ndim() != 2) refuse("features have shape " + shape_of(features) + "; expected (rows, features)");
-  if (weights.ndim() != 2) refuse("weights have shape " + shape_of(weights) + "; expected (rows, classes)");
-  const auto n = static_cast<Index>(features.shape(0)), d = static_cast<Index>(features.shape(1)),
-             k = static_cast<Index>(weights.shape(1));
-  if (moments.dtype() != nb::dtype<double>()) refuse_type("moments must be float64");
-  if (moments.ndim() != 3 || static_cast<Index>(moments.shape(0)) != k || static_cast<Index>(moments.shape(1)) != d ||
-      static_cast<Index>(moments.shape(2)) != d)
-    refuse("moments have shape " + shape_of(moments) + "; expected (" + std::to_string(k) + ", " + std::to_string(d) +
-           ", " + std::to_string(d) + ")");
-  require_aligned("moments", moments, sizeof(double));
-  for (const auto& [size, stride, adjacent] :
-       {std::tuple{d, moments.stride(2), Index{1}}, {d, moments.stride(1), d}, {k, moments.stride(0), d * d}})
-    if (size > 1 && d * k > 0 && stride != adjacent) refuse("moments must be C-contiguous");
-  require_apart(extent("moments", moments), extent("features", features));
-  require_apart(extent("moments", moments), extent("weights", weights));
-  const auto run = [&](auto element) {
-    using Real = decltype(element);
-    const SecondMoments<Real> call{matrix_of<const Real>("features", features, n, d),
-                                   matrix_of<const Real>("weights", weights, n, k),
-                                   static_cast<double*>(moments.data())};
-    for (const auto& [name, matrix] : {std::pair{"features", call.rows}, {"weights", call.weights}})
-      if (matrix.column_stride != 1 && matrix.columns > 1 && n > 0)
-        refuse(std::string(name) + ": the elements of a row must be adjacent; copy with numpy.ascontiguousarray");
-    const Job job{n > 0 ? linear_of<Real>().second_moments_tasks(d, k) : 0, 0, &SecondMoments<Real>::run, &call};
+  check_coef(coef);
+  const auto n = static_cast<Index>(features.shape(0)), d = static_cast<Index>(coef.shape(1)),
+             k = static_cast<Index>(coef.shape(0));
+  const Curvature wanted = curvature_of(curvature);
+  const Index count = curvatures_of(wanted, k);
+  for (const auto& [name, out] : {std::pair<const char*, const OptionalOutput&>{"moments", moments}, {"class_moments", class_moments}}) {
+    if (!out) continue;
+    require_apart(extent(name, *out), extent("features", features));
+    require_apart(extent(name, *out), extent("coef", coef));
+    for (const auto& [other, array] : {std::pair<const char*, const OptionalInput&>{"weights", weights}, {"intercept", intercept},
+                                       {"damping", damping}, {"centre", centre}})
+      if (array) require_apart(extent(name, *out), extent(other, *array));
+  }
+  if (moments && class_moments) require_apart(extent("moments", *moments), extent("class_moments", *class_moments));
+  with_feature_types("features", features, coef, [&](auto element, auto real) {
+    using Element = decltype(element);
+    using Real = decltype(real);
+    SecondMomentsArguments<Element, Real> a{};
+    a.features = matrix_of<const Element>("features", features, n, d);
+    if (weights) a.weights = row_vector<const double>("weights", *weights, n);
+    if (centre) a.centre = row_vector<const Real>("centre", *centre, d);
+    a.coef = matrix_of<const Real>("coef", coef, k, d);
+    if (intercept) a.intercept = row_vector<const Real>("intercept", *intercept, k);
+    a.last = last;
+    a.curvature = wanted;
+    if (moments) {
+      if (!damping) refuse("damping is missing: it is added to the curvatures of moments");
+      a.damping = row_vector<const double>("damping", *damping, count);
+      a.moments = squares_of("moments", *moments, {count, d + 1, d + 1});
+    }
+    if (class_moments) a.class_moments = squares_of("class_moments", *class_moments, {k + 1, k + 1});
+    const Index products = (moments ? count * (d + 1) * (d + 1) : 0) + (class_moments ? k * k : 0);
     Interrupt interrupt;
-    if (n * k * d * d <= least_work_shared) {
-      run_job(job, 1, interrupt.patience());
-    } else {
+    {
       const nb::gil_scoped_release released;
-      run_job(job, threads, interrupt.patience());
+      LinearSecondMoments<Element, Real>(a, linear_of<Real>(), kernels_of<Real>(),
+                                         threads_of_pass(n * (d + products / k), n, k, threads), interrupt.patience())
+          .run();
     }
     interrupt.rethrow();
-  };
-  if (features.dtype() == nb::dtype<float>()) run(float{});
-  else if (features.dtype() == nb::dtype<double>()) run(double{});
-  else refuse_type("features must be float32 or float64");
+  });
 }
 
 }  // namespace
@@ -181,9 +201,13 @@ void bind_linear(nb::module_& module) {
              nb::arg("product").noconvert(), nb::arg("intercept_product").noconvert(), nb::kw_only(),
              nb::arg("centre").noconvert().none() = nb::none(), nb::arg("threads") = 1,
              "The product of that sum's Hessian with a direction.");
-  module.def("second_moments", &second_moments, nb::arg("features").noconvert(), nb::arg("weights").noconvert(),
-             nb::arg("moments").noconvert(), nb::kw_only(), nb::arg("threads") = 1,
-             "Adds to moments[c], on and below its diagonal, the sum over rows of weights[row, c] x x'.");
+  module.def("linear_second_moments", &linear_second_moments, nb::arg("features").noconvert(),
+             nb::arg("weights").noconvert().none(), nb::arg("coef").noconvert(), nb::arg("intercept").noconvert().none(),
+             nb::arg("damping").noconvert().none(), nb::arg("moments").noconvert().none(),
+             nb::arg("class_moments").noconvert().none(), nb::kw_only(), nb::arg("curvature"), nb::arg("last") = 1.0,
+             nb::arg("centre").noconvert().none() = nb::none(), nb::arg("threads") = 1,
+             "Adds to moments the sums over rows of weight (curvature + damping) x x', x the features and a last one; to "
+             "class_moments those of weight p p', p the probabilities and a last one of 1. All are symmetric.");
 }
 
 }  // namespace luce::bindings

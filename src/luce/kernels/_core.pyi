@@ -91,11 +91,18 @@ def linear_hessian_vector(
     centre: NDArray[_Real] | None = None,
     threads: int = 1,
 ) -> None: ...
-def second_moments(
-    features: NDArray[_Real],
-    weights: NDArray[_Real],
-    moments: NDArray[np.float64],
+def linear_second_moments(
+    features: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[_Real],
+    intercept: NDArray[_Real] | None,
+    damping: NDArray[np.float64] | None,
+    moments: NDArray[np.float64] | None,
+    class_moments: NDArray[np.float64] | None,
     *,
+    curvature: str,
+    last: float = 1.0,
+    centre: NDArray[_Real] | None = None,
     threads: int = 1,
 ) -> None: ...
 def residuals(

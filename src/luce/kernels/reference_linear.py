@@ -90,16 +90,41 @@ def linear_hessian_vector(
     intercept_product[...] = change.sum(axis=0)
 
 
-def second_moments(
+def linear_second_moments(
     features: NDArray[Any],
-    weights: NDArray[Any],
-    moments: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    coef: NDArray[Any],
+    intercept: NDArray[Any] | None,
+    damping: NDArray[np.float64] | None,
+    moments: NDArray[np.float64] | None,
+    class_moments: NDArray[np.float64] | None,
     *,
+    curvature: str,
+    last: float = 1.0,
+    centre: NDArray[Any] | None = None,
     threads: int = 1,
 ) -> None:
-    """Add to moments[c], on and below its diagonal, the sum over rows of weights[row, c] x x'."""
-    rows, weights = features.astype(np.float64), weights.astype(np.float64)
-    moments += np.tril(np.einsum("ic,ia,ib->cab", weights, rows, rows))
+    """Add the sums over rows of ``weight (curvature + damping) x x'`` and of ``weight p p'``.
+
+    x has one feature more, `last`, and p one probability more, 1.
+    """
+    rows, scores = _linear(features, coef, intercept, centre)
+    p = np.empty_like(scores)
+    softmax(scores, 1.0, p)
+    weight = np.ones(len(rows)) if weights is None else weights
+    if moments is not None:
+        left, right = np.triu_indices(p.shape[1], 1)
+        of_rows = {
+            "classes": p * (1 - p),
+            "pairs": p[:, left] * p[:, right],
+            "all": 1 - np.einsum("ij,ij->i", p, p)[:, None],
+        }[curvature]
+        x = np.column_stack([rows, np.full(len(rows), last)])
+        for moment, curvatures in zip(moments, (of_rows + damping).T, strict=True):
+            moment += x.T @ ((weight * curvatures)[:, None] * x)
+    if class_moments is not None:
+        wider = np.column_stack([p, np.ones(len(p))])
+        class_moments += (wider * weight[:, None]).T @ wider
 
 
 def sparse_linear_cross_entropy(

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
-from luce.training.inverse_hessians import Point
 from luce.training.memory import Product
-from luce.training.objective import Rows, Vector, lanes_for, without_common
+from luce.training.objective import SQUARES_OVERFLOW, Rows, Vector, lanes_for, without_common
+from luce.training.point import Point
 
 LEAST_LEVERAGE = 0.05  # of a row that is worth taking
 BINS, BINS_OF_AN_OCTAVE = 128, 2  # of leverages
@@ -225,7 +225,7 @@ def _root(rows: Any, roots: NDArray[Any], centre: Vector) -> NDArray[Any]:
             return np.asarray(cholesky(products.T, overwrite_a=True, check_finite=False))
         except np.linalg.LinAlgError:
             pass
-    raise DataError("the features are so large that their squares overflow: scale them down.")
+    raise DataError(SQUARES_OVERFLOW)
 
 
 def _products(rows: Any) -> NDArray[Any]:

@@ -7,7 +7,6 @@ import numpy as np
 
 from luce.training.class_blocks_of_few_rows import class_blocks_of_few_rows
 from luce.training.inverse_hessians import (
-    Point,
     class_blocks,
     diagonal,
     kronecker,
@@ -24,6 +23,7 @@ from luce.training.objective import (
     in_single,
     is_worth_copying,
 )
+from luce.training.point import Point
 from luce.training.recentring import recentred
 from luce.training.sample import Sample, sample_of
 
@@ -36,7 +36,6 @@ AFFORDABLE_IF_SPARSE = 100  # passes that eigenvectors may always cost where pas
 PATIENCE = 100  # passes with forms that are cheaper than blocks
 PRICE_OF_SPARSE_READINGS = 20  # passes
 QUICKER_IF_DENSE = 8  # operations on dense numbers than on sparse ones
-OVERHEAD = 1e7  # operations that could be done in the time that a pass takes for no rows at all
 PART = 5  # of the rows: a sample is at most one in so many, if features are not many
 MOST_GATHERED = 1 << 22  # numbers of features in a sample that is gathered in memory
 LEAST_BETWEEN, LEAST_BETWEEN_WHOLE = 10, 4  # passes from one inverse Hessian to the next
@@ -144,8 +143,8 @@ class Curvatures:
     @cached_property
     def columns(self) -> Columns | None:
         """What all rows say of sparse features, many of which a sample may never see."""
-        return columns_of(self.objective, self.over_rows)
+        everything_seen = self.rough_sample.rows is None
+        return None if everything_seen else columns_of(self.objective, self.over_rows)
 
     def _in_passes(self, operations: float) -> float:
-        numbers = self.objective.rows * (self.objective.features_per_row + 1)
-        return operations / (4.0 * self.objective.classes * numbers + OVERHEAD)
+        return operations / self.objective.operations

@@ -8,95 +8,23 @@ The cheap forms add `damping` times the same at probabilities f, the class frequ
 probabilities have nearly saturated, the Hessian of a point says little of the next one's.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luce import kernels
-from luce.errors import DataError
-from luce.kernels.threads import num_threads
 from luce.training.memory import Product
 from luce.training.moments import Columns
-from luce.training.objective import Rows, SumOverRows, Vector, dense, lanes_for, without_common
-from luce.training.sample import Sample
+from luce.training.objective import Vector, dense, without_common
+from luce.training.point import Point
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
 FEATURES_TOGETHER, ROWS_TOGETHER = 256, 256
-WEIGHTS_TOGETHER = 1 << 17  # of rows in classes
 NUMBERS_INVERTED = 1 << 17  # of blocks at a time: what that takes in memory
 SMALLEST_SHARE = 1e-12  # of the largest curvature of the classes, below which all count as that
 ENTRIES_OF_COLUMNS = 10  # of a sparse feature: so much is its column worth beside a sample
-
-
-Add: TypeAlias = "Callable[[Vector, Features, Vector, NDArray[Any]], None]"
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where a Hessian is wanted, and what it is computed from.
-
-    Attributes
-    ----------
-    parameters : array of shape (k, d + 1)
-    damping : float
-    frequencies : array of shape (k,)
-        Weighted share of each class.
-    sample : Sample
-    over_rows : callable
-        See `shared_rows`.
-    """
-
-    parameters: Vector
-    damping: float
-    frequencies: Vector
-    sample: Sample
-    over_rows: SumOverRows
-
-    def total(
-        self, size: int, add: "Add", most_lanes: int | None = None, width: int | None = None
-    ) -> Vector:
-        """Mean over rows of what `add(total, features, weights, probabilities)` adds a block.
-
-        `width` is how many numbers a row takes there: see `Sample.blocks`.
-        """
-        sample = self.sample
-
-        def share(lane: list[Rows]) -> Vector:
-            total = np.zeros(size)
-            for block in lane:
-                features, weights = sample.take(block)
-                p = sample.objective.probabilities(features, self.parameters)
-                with np.errstate(over="ignore", invalid="ignore"):
-                    add(total, features, weights, p)
-            return total
-
-        lanes = lanes_for(size) if most_lanes is None else most_lanes
-        total = self.over_rows(share, sample.blocks(width), most_lanes=lanes)
-        total /= sample.objective.rows
-        if not np.isfinite(total).all():
-            raise DataError(
-                "the features are so large that their squares overflow: scale them down."
-            )
-        return total
-
-    def spread_roots(self, weights: Vector, p: NDArray[Any]) -> NDArray[Any]:
-        """Roots of each row's curvature over all classes, ``weight * (1 - p'p)``."""
-        spread = 1 - np.einsum("ij,ij->i", p, p, dtype=np.float64)
-        spread += self.damping * (1 - self.frequencies @ self.frequencies)
-        roots = np.sqrt(np.maximum(spread, 0.0) * weights)
-        return np.asarray(roots.astype(p.dtype))
-
-    def with_ones(self, features: "Features") -> NDArray[Any]:
-        """Features of a block with a last one of 1, or 0 where there is no intercept, by rows."""
-        rows = np.empty((features.shape[0], features.shape[1] + 1), features.dtype)
-        rows[:, :-1] = dense(features)
-        rows[:, -1] = self.sample.objective.fit_intercept
-        return rows
 
 
 def whole(point: Point) -> Product:
@@ -108,8 +36,7 @@ def whole(point: Point) -> Product:
     objective = point.sample.objective
     k, width = shape = objective.shape
     left, right = np.triu_indices(k, 1)
-    moments = second_moments(point, len(left), lambda p: p[:, left] * p[:, right])
-    moments += np.tril(moments, -1).swapaxes(1, 2)
+    moments = point.second_moments("pairs", np.zeros(len(left))).features
     hessian = np.zeros((k * width, k * width))
     blocks = hessian.reshape(k, width, k, width).swapaxes(1, 2)
     blocks[left, right] = blocks[right, left] = np.negative(moments, out=moments)
@@ -138,12 +65,7 @@ def whole_of_two_classes(point: Point) -> Product:
     objective = point.sample.objective
     width = objective.shape[1]
 
-    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
-        rows = point.with_ones(features)
-        rows *= np.sqrt(2 * p[:, 0] * p[:, 1] * weights)[:, None]
-        total += (rows.T @ rows).ravel()
-
-    hessian = point.total(width**2, add, width=width).reshape(width, width)
+    hessian = 2 * point.second_moments("pairs", np.zeros(1)).features[0]
     hessian[np.diag_indices(width - 1)] += objective.l2
     if not objective.fit_intercept:
         hessian[-1, -1] = 1.0
@@ -164,11 +86,11 @@ def class_blocks(point: Point) -> Product:
 
     objective = point.sample.objective
     of_frequencies = point.damping * point.frequencies * (1 - point.frequencies)
-    blocks = second_moments(point, objective.classes, lambda p: p * (1 - p) + of_frequencies)
+    blocks = point.second_moments("classes", of_frequencies).features
     width = objective.shape[1]
     together = max(NUMBERS_INVERTED // width**2, 1)
     for first in range(0, objective.classes, together):
-        some = blocks[first : first + together]  # of which only the lower half is looked at
+        some = blocks[first : first + together]
         diagonals = np.einsum("iaa->ia", some)
         diagonals[:, :-1] += objective.l2
         if not objective.fit_intercept:
@@ -186,54 +108,20 @@ def class_blocks(point: Point) -> Product:
     return product
 
 
-def second_moments(
-    point: Point, count: int, curvatures: Callable[[NDArray[Any]], NDArray[Any]]
-) -> Vector:
-    """Mean over rows of ``curvature x x'`` for so many curvatures: shape (count, d + 1, d + 1).
-
-    On and below the diagonal of each; above there are zeros. `curvatures` gives those of the rows
-    with some probabilities, shape (rows, count).
-    """
-    width = point.sample.objective.shape[1]
-    shape = count, width, width
-
-    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
-        rows, moments = point.with_ones(features), total.reshape(shape)
-        together = max(WEIGHTS_TOGETHER // count, 1)
-        for first in range(0, len(rows), together):
-            some = slice(first, first + together)
-            weighted = curvatures(p[some]) * weights[some, None]
-            weighted = np.ascontiguousarray(weighted, rows.dtype)
-            kernels.second_moments(rows[some], weighted, moments, threads=num_threads())
-
-    return point.total(count * width * width, add, most_lanes=1, width=width).reshape(shape)
-
-
 def kronecker(point: Point) -> Product:
     """The inverse of ``A kron S + l2``, in the eigenvectors of A and S: k^2 + d^2 numbers.
 
     A is the mean of diag(p) - p p', S that of h x x' over that of h, where h = 1 - p'p: the
     nearest product with the right trace, exact where all rows have the same probabilities.
     """
-    objective = point.sample.objective
-    k, width = objective.shape
-    sizes = np.cumsum([width * width, k * k])
-
-    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
-        covariance, products, sums = np.split(total, sizes)
-        rows = point.with_ones(features)
-        rows *= point.spread_roots(weights, p)[:, None]
-        covariance += (rows.T @ rows).ravel()
-        weighted = p * weights.astype(p.dtype)[:, None]
-        add_product(products.reshape(k, k), weighted, p)
-        sums += weighted.sum(axis=0, dtype=np.float64)
-
-    moments, products, sums = np.split(point.total(sizes[-1] + k, add, width=k + width), sizes)
-    curvatures, classes = _classes(point, products.reshape(k, k), sums)
-    moments = moments.reshape(width, width) / curvatures.sum()
+    l2 = point.sample.objective.l2
+    of_frequencies = point.damping * (1 - point.frequencies @ point.frequencies)
+    (moments,), of_classes = point.second_moments("all", np.array([of_frequencies]))
+    curvatures, classes = _classes(point, of_classes[:-1, :-1], of_classes[-1, :-1])
+    moments /= curvatures.sum()
     centre = moments[-1, :-1].copy()
     variances, rotation = _eigenvectors(moments[:-1, :-1] - np.outer(centre, centre))
-    inverse = 1 / (np.outer(curvatures, np.maximum(variances, 0.0)) + objective.l2)
+    inverse = 1 / (np.outer(curvatures, np.maximum(variances, 0.0)) + l2)
 
     def solve(coef: Vector) -> Vector:
         return np.asarray(((coef @ rotation) * inverse) @ rotation.T)
@@ -254,7 +142,9 @@ def kronecker_of_few_rows(point: Point) -> Product:
     features = dense(given)
     weighted = p * weights[:, None]
     curvatures, classes = _classes(point, weighted.T @ p / len(p), weighted.mean(axis=0))
-    roots: NDArray[Any] = point.spread_roots(weights / (len(p) * curvatures.sum()), p)
+    spread = 1 - np.einsum("ij,ij->i", p, p, dtype=np.float64)
+    spread += point.damping * (1 - point.frequencies @ point.frequencies)
+    roots = np.sqrt(np.maximum(spread, 0.0) * weights / (len(p) * curvatures.sum())).astype(p.dtype)
     centre = np.zeros(sample.objective.shape[1] - 1)
     if sample.objective.fit_intercept:
         centre += (roots * roots) @ features
@@ -304,15 +194,15 @@ def diagonal(point: Point, columns: Columns | None = None) -> Product:
     f = point.frequencies
 
     def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
-        squares, sums, spreads = np.split(total, [k * d, 2 * k * d])
+        squares, sums, spreads = np.split(total, [d * k, 2 * d * k])
         spread = ((p * (1 - p) + point.damping * f * (1 - f)) * weights[:, None]).astype(p.dtype)
         squared = features**2 if isinstance(features, np.ndarray) else features.multiply(features)
-        squares += (spread.T @ squared).ravel()
-        sums += (spread.T @ features).ravel()
+        squares += (squared.T @ spread).ravel()
+        sums += (features.T @ spread).ravel()
         spreads += spread.sum(axis=0, dtype=np.float64)
 
     total = point.total(2 * k * d + k, add)
-    squares, sums = total[: 2 * k * d].reshape(2, k, d)
+    squares, sums = total[: 2 * k * d].reshape(2, d, k).swapaxes(1, 2)
     spreads = total[2 * k * d :]
     spreads = np.maximum(spreads, SMALLEST_SHARE * max(spreads.max(), SMALLEST_SHARE))[:, None]
     if columns is not None:
@@ -321,11 +211,14 @@ def diagonal(point: Point, columns: Columns | None = None) -> Product:
         for of_sample, mean in (squares, columns.mean_square), (sums, columns.mean):
             of_sample *= 1 - unseen
             of_sample += spreads * (mean * unseen)
-    centres = sums * (float(objective.fit_intercept) / spreads)
-    squares -= spreads * centres**2
-    curvature = np.maximum(squares, 0.0, out=squares)
+    centres = np.ascontiguousarray(sums)
+    centres *= float(objective.fit_intercept) / spreads
+    inverse = np.empty((k, d + 1))
+    curvature, inverse[:, -1:] = inverse[:, :-1], spreads
+    curvature[...] = squares
+    curvature -= spreads * centres**2
+    np.maximum(curvature, 0.0, out=curvature)
     curvature += objective.l2
-    inverse = np.column_stack([curvature, spreads])
     np.reciprocal(np.sqrt(inverse, out=inverse), out=inverse)
 
     def product(gradient: Vector) -> Vector:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
-from luce.training.objective import Rows, SoftmaxRegression, SumOverRows, Vector
+from luce.training.objective import SQUARES_OVERFLOW, Rows, SoftmaxRegression, SumOverRows, Vector
 from luce.training.sample import Sample
 
 LARGE_MEAN = 4  # spreads: the features then lose two bits
@@ -56,7 +56,7 @@ def columns_of(objective: SoftmaxRegression, over_rows: SumOverRows) -> Columns 
         return None
     mean, mean_square = _mean_and_square(Sample(objective, None, None), over_rows)
     if not np.isfinite(mean_square).all():
-        raise DataError("the features are so large that their squares overflow: scale them down.")
+        raise DataError(SQUARES_OVERFLOW)
     return Columns(mean, mean_square, np.bincount(features.indices, minlength=features.shape[1]))
 
 

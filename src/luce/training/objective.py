@@ -35,6 +35,8 @@ WORTH_SHARING = 1 << 19  # numbers: fewer are summed before threads have come to
 LEAST_PRODUCTS = 1 << 19  # of features with coefficients in a pass that is worth float32
 MOST_COPIED = 1 << 23  # numbers of features, in float32: 32 MB
 MOST_DENSIFIED = 1024  # features: sparse rows of no more are made dense for curvatures
+OVERHEAD = 1e7  # operations that could be done in the time that a pass takes for no rows at all
+SQUARES_OVERFLOW = "the features are so large that their squares overflow: scale them down."
 WIDE = 1e9  # range of the features' mean magnitudes in a float32 copy
 
 
@@ -143,6 +145,11 @@ class SoftmaxRegression:
         if isinstance(self.features, np.ndarray):
             return int(self.features.shape[1])
         return int(self.features.nnz) // self.rows
+
+    @property
+    def operations(self) -> float:
+        """Operations that a pass takes, with what could be done while its call is made."""
+        return 4.0 * self.classes * self.rows * (self.features_per_row + 1) + OVERHEAD
 
     @property
     def has_dense_blocks(self) -> bool:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luce.training.inverse_hessians import Point, add_product
 from luce.training.objective import Vector
+from luce.training.point import Point
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
@@ -31,14 +31,9 @@ def recentred(point: Point, gradient: Vector) -> Vector:
     if k > MOST_CLASSES_AT_ONCE:
         return _recentred_by_products(point, gradient)
 
-    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
-        weighted = p * weights[:, None]
-        add_product(total[: k * k].reshape(k, k), weighted, p)
-        total[k * k :] += weighted.sum(axis=0)
-
-    total = point.total(k * k + k, add)
-    mean, hessian = total[k * k :], total[: k * k].reshape(k, k)
-    np.negative(hessian, out=hessian)
+    moments = point.second_moments(None, np.empty(0)).classes
+    mean, hessian = moments[-1, :-1].copy(), np.negative(moments[:-1, :-1])
+    del moments
     # A constant added to all intercepts changes nothing: give that direction some curvature.
     hessian += 1 / k
     hessian[np.diag_indices(k)] += mean + SMALLEST_SHARE * mean.max()

@@ -1,17 +1,19 @@
 """Some of the rows, enough for what need not be exact."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from luce.training.objective import Rows, SoftmaxRegression, Vector, blocks_of_rows
+from luce.training.objective import Rows, SoftmaxRegression, Vector, blocks_of_rows, dense
 
 if TYPE_CHECKING:
     from luce.scorers.linear import Features
 
 LEAST_OF_A_CLASS = 100
+NUMBERS_TOGETHER, LEAST_TOGETHER = 1 << 21, 64  # gathered: of features, and rows
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,20 @@ class Sample:
         if width is None:
             width = self.objective.classes + self.objective.features_per_row
         return blocks_of_rows(len(self), width)
+
+    def parts(self) -> Iterator[tuple[NDArray[Any], Vector | None, Vector | None]]:
+        """Dense features, what is to be subtracted from them, and weights, None for ones.
+
+        All rows at once if they lie in memory so, else as many as are worth gathering together.
+        """
+        objective = self.objective
+        if self.rows is None and isinstance(objective.features, np.ndarray):
+            yield objective.features, objective.centre, objective.weights
+            return
+        together = max(NUMBERS_TOGETHER // objective.features.shape[1], LEAST_TOGETHER)
+        for first in range(0, len(self), together):
+            features, weights = self.take(slice(first, min(first + together, len(self))))
+            yield dense(features), None, weights
 
     def taken(self) -> SoftmaxRegression:
         """The objective over these rows alone, gathered."""
