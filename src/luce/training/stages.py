@@ -10,6 +10,7 @@ from luce.training.curvature import Curvatures
 from luce.training.memory import Memory
 from luce.training.moments import Moments
 from luce.training.objective import (
+    OVERHEAD,
     SoftmaxRegression,
     SumOverRows,
     Vector,
@@ -25,7 +26,7 @@ MOST_PAIRS, LEAST_PAIRS = 30, 6
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
 BYTES_OF_PAIRS = 1 << 22
 ROWS_OF_A_SAMPLED_ONE = 10
-ROWS_PER_PARAMETER = 5  # in a sample that is worth fitting first
+ROWS_PER_PARAMETER = 2.5  # in a sample that is worth fitting first, if passes over it were free
 MOST_SAMPLED = 1 << 22  # numbers of features in that sample, which is gathered in memory
 MOST_PASSES_OVER_SAMPLE = 200
 WORTH_OF_A_START = 10.0  # passes: where a warm one is, a Hessian at 0 says little
@@ -129,7 +130,9 @@ def head_start(
     """
     most_rows = MOST_SAMPLED // max(objective.features_per_row, 1)
     sample = sample_of(objective, min(objective.rows // ROWS_OF_A_SAMPLED_ONE, most_rows))
-    if len(sample) < ROWS_PER_PARAMETER * start.size or sample.rows is None:
+    share = len(sample) / objective.rows
+    saved = (1 - share) * (1 - OVERHEAD / objective.operations)  # of a pass, by one over the sample
+    if len(sample) * saved < ROWS_PER_PARAMETER * start.size or sample.rows is None:
         return start, None
     smaller = sample.taken()
     smaller = in_single(smaller, over_rows) or smaller
@@ -153,5 +156,5 @@ def head_start(
         max_iter=MOST_PASSES_OVER_SAMPLE,
         on_pass=lambda point, value, gap: record.watch_time(),
     )
-    memory.start_over(solution.passes * len(sample) / objective.rows)
+    memory.start_over(solution.passes * share)
     return solution.point, from_outside(solution)
