@@ -20,12 +20,10 @@ from luce.training.objective import (
     SoftmaxRegression,
     SumOverRows,
     Vector,
-    in_single,
-    is_worth_copying,
 )
 from luce.training.point import Point
 from luce.training.recentring import recentred
-from luce.training.sample import Sample, sample_of
+from luce.training.sample import Sample, in_single, sample_of
 
 MOST_PARAMETERS = 1400  # with a whole Hessian: it takes 16 MB, and making it some times that
 MOST_IN_BLOCKS, MOST_IN_BLOCKS_LATE = 1 << 20, 1 << 22  # numbers: 8 MB, or 32
@@ -130,9 +128,8 @@ class Curvatures:
         n, d = self.objective.rows, self.objective.shape[1] - 1
         sample = sample_of(self.cheaper, max(min(20 * n // d, n // PART), 50 * d))
         if len(sample) * d <= MOST_GATHERED:
-            taken = sample.taken()
-            single = in_single(taken, self.over_rows) if is_worth_copying(taken) else None
-            return Sample(single or taken, None, None)
+            taken = in_single(sample, self.over_rows) or sample.taken()
+            return Sample(taken, None, None)
         return sample
 
     @cached_property

@@ -13,12 +13,10 @@ from luce.training.moments import centre_of, first_moments, least_variance
 from luce.training.objective import (
     SoftmaxRegression,
     Vector,
-    in_single,
-    is_worth_copying,
     shared_rows,
 )
 from luce.training.record import History, Progress, Record, finished
-from luce.training.sample import sample_of
+from luce.training.sample import Sample, in_single, sample_of
 from luce.training.separation import separable_classes
 from luce.training.solver import Stopped
 from luce.training.stages import solve
@@ -184,7 +182,7 @@ def fit_softmax_regression(
             objective = replace(objective, l2=UNPENALISED * least_variance(some, over_rows))
         if fit_intercept and isinstance(features, np.ndarray):
             objective = replace(objective, centre=centre_of(some, over_rows))
-        single = in_single(objective, over_rows) if is_worth_copying(objective) else None
+        single = in_single(Sample(objective, None, None), over_rows)
         moments = first_moments(single or replace(objective, dtype=np.dtype(np.float64)))
         if start is None:
             parameters = np.zeros(objective.shape)

@@ -8,7 +8,7 @@ are accumulated in float64; row weights are scaled to a mean of 1.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -32,12 +32,9 @@ LEAST_LANES, MOST_LANES = 4, 16
 ROWS_WORTH_SHARING = 256
 NUMBERS_IN_LANES = 1 << 21
 WORTH_SHARING = 1 << 19  # numbers: fewer are summed before threads have come together
-LEAST_PRODUCTS = 1 << 19  # of features with coefficients in a pass that is worth float32
-MOST_COPIED = 1 << 23  # numbers of features, in float32: 32 MB
 MOST_DENSIFIED = 1024  # features: sparse rows of no more are made dense for curvatures
 OVERHEAD = 1e7  # operations that could be done in the time that a pass takes for no rows at all
 SQUARES_OVERFLOW = "the features are so large that their squares overflow: scale them down."
-WIDE = 1e9  # range of the features' mean magnitudes in a float32 copy
 
 
 def blocks_of_rows(n: int, width: int) -> list[Rows]:
@@ -227,38 +224,6 @@ def without_common(parameters: Vector) -> Vector:
     return np.asarray(parameters - common)
 
 
-def is_worth_copying(objective: SoftmaxRegression) -> bool:
-    """Whether passes over a float32 copy of the features save more than it takes to make it."""
-    n, d = (int(size) for size in objective.features.shape)
-    return n >= d and n * d <= MOST_COPIED and n * d * objective.classes >= LEAST_PRODUCTS
-
-
 def dense(features: "Features") -> NDArray[Any]:
     """A block of features as an array."""
     return features if isinstance(features, np.ndarray) else features.toarray()
-
-
-def in_single(objective: SoftmaxRegression, over_rows: SumOverRows) -> SoftmaxRegression | None:
-    """The objective over a float32 copy of dense float64 features, centred: read in half the time.
-
-    None where there are no such features, or they leave the range of float32.
-    """
-    features = objective.features
-    if not isinstance(features, np.ndarray) or features.dtype == np.float32:
-        return None
-    copy = np.empty(features.shape, np.float32)
-    centre = 0.0 if objective.centre is None else objective.centre
-
-    def magnitudes_of(lane: list[Rows]) -> Vector:
-        magnitudes = np.zeros(features.shape[1])
-        for block in lane:
-            rows = copy[block]
-            with np.errstate(over="ignore", invalid="ignore"):
-                np.subtract(features[block], centre, out=rows, casting="same_kind")
-                magnitudes += np.ones(len(rows), np.float32) @ np.abs(rows)
-        return magnitudes
-
-    mean = over_rows(magnitudes_of, objective.blocks()) / objective.rows
-    if not ((mean == 0) | ((mean > 1 / WIDE) & (mean < WIDE))).all():
-        return None
-    return replace(objective, features=copy, centre=None, dtype=copy.dtype)

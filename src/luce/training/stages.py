@@ -14,11 +14,10 @@ from luce.training.objective import (
     SoftmaxRegression,
     SumOverRows,
     Vector,
-    in_single,
     without_common,
 )
 from luce.training.record import Record
-from luce.training.sample import sample_of
+from luce.training.sample import in_single, sample_of
 from luce.training.separation import separable_classes
 from luce.training.solver import Evaluation, Interruption, Solution, Stopped, lbfgs
 
@@ -134,8 +133,7 @@ def head_start(
     saved = (1 - share) * (1 - OVERHEAD / objective.operations)  # of a pass, by one over the sample
     if len(sample) * saved < ROWS_PER_PARAMETER * start.size or sample.rows is None:
         return start, None
-    smaller = sample.taken()
-    smaller = in_single(smaller, over_rows) or smaller
+    smaller = in_single(sample, over_rows) or sample.taken()
 
     def evaluate(parameters: Vector) -> Evaluation:
         value, gradient = smaller.value_and_gradient(parameters)
