@@ -1,10 +1,10 @@
-"""The line search, and what a memory makes of how searches ended."""
+"""The solver: its line search, what a memory makes of how they ended, and where it recentres."""
 
 import numpy as np
 import pytest
 
-from luce.training.memory import Memory
-from luce.training.solver import Evaluation, search
+from luce.training.memory import Curvature, Memory
+from luce.training.solver import Evaluation, lbfgs, search
 
 
 def searched(first, minimum):
@@ -43,3 +43,36 @@ def test_a_step_begins_with_no_more_than_twice_the_last_one_that_was_right():
         begun.append(memory.first_length)
     np.testing.assert_allclose(begun, [1.0, 0.4, 0.6, 1.0, 1.0, 0.2, 1.0])
     assert memory.too_long == 5
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_an_attainable_gap_is_attained_in_the_best_arithmetic_only(is_last):
+    """On ``1 + x^2 / 2``, whose gap is certified only where `recentre` has been."""
+    recentred = []
+
+    def objective(point):
+        true = float(point @ point) / 2
+        return Evaluation(1 + true, point, 1.0 if not recentred else true, true)
+
+    def recentre(point, gradient, exactly):
+        recentred.append(exactly)
+        return point
+
+    solution = lbfgs(
+        objective,
+        np.full(3, 0.1),
+        curvature=lambda point, passes, damping: Curvature(lambda gradient: gradient / 2, 100.0),
+        recentre=recentre,
+        tol=1e-6,
+        smallest=1e-12,
+        enough=-np.inf,
+        rounding=1e-15,
+        stalled=25,
+        is_last=is_last,
+        memory=Memory((3,), pairs=2, dtype=np.dtype(np.float64)),
+        max_iter=100,
+        on_pass=lambda point, value, gap: None,
+    )
+    assert solution.stopped == ("certified" if is_last else "precision")
+    assert recentred == ([False] if is_last else [])
+    assert solution.value - 1 <= 0.8e-6

@@ -16,6 +16,7 @@ Stopped: TypeAlias = Literal[
 FLATTENING = 0.9  # a step is accepted when the slope along it has fallen to this share,
 OVERSHOOT = 0.8  # or has turned upward to no more than this one
 LONGEST_SEARCH = 25  # evaluations along one direction
+NEARLY = 0.8  # of what is enough: a gap that small is worth attaining
 STAYS = 2  # evaluations for which an end of the bracket may stay
 ROUNDING = 2.0**-48  # relative, of a value: no certificate claims more
 
@@ -114,7 +115,8 @@ def lbfgs(
         So many passes without progress are the end.
     is_last : bool
         Then the best curvature at any price is tried before giving up. Otherwise somebody goes on
-        from here in better arithmetic, and steps that promise less than rounding are not taken.
+        from here in better arithmetic: steps that promise less than rounding are not taken, and
+        where the attainable gap is enough, it is left to them to attain it.
     memory : Memory
         What is known of the curvature, perhaps from another run; it is added to.
     max_iter : int
@@ -171,7 +173,9 @@ def lbfgs(
                     return "precision"
                 resort, marked = False, passes
                 memory.rest_on(curvature, point, price=np.inf)
-            if here.attainable < min(hoped, tol * abs(here.value)) / 2:
+            if here.attainable < min(hoped / 2, NEARLY * tol * abs(here.value)):
+                if not is_last:
+                    return "precision"
                 hoped = here.attainable
                 recentred(point, here)
                 continue
