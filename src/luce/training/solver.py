@@ -16,6 +16,7 @@ Stopped: TypeAlias = Literal[
 FLATTENING = 0.9  # a step is accepted when the slope along it has fallen to this share,
 OVERSHOOT = 0.8  # or has turned upward to no more than this one
 LONGEST_SEARCH = 25  # evaluations along one direction
+HIDDEN = 100  # roundings of values, which may hide the gap where it is attained
 NEARLY = 0.8  # of what is enough: a gap that small is worth attaining
 STAYS = 2  # evaluations for which an end of the bracket may stay
 ROUNDING = 2.0**-48  # relative, of a value: no certificate claims more
@@ -116,7 +117,7 @@ def lbfgs(
     is_last : bool
         Then the best curvature at any price is tried before giving up. Otherwise somebody goes on
         from here in better arithmetic: steps that promise less than rounding are not taken, and
-        where the attainable gap is enough, it is left to them to attain it.
+        where the attainable gap is enough but rounding may hide it, it is left to them to attain.
     memory : Memory
         What is known of the curvature, perhaps from another run; it is added to.
     max_iter : int
@@ -174,7 +175,7 @@ def lbfgs(
                 resort, marked = False, passes
                 memory.rest_on(curvature, point, price=np.inf)
             if here.attainable < min(hoped / 2, NEARLY * tol * abs(here.value)):
-                if not is_last:
+                if not is_last and tol < HIDDEN * rounding:
                     return "precision"
                 hoped = here.attainable
                 recentred(point, here)
