@@ -153,9 +153,12 @@ def lbfgs(
 
     def recentred(point: Vector, here: Evaluation) -> None:
         for exactly in (False, True):
-            if passes < max_iter and relative_gap() > tol:
-                point = recentre(point, here.gradient, exactly)
-                here = evaluate(point)
+            if passes >= max_iter or relative_gap() <= tol:
+                return
+            if here.attainable > tol * abs(here.value):  # it has moved away with the point
+                return
+            point = recentre(point, here.gradient, exactly)
+            here = evaluate(point)
 
     def descend() -> Stopped:
         resort = is_last
