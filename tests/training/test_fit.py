@@ -143,6 +143,20 @@ def test_many_rows_start_from_a_sample_and_warm_starts_from_what_is_given():
     assert warm.passes == 2  # the first in float32
 
 
+@pytest.mark.parametrize(
+    ("n", "d", "k", "is_worth_it"), [(40_000, 60, 20, True), (4_600, 57, 2, False)]
+)
+def test_of_few_rows_a_parameter_a_sample_is_fitted_first_where_passes_are_long(
+    n, d, k, is_worth_it
+):
+    features, labels = problem(15, n=n, d=d, k=k)
+    assert 3 < n / 10 / (k * (d + 1)) < 4
+    seen = []
+    fit_softmax_regression(features, labels, classes=k, max_iter=2, on_pass=seen.append)
+    shares = np.bincount(labels) / n
+    assert (seen[0].value < -0.9 * shares @ np.log(shares)) == is_worth_it
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e30, 1e-30])
 @pytest.mark.parametrize("shift", [0.0, 1e6])
 def test_float64_features_are_fitted_as_such_though_a_copy_may_come_first(scale, shift):
