@@ -1,7 +1,7 @@
 """What the certificate and the centre need to know of the data."""
 
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Moments:
     class_frequencies: Vector
     class_sums: Vector
 
-    @property
+    @cached_property
     def mean(self) -> Vector:
         """Weighted mean of the features, shape (d,)."""
         mean: Vector = self.class_sums.sum(axis=0)
