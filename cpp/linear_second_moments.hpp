@@ -3,6 +3,8 @@
 // rows, then the moments, shared by their parts. So results have the same bits for any number of threads.
 #pragma once
 
+#include <cmath>
+
 #include "linear_rows.hpp"
 
 namespace luce {
@@ -21,7 +23,7 @@ inline Index curvatures_of(Curvature curvature, Index classes) {
 template <class Element, class Real>
 struct SecondMomentsArguments {
   Matrix<const Element> features;
-  const double* weights;  // null: 1
+  const double* weights;  // not negative; null: 1
   const Real* centre;     // null: 0, as the intercepts
   Matrix<const Real> coef;
   const Real* intercept;
@@ -60,17 +62,15 @@ class LinearSecondMoments : SharedWork, LinearRows<Element, Real> {
             [&](Index block, Workspace workspace) { prepare(stretch, block, packed.get(), workspace); });
       const Index of_features = count_ == 1 ? tasks_of(d_ + 1) : count_ == 0 ? 0 : kernels_.second_moments_tasks(d_ + 1, count_);
       const Index of_classes = a_.class_moments == nullptr ? 0 : tasks_of(k_ + 1);
-      share(of_features + of_classes, static_cast<std::size_t>(block_rows * kernels_.panel_width) * sizeof(Real),
+      share(of_features + of_classes, static_cast<std::size_t>(product_rows * kernels_.panel_width) * sizeof(Real),
             [&](Index task, Workspace workspace) {
+              const Matrix<const Real> features{stretch.features, stretch.rows, d_ + 1, features_stride_, 1};
               if (task >= of_features)
-                add_products({stretch.probabilities, stretch.rows, k_ + 1, classes_stride_, 1},
-                             stretch.weighted_probabilities, task - of_features, a_.class_moments, workspace);
-              else if (count_ == 1)
-                add_products({stretch.features, stretch.rows, d_ + 1, features_stride_, 1}, stretch.weighted_features, task,
-                             a_.moments, workspace);
+                add_products({stretch.probabilities, stretch.rows, k_ + 1, classes_stride_, 1}, task - of_features,
+                             a_.class_moments, workspace);
+              else if (count_ == 1) add_products(features, task, a_.moments, workspace);
               else
-                kernels_.add_second_moments({stretch.features, stretch.rows, d_ + 1, features_stride_, 1},
-                                            {stretch.curvatures, stretch.rows, count_, count_, 1}, task, a_.moments);
+                kernels_.add_second_moments(features, {stretch.curvatures, stretch.rows, count_, count_, 1}, task, a_.moments);
             });
     }
     for (Index c = 0; c < count_; ++c) mirror(a_.moments + c * (d_ + 1) * (d_ + 1), d_ + 1);
@@ -79,28 +79,26 @@ class LinearSecondMoments : SharedWork, LinearRows<Element, Real> {
 
  private:
   static constexpr Index block_rows = 240, stretch_bytes = Index{1} << 20, most_stretch_rows = 4096;
-  static constexpr Index together = 12, columns_together = 96;  // in a task of products: so many rows of them by so many columns
+  // In a task of products: so many rows of them by so many columns, and so many of what is summed over at a time.
+  static constexpr Index together = 12, columns_together = 96, product_rows = 120;
 
-  // Rows under way: features and probabilities, the last of which are given; the same times one curvature or the row's
-  // weight, where products with them are wanted; otherwise all curvatures.
+  // Rows under way: features and probabilities, the last of which are given, and curvatures. Where their products with each
+  // other are wanted, they are times the root of the one curvature, or of the row's weight.
   struct Stretch {
     Index first, rows;
     Real *features, *probabilities, *curvatures;
-    Real *weighted_features, *weighted_probabilities;
   };
 
   Index wide(Index size) const { return odd(rounded_up(size, kernels_.classes_multiple)); }
-  Index size_of_a_row() const { return 2 * features_stride_ + 2 * classes_stride_ + count_; }
+  Index size_of_a_row() const { return features_stride_ + classes_stride_ + count_; }
   Index stretch_rows() const {
     const Index fitting = stretch_bytes / Index{sizeof(Real)} / size_of_a_row();
     return rounded_up(std::clamp(std::min(fitting, n_), block_rows, most_stretch_rows), kernels_.rows_multiple);
   }
   Stretch stretch_of(Real* memory, Index rows, Index first) const {
     Real* const probabilities = memory + rows * features_stride_;
-    Real* const weighted_features = probabilities + rows * classes_stride_ + kernels_.classes_multiple;
-    Real* const weighted_probabilities = weighted_features + rows * features_stride_;
-    Real* const curvatures = weighted_probabilities + rows * classes_stride_;
-    return {first, std::min(rows, n_ - first), memory, probabilities, curvatures, weighted_features, weighted_probabilities};
+    Real* const curvatures = probabilities + rows * classes_stride_ + kernels_.classes_multiple;
+    return {first, std::min(rows, n_ - first), memory, probabilities, curvatures};
   }
   static Index blocks_of(const Stretch& stretch) { return (stretch.rows + block_rows - 1) / block_rows; }
 
@@ -120,16 +118,15 @@ class LinearSecondMoments : SharedWork, LinearRows<Element, Real> {
       x[d_] = static_cast<Real>(a_.last);
       p[k_] = Real{1};
       const Real weight = a_.weights == nullptr ? Real{1} : static_cast<Real>(a_.weights[stretch.first + at + i]);
-      if (a_.class_moments != nullptr)
-        times(weight, p, k_ + 1, stretch.weighted_probabilities + (at + i) * classes_stride_);
       Real* const curvatures = stretch.curvatures + (at + i) * count_;
       if (count_ > 0) curve(p, weight, curvatures);
-      if (count_ == 1) times(*curvatures, x, d_ + 1, stretch.weighted_features + (at + i) * features_stride_);
+      if (count_ == 1) scale(x, d_ + 1, std::sqrt(*curvatures));
+      if (a_.class_moments != nullptr && a_.weights != nullptr) scale(p, k_ + 1, std::sqrt(weight));
     }
   }
 
-  static void times(Real factor, const Real* from, Index count, Real* to) {
-    for (Index j = 0; j < count; ++j) to[j] = factor * from[j];
+  static void scale(Real* row, Index count, Real factor) {
+    for (Index j = 0; j < count; ++j) row[j] *= factor;
   }
 
   void curve(const Real* p, Real weight, Real* curvatures) const {
@@ -150,8 +147,8 @@ class LinearSecondMoments : SharedWork, LinearRows<Element, Real> {
     }
   }
 
-  // Products of a matrix's columns with the weighted ones, on and below the diagonal: a task is some rows of these by some
-  // of their columns.
+  // Products of a matrix's columns with each other, on and below the diagonal: a task is some rows of these by some of their
+  // columns, the longest rows first.
   static Index tasks_of(Index size) {
     Index tasks = 0;
     for (Index row = 0; row < size; row += together) tasks += tasks_of_row(row, size);
@@ -160,17 +157,16 @@ class LinearSecondMoments : SharedWork, LinearRows<Element, Real> {
   static Index tasks_of_row(Index row, Index size) {
     return (std::min(row + together, size) + columns_together - 1) / columns_together;
   }
-  void add_products(const Matrix<const Real>& columns, const Real* weighted, Index task, double* products,
-                    const Workspace& workspace) const {
+  void add_products(const Matrix<const Real>& columns, Index task, double* products, const Workspace& workspace) const {
     const Index size = columns.columns, stride = columns.row_stride;
-    Index row = 0;
-    for (; task >= tasks_of_row(row, size); row += together) task -= tasks_of_row(row, size);
+    Index row = (size - 1) / together * together;
+    for (; task >= tasks_of_row(row, size); row -= together) task -= tasks_of_row(row, size);
     const Index rows = std::min(together, size - row), from = task * columns_together;
-    Matrix<const Real> some{columns.data + from, 0, std::min(columns_together, row + rows - from), stride, 1};
-    for (Index at = 0; at < columns.rows && !is_given_up(workspace); at += block_rows, some.data += block_rows * stride) {
-      some.rows = std::min(block_rows, columns.rows - at);
-      kernels_.add_gradient_double(some, weighted + at * stride + row, stride, rows, products + row * size + from, size,
-                                   static_cast<Real*>(workspace.memory));
+    const Index count = std::min(columns_together, row + rows - from);
+    for (Index at = 0; at < columns.rows && !is_given_up(workspace); at += product_rows) {
+      const Real* const data = columns.data + at * stride;
+      kernels_.add_gradient_double({data + from, std::min(product_rows, columns.rows - at), count, stride, 1}, data + row,
+                                   stride, rows, products + row * size + from, size, static_cast<Real*>(workspace.memory));
     }
   }
 
