@@ -13,6 +13,8 @@ import pytest
 
 import luce
 
+pytestmark = pytest.mark.one_isa  # threads, forks and calls are the same code under all
+
 POSIX = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 STATM = Path("/proc/self/statm")
 
