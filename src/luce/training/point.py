@@ -66,11 +66,12 @@ class Point:
         k, width = objective.shape
         features = np.zeros((0 if curvature is None else len(damping), width, width))
         classes = np.zeros((k + 1, k + 1))
-        coef, intercept = self.parameters[:, :-1], self.parameters[:, -1]
+        parameters = self.parameters.astype(objective.dtype)
+        coef, intercept = parameters[:, :-1], parameters[:, -1].copy()
         for some, centre, weights in sample.parts():
             kernels.linear_second_moments(
-                some, weights, coef.astype(objective.dtype), intercept.astype(objective.dtype),
-                damping, None if curvature is None else features, classes,
+                some, weights, coef, intercept, damping,
+                None if curvature is None else features, classes,
                 curvature=curvature or "all", last=float(objective.fit_intercept),
                 centre=None if centre is None else centre.astype(objective.dtype),
                 threads=num_threads(),
