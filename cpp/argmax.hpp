@@ -1,6 +1,7 @@
 // The column of the largest score of every row: the first of equal ones, the first NaN before all numbers.
 #pragma once
 
+#include "halves.hpp"
 #include "run.hpp"
 
 namespace luce::LUCE_ISA {
@@ -177,6 +178,16 @@ void argmax_of_panel(Panel<Real>& panel, const Vector<Real>* buffer, Index colum
 }
 
 template <class Element>
+void argmax(Matrix<const Element> scores, std::int64_t* out, Workspace workspace);
+
+template <class Element>
+[[gnu::noinline]] void argmax_in_floats(const Matrix<const Element>& scores, std::int64_t* out, const Workspace& workspace) {
+  in_floats(scores, Matrix<Element>{}, workspace, [&](Index i, Matrix<const float> from, Matrix<float>, Workspace rest) {
+    argmax(from, out + i, rest);
+  });
+}
+
+template <class Element>
 [[gnu::flatten]] void argmax(Matrix<const Element> scores, std::int64_t* out, Workspace workspace) {
   using Real = Computed<Element>;
   constexpr Index width = lanes<Real>;
@@ -201,7 +212,9 @@ template <class Element>
       return;
     }
   }
-  if (is_short || scores.row_stride == 1) {
+  if constexpr (is_half<Element>) {
+    argmax_in_floats(rows_of(scores, i, static_cast<int>(scores.rows - i)), out + i, workspace);
+  } else if (is_short || scores.row_stride == 1) {
     auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
     auto& stage = *reinterpret_cast<Stage<Real>*>(buffer + scores.columns + least_columns);
     for (; i < scores.rows && !is_cancelled(workspace); i += width) {
@@ -211,13 +224,13 @@ template <class Element>
       Panel<Real> panel(buffer, buffer, scores.columns, count, place, {}, ahead);
       argmax_of_panel(panel, buffer, scores.columns, ahead, out + i, count);
     }
-    return;
-  }
-  for (; i < scores.rows && !is_cancelled(workspace); ++i) {
-    Real* const gathered = static_cast<Real*>(workspace.memory);
-    const Element* from = row_of(scores, i);
-    for (Index j = 0; j < scores.columns; ++j) gathered[j] = get(from + j * scores.column_stride);
-    out[i] = argmax_of_row(gathered, scores.columns);
+  } else {
+    for (; i < scores.rows && !is_cancelled(workspace); ++i) {
+      Real* const gathered = static_cast<Real*>(workspace.memory);
+      const Element* from = row_of(scores, i);
+      for (Index j = 0; j < scores.columns; ++j) gathered[j] = from[j * scores.column_stride];
+      out[i] = argmax_of_row(gathered, scores.columns);
+    }
   }
 }
 

@@ -194,7 +194,7 @@ struct Kernels {
 // Bytes of workspace that a call needs; `are_adjacent`: the classes of a row, in the scores and in the output.
 inline std::size_t workspace_bytes(Index columns, bool are_adjacent) {
   constexpr Index fixed = 1 << 17, widest_vector = 64;
-  return static_cast<std::size_t>(fixed + columns * 24 + (are_adjacent ? 0 : 2 * widest_vector * columns));
+  return static_cast<std::size_t>(fixed + columns * 24 + (are_adjacent ? 0 : 3 * widest_vector * columns));
 }
 
 }  // namespace luce

@@ -20,13 +20,14 @@ Matrix<Element> rows_of(const Matrix<Element>& matrix, Index i, int count) {
   return {row_of(matrix, i), count, matrix.columns, matrix.row_stride, matrix.column_stride};
 }
 
+// What is wanted next is `ahead` elements ahead.
 template <class Element, class Real = Computed<Element>>
-void copy_row(const Element* from, Index stride, Index columns, Real* to) {
+void copy_row(const Element* from, Index stride, Index columns, Real* to, Index ahead = prefetch_bytes / sizeof(Element)) {
   constexpr Index width = lanes<Real>;
   Index j = 0;
   if (stride == 1) {
     for (; j + width <= columns; j += width) {
-      __builtin_prefetch(from + j + prefetch_bytes / sizeof(Element));
+      __builtin_prefetch(from + j + ahead);
       store(to + j, in_register(load(from + j)));
     }
     if (j < columns) store(to + j, load_first(from + j, static_cast<int>(columns - j), 0.0));
@@ -47,7 +48,7 @@ void copy_row_back(const Real* from, Index columns, Element* to, Index stride) {
   }
 }
 
-// Rows of a panel, one after another: where they are too short for a place, or of another type than they are computed in.
+// Rows of a panel, one after another: where they are too short for a place.
 template <class Real>
 struct Stage {
   alignas(64) Real rows[lanes<Real> * short_columns<Real>];
@@ -57,15 +58,15 @@ template <class Element>
 bool is_dense(const Matrix<Element>& rows) { return rows.row_stride == rows.columns && rows.column_stride == 1; }
 
 // Rows as vectors hold them need not be gathered number by number.
-template <class Element>
-bool has_place(const Matrix<Element>& rows) {
-  using Real = Computed<std::remove_const_t<Element>>;
-  return sizeof(Element) == sizeof(Real) && rows.rows == lanes<Real> && rows.columns >= least_columns &&
+template <class Real>
+bool has_place(const Matrix<Real>& rows) {
+  return rows.rows == lanes<std::remove_const_t<Real>> && rows.columns >= least_columns &&
          (rows.row_stride == 1 || rows.column_stride == 1);
 }
-template <class Element, class Real = Computed<std::remove_const_t<Element>>>
-bool has_stage(const Matrix<Element>& rows) {
-  return rows.rows == lanes<Real> && rows.column_stride == 1 && rows.columns <= short_columns<Real>;
+template <class Real>
+bool has_stage(const Matrix<Real>& rows) {
+  using Computed = std::remove_const_t<Real>;
+  return rows.rows == lanes<Computed> && rows.column_stride == 1 && rows.columns <= short_columns<Computed>;
 }
 template <class Real>
 Place<Real> place_of(const Matrix<Real>& rows) {
@@ -74,10 +75,9 @@ Place<Real> place_of(const Matrix<Real>& rows) {
 }
 
 // The rows of a panel into the buffer, or to the place that is returned.
-template <class Element, class Real = Computed<Element>>
-Place<const Real> bring(const Matrix<const Element>& rows, Stage<Real>& stage, Vector<Real>* buffer) {
-  if constexpr (sizeof(Element) == sizeof(Real))
-    if (has_place(rows)) return place_of(rows);
+template <class Real>
+Place<const Real> bring(const Matrix<const Real>& rows, Stage<Real>& stage, Vector<Real>* buffer) {
+  if (has_place(rows)) return place_of(rows);
   const auto count = static_cast<int>(rows.rows);
   if (has_stage(rows)) {
     if (is_dense(rows)) {  // then the rows are as one
@@ -89,30 +89,29 @@ Place<const Real> bring(const Matrix<const Element>& rows, Stage<Real>& stage, V
     return {stage.rows, short_columns<Real>, true};
   }
   for (Index j = 0; j < rows.columns; ++j) {
-    const Element* const from = rows.data + j * rows.column_stride;
+    const Real* const from = rows.data + j * rows.column_stride;
     if (rows.row_stride == 1) {
       buffer[j] = count == lanes<Real> ? load(from) : load_first(from, count, 0.0);
     } else {
       buffer[j] = Vector<Real>{};
-      for (int row = 0; row < count; ++row) buffer[j][row] = get(from + row * rows.row_stride);
+      for (int row = 0; row < count; ++row) buffer[j][row] = from[row * rows.row_stride];
     }
   }
   return {};
 }
 
 // Where results are put: among the rows, or beside them until they are sent, or nowhere.
-template <class Element, class Real = Computed<Element>>
-Place<Real> place_for(const Matrix<Element>& rows, Stage<Real>& stage) {
+template <class Real>
+Place<Real> place_for(const Matrix<Real>& rows, Stage<Real>& stage) {
   if (rows.data == nullptr) return {};
-  if constexpr (sizeof(Element) == sizeof(Real))
-    if (has_place(rows)) return place_of(rows);
+  if (has_place(rows)) return place_of(rows);
   const bool are_as_one = is_dense(rows) && rows.columns >= least_columns;
   if (has_stage(rows)) return {stage.rows, are_as_one ? rows.columns : short_columns<Real>, true};
   return {};
 }
 
-template <class Element, class Real = Computed<Element>>
-void send(const Place<Real>& from, const Vector<Real>* buffer, const Matrix<Element>& rows) {
+template <class Real>
+void send(const Place<Real>& from, const Vector<Real>* buffer, const Matrix<Real>& rows) {
   const auto count = static_cast<int>(rows.rows);
   if (from.data != nullptr) {
     if (is_dense(rows) && from.stride == rows.columns) copy_row_back(from.data, count * rows.columns, rows.data, 1);
@@ -121,12 +120,12 @@ void send(const Place<Real>& from, const Vector<Real>* buffer, const Matrix<Elem
     return;
   }
   for (Index j = 0; j < rows.columns; ++j) {
-    Element* const to = rows.data + j * rows.column_stride;
+    Real* const to = rows.data + j * rows.column_stride;
     if (rows.row_stride == 1) {
       if (count == lanes<Real>) store(to, buffer[j]);
       else store_first(to, buffer[j], count);
     } else {
-      for (int row = 0; row < count; ++row) put(to + row * rows.row_stride, static_cast<double>(buffer[j][row]));
+      for (int row = 0; row < count; ++row) to[row * rows.row_stride] = buffer[j][row];
     }
   }
 }

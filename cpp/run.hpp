@@ -29,14 +29,14 @@ constexpr Index most_columns_kept_apart = 8192;
 // Results of calls that exceed the caches are written past them, unless what is kept of a row would itself.
 constexpr Index most_columns_streamed = Index{1} << 17;
 
-template <class Element, class Kernel, class Put>
-void exceptional_row(const Kernel& kernel, const Matrix<const Element>& scores, Index first, int row, Put put) {
+template <class Real, class Kernel, class Put>
+void exceptional_row(const Kernel& kernel, const Matrix<const Real>& scores, Index first, int row, Put put) {
   kernel.exceptional(
-      first + row, [&](Index j) { return static_cast<double>(get(row_of(scores, row) + j * scores.column_stride)); }, put);
+      first + row, [&](Index j) { return static_cast<double>(row_of(scores, row)[j * scores.column_stride]); }, put);
 }
 
-template <class Element>
-bool has_adjacent_classes(const Matrix<const Element>& scores, const Matrix<Element>& out) {
+template <class Real>
+bool has_adjacent_classes(const Matrix<const Real>& scores, const Matrix<Real>& out) {
   return scores.column_stride == 1 && (out.data == nullptr || out.column_stride == 1);
 }
 
@@ -48,7 +48,7 @@ struct Written {
   void write(Block&, Part) const {}
 };
 
-// Computes some rows: once for all types that are computed in this one.
+// Computes some rows.
 template <class Real, class Kernel>
 struct RowsComputation {
   const Kernel& kernel;
@@ -66,13 +66,11 @@ struct RowsComputation {
   }
 };
 
-// Rows that do not lie as they are computed, with adjacent classes of a type that is computed in, go through the
-// workspace.
-template <class Element, class Kernel>
-void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+// Rows that do not lie as they are computed, with adjacent classes, go through the workspace.
+template <class Real, class Kernel>
+void run_rows(const Kernel& kernel, const Matrix<const Real>& scores, const Matrix<Real>& out,
               const Workspace& workspace) {
-  using Real = Computed<Element>;
-  const bool is_direct = sizeof(Element) == sizeof(Real) && has_adjacent_classes(scores, out);
+  const bool is_direct = has_adjacent_classes(scores, out);
   const bool is_apart = is_direct && out.data != nullptr && out.data != scores.data;
   const bool streams = is_apart && workspace.exceeds_caches && scores.columns <= most_columns_streamed;
   const bool keeps_in_output = is_apart && !streams && scores.columns > most_columns_kept_apart;
@@ -87,13 +85,12 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
                                               streams ? &lines : nullptr, workspace};
   for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += together) {
     const int count = static_cast<int>(scores.rows - i < together ? scores.rows - i : together);
-    const Matrix<const Element> from = rows_of(scores, i, count);
-    const Matrix<Element> to = rows_of(out, i, count);
+    const Matrix<const Real> from = rows_of(scores, i, count);
+    const Matrix<Real> to = rows_of(out, i, count);
     Bits<Real> exceptional;
-    if constexpr (sizeof(Element) == sizeof(Real)) {
-      if (is_direct) exceptional = compute(i, from, to);
-    }
-    if (!is_direct) {
+    if (is_direct) {
+      exceptional = compute(i, from, to);
+    } else {
       for (int row = 0; row < count; ++row)
         copy_row(row_of(from, row), from.column_stride, from.columns, gathered + row * padded);
       exceptional = compute(i, {gathered, count, from.columns, padded, 1}, {gathered, count, from.columns, padded, 1});
@@ -103,50 +100,48 @@ void run_rows(const Kernel& kernel, const Matrix<const Element>& scores, const M
     for (int row = 0; row < count && any(exceptional); ++row)
       if (exceptional[row])
         exceptional_row(kernel, from, i, row,
-                        [&](Index j, double value) { put(row_of(to, row) + j * to.column_stride, value); });
+                        [&](Index j, double value) { row_of(to, row)[j * to.column_stride] = static_cast<Real>(value); });
   }
 }
 
 // The memory that is of use while rows from i on are computed: rows one after another are followed by their like; where
 // classes are far apart, those of the next rows are, and the places of the results.
-template <class Element>
-Ahead ahead_of(const Matrix<const Element>& scores, const Matrix<Element>& out, Index i, const void* nothing) {
-  constexpr Index width = lanes<Computed<Element>>;
+template <class Real>
+Ahead ahead_of(const Matrix<const Real>& scores, const Matrix<Real>& out, Index i, const void* nothing) {
+  constexpr Index width = lanes<Real>;
   if (scores.row_stride != 1)
     return {is_dense(scores) ? reinterpret_cast<const char*>(row_of(scores, i)) + prefetch_bytes : nothing,
             is_dense(scores) ? vector_bytes : 0, nothing, 0};
   const bool writes = out.data != nullptr && out.row_stride == 1;
   const Index panels = 1 + prefetch_bytes / vector_bytes / (scores.columns + 1);
-  return {row_of(scores, i + (1 + panels) * width - 1), scores.column_stride * Index{sizeof(Element)},
-          writes ? row_of(out, i + width - 1) : nothing, writes ? out.column_stride * Index{sizeof(Element)} : 0};
+  return {row_of(scores, i + (1 + panels) * width - 1), scores.column_stride * Index{sizeof(Real)},
+          writes ? row_of(out, i + width - 1) : nothing, writes ? out.column_stride * Index{sizeof(Real)} : 0};
 }
 
 // Of many neighbouring rows the first ones are as many as leave the others at lines of memory.
-template <class Element>
-Index rows_before_line(const Matrix<const Element>& scores) {
-  constexpr Index width = lanes<Computed<Element>>;
+template <class Real>
+Index rows_before_line(const Matrix<const Real>& scores) {
+  constexpr Index width = lanes<Real>;
   if (scores.row_stride != 1 || scores.column_stride % width != 0 || scores.rows < 8 * width) return width;
-  return width - static_cast<Index>(reinterpret_cast<std::uintptr_t>(scores.data) / sizeof(Element) % width);
+  return width - static_cast<Index>(reinterpret_cast<std::uintptr_t>(scores.data) / sizeof(Real) % width);
 }
 
-template <class Element, class Kernel>
-LUCE_FLATTEN void run_panels(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+template <class Real, class Kernel>
+LUCE_FLATTEN void run_panels(const Kernel& kernel, const Matrix<const Real>& scores, const Matrix<Real>& out,
                              const Workspace& workspace) {
-  using Real = Computed<Element>;
   constexpr Index width = lanes<Real>;
   const Index size = scores.columns + least_columns;
   auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
   auto* const stage = reinterpret_cast<Stage<Real>*>(buffer + 2 * size);
-  auto* const streamed = reinterpret_cast<Element*>(stage + 1);
-  const bool streams = sizeof(Element) == sizeof(Real) && is_dense(out) && out.data != nullptr &&
-                       out.columns <= short_columns<Real> && static_cast<const void*>(out.data) != scores.data &&
-                       workspace.exceeds_caches;
+  auto* const streamed = reinterpret_cast<Real*>(stage + 1);
+  const bool streams = is_dense(out) && out.data != nullptr && out.columns <= short_columns<Real> &&
+                       out.data != scores.data && workspace.exceeds_caches;
   WholeLines<Real> lines;
   Index next = rows_before_line(scores);
   for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i = next, next += width) {
     const int count = static_cast<int>((next < scores.rows ? next : scores.rows) - i);
-    const Matrix<const Element> from = rows_of(scores, i, count);
-    Matrix<Element> to = rows_of(out, i, count);
+    const Matrix<const Real> from = rows_of(scores, i, count);
+    Matrix<Real> to = rows_of(out, i, count);
     const bool streams_these = streams && count == width;
     if (streams_these) to.data = at_page_offset_of(to.data, streamed);
     const Place<Real> place = place_for(to, *stage);
@@ -163,23 +158,22 @@ LUCE_FLATTEN void run_panels(const Kernel& kernel, const Matrix<const Element>& 
     if (out.data == nullptr) continue;
     if (panel.holds()) send(Place<Real>{}, buffer, to);
     else if (place.data == stage->rows) send(place, buffer, to);
-    if constexpr (sizeof(Element) == sizeof(Real))
-      if (streams_these)
-        lines.write(to.data, row_of(out, i), count * out.columns, -1, Vector<Real>{}, [](Vector<Real> x) { return x; });
+    if (streams_these)
+      lines.write(to.data, row_of(out, i), count * out.columns, -1, Vector<Real>{}, [](Vector<Real> x) { return x; });
   }
 }
 
 // With the same bits for any strides.
-template <class Element, class Kernel>
-void run_alike(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+template <class Real, class Kernel>
+void run_alike(const Kernel& kernel, const Matrix<const Real>& scores, const Matrix<Real>& out,
                const Workspace& workspace) {
-  if (scores.columns <= short_columns<Computed<Element>>) run_panels(kernel, scores, out, workspace);
+  if (scores.columns <= short_columns<Real>) run_panels(kernel, scores, out, workspace);
   else run_rows(kernel, scores, out, workspace);
 }
 
 // In the quickest way for the strides: the last bits may depend on it.
-template <class Element, class Kernel>
-void run(const Kernel& kernel, const Matrix<const Element>& scores, const Matrix<Element>& out,
+template <class Real, class Kernel>
+void run(const Kernel& kernel, const Matrix<const Real>& scores, const Matrix<Real>& out,
          const Workspace& workspace) {
   const auto size_of = [](Index stride) { return stride < 0 ? -stride : stride; };
   if (!has_adjacent_classes(scores, out) && size_of(scores.row_stride) < size_of(scores.column_stride))

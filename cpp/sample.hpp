@@ -3,6 +3,7 @@
 // Nothing is sorted: a class at the edge is selected, and a pass keeps those that come before it.
 #pragma once
 
+#include "halves.hpp"
 #include "sample_panel.hpp"
 
 namespace luce::LUCE_ISA {
@@ -378,19 +379,21 @@ class Sampler {
 template <class Element>
 void sample(Matrix<const Element> scores, const double* uniforms, Index distance, const SampleSettings& settings,
             std::int64_t* out, Workspace workspace) {
-  using Real = Computed<Element>;
-  if (scores.columns <= most_columns_compared) return sample_panels(scores, uniforms, distance, settings, out, workspace);
-  auto* const row = static_cast<Real*>(workspace.memory);
-  void* const memory = row + (scores.columns + 63) / 64 * 64;
-  for (Index i = 0; i < scores.rows && !is_cancelled(workspace); ++i) {
-    const Element* const from = row_of(scores, i);
-    const Real* given = row;
-    if constexpr (sizeof(Element) == sizeof(Real)) {
-      if (scores.column_stride == 1) given = from;
+  if constexpr (is_half<Element>) {
+    in_floats(scores, Matrix<Element>{}, workspace, [&](Index i, Matrix<const float> from, Matrix<float>, Workspace rest) {
+      sample(from, uniforms + i * distance, distance, settings, out + i * distance, rest);
+    });
+  } else if (scores.columns <= most_columns_compared) {
+    sample_panels(scores, uniforms, distance, settings, out, workspace);
+  } else {
+    auto* const copied = static_cast<Element*>(workspace.memory);
+    void* const memory = copied + (scores.columns + 63) / 64 * 64;
+    for (Index i = 0; i < scores.rows && !is_cancelled(workspace); ++i) {
+      const Element* const row = row_of(scores, i);
+      if (scores.column_stride != 1) copy_row(row, scores.column_stride, scores.columns, copied);
+      Sampler<Element> sampler(scores.column_stride == 1 ? row : copied, scores.columns, settings, memory);
+      out[i * distance] = sampler.draw(uniforms[i * distance]);
     }
-    if (given == row) copy_row(from, scores.column_stride, scores.columns, row);
-    Sampler<Real> sampler(given, scores.columns, settings, memory);
-    out[i * distance] = sampler.draw(uniforms[i * distance]);
   }
 }
 

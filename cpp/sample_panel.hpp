@@ -146,10 +146,9 @@ class SamplerOfPanel {
   V weights_[most_columns_compared];
 };
 
-template <class Element>
-void sample_panels(const Matrix<const Element>& scores, const double* uniforms, Index distance,
+template <class Real>
+void sample_panels(const Matrix<const Real>& scores, const double* uniforms, Index distance,
                    const SampleSettings& settings, std::int64_t* out, const Workspace& workspace) {
-  using Real = Computed<Element>;
   constexpr Index width = lanes<Real>;
   const Index size = scores.columns + least_columns;
   auto* const buffer = static_cast<Vector<Real>*>(workspace.memory);
@@ -159,9 +158,9 @@ void sample_panels(const Matrix<const Element>& scores, const double* uniforms, 
   std::int64_t drawn[width];
   for (Index i = 0; i < scores.rows && !is_cancelled(workspace); i += width) {
     const int count = static_cast<int>(scores.rows - i < width ? scores.rows - i : width);
-    const Matrix<const Element> from = rows_of(scores, i, count);
+    const Matrix<const Real> from = rows_of(scores, i, count);
     Panel<Real> panel(buffer, buffer + size, scores.columns, count, bring(from, *stage, buffer), {},
-                      ahead_of<Element>(scores, {}, i, buffer));
+                      ahead_of<Real>(scores, {}, i, buffer));
     panel.largest(AllRows{});
     for (int row = 0; row < count; ++row) wanted[row] = uniforms[(i + row) * distance];
     sampler.draw(wanted, drawn);

@@ -1,6 +1,7 @@
 // softmax, log_softmax and logsumexp of every row.
 #pragma once
 
+#include "halves.hpp"
 #include "run.hpp"
 #include "sums.hpp"
 
@@ -153,7 +154,7 @@ struct LogSumExp {
   template <class Get, class Put>
   void exceptional(Index i, Get score, Put) const {
     const RowSummary row = summary_of(columns, score);
-    put(out + i, row.has_nan ? not_a_number : row.largest);
+    out[i] = static_cast<Real>(row.has_nan ? not_a_number : row.largest);
   }
 };
 
@@ -162,9 +163,15 @@ inline bool is_plain(PerRow temperatures) { return temperatures.stride == 0 && t
 template <template <class, bool> class Map, class Element>
 void run_map(const Matrix<const Element>& scores, PerRow temperatures, const Matrix<Element>& out,
              const Workspace& workspace) {
-  using Real = Computed<Element>;
-  if (is_plain(temperatures)) run(Map<Real, false>{scores.columns, temperatures}, scores, out, workspace);
-  else run(Map<Real, true>{scores.columns, temperatures}, scores, out, workspace);
+  if constexpr (is_half<Element>) {
+    in_floats(scores, out, workspace, [&](Index i, Matrix<const float> from, Matrix<float> to, Workspace rest) {
+      run_map<Map>(from, {temperatures.data + i * temperatures.stride, temperatures.stride}, to, rest);
+    });
+  } else if (is_plain(temperatures)) {
+    run(Map<Element, false>{scores.columns, temperatures}, scores, out, workspace);
+  } else {
+    run(Map<Element, true>{scores.columns, temperatures}, scores, out, workspace);
+  }
 }
 
 template <class Element>
@@ -179,19 +186,15 @@ void log_softmax(Matrix<const Element> scores, PerRow temperatures, Matrix<Eleme
 
 template <class Element>
 void logsumexp(Matrix<const Element> scores, Element* out, Workspace workspace) {
-  using Real = Computed<Element>;
-  constexpr Index most = sizeof(Element) == sizeof(Real) ? Index{1} << 62 : 256;
-  for (Index i = 0; i < scores.rows; i += most) {
-    const Index count = scores.rows - i < most ? scores.rows - i : most;
-    const Matrix<const Element> rows{row_of(scores, i), count, scores.columns, scores.row_stride, scores.column_stride};
-    const Matrix<Element> nothing{nullptr, count, scores.columns, 0, 1};
-    if constexpr (sizeof(Element) == sizeof(Real)) {
-      run(LogSumExp<Real>{scores.columns, out}, rows, nothing, workspace);
-    } else {
-      Real results[most];
-      run(LogSumExp<Real>{scores.columns, results}, rows, nothing, workspace);
-      copy_row_back(results, count, out + i, 1);
-    }
+  const Matrix<Element> nothing{nullptr, scores.rows, scores.columns, 0, 1};
+  if constexpr (is_half<Element>) {
+    in_floats(scores, nothing, workspace, [&](Index i, Matrix<const float> from, Matrix<float>, Workspace rest) {
+      float results[most_rows_as_floats];
+      logsumexp(from, results, rest);
+      copy_row_back(results, from.rows, out + i, 1);
+    });
+  } else {
+    run(LogSumExp<Element>{scores.columns, out}, scores, nothing, workspace);
   }
 }
 
