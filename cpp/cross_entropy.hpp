@@ -3,10 +3,8 @@
 //   w (sum_c t_c (logsumexp(z) - z_c) + z_loss logsumexp(z)^2),   z = scores / T
 //   w / T ((sum(t) + 2 z_loss logsumexp(z)) softmax(z) - t)
 //
-// Targets are a label's, smoothed over the classes that can happen, or given.
+// Targets are a label's, smoothed over the classes that can happen; given ones are in cross_entropy_of_targets.hpp.
 #pragma once
-
-#include <type_traits>
 
 #include "run.hpp"
 #include "sums.hpp"
@@ -23,6 +21,13 @@ Vector<Real> without_subnormals(Vector<Real> x) {
 // Exponentials at the floor are below: they would not vanish beside a large weight.
 template <class Real>
 constexpr double lowest = sizeof(Real) == sizeof(float) ? 0x1p-123 : 0x1p-1019;
+
+// A power of two by which shares too small for a factor of full precision are brought in range.
+template <class Real>
+Doubles in_range_of(Exact<Real> share) {
+  constexpr double small = sizeof(Real) == sizeof(float) ? 0x1p-80 : 0x1p-700;
+  return magnitude(share.hi) < small ? broadcast<double>(1 / small) : broadcast<double>(1.0);
+}
 
 template <class Real>
 Vector<Real> share_plus(Vector<Real> kept, const Factor<Real>& factor, Vector<Real> more) {
@@ -60,6 +65,10 @@ struct LossOptions {
   const double* weights;
   double temperature, label_smoothing, z_loss;
   double* losses;
+
+  explicit LossOptions(const CrossEntropyArguments<Real>& given)
+      : weights(given.weights), temperature(given.temperature), label_smoothing(given.label_smoothing),
+        z_loss(given.z_loss), losses(given.losses) {}
 
   // The temperature as a number near 1, and the power of two that is left: neither leaves the range of a float.
   double near_temperature() const { return temperature * power_left(); }
@@ -233,11 +242,9 @@ struct LabelCrossEntropy {
       each_less[group] = rounded(product(each, step));
       const E plain_scale = scaled(exactly(scale, group), one * (1 / Format<Real>::inverse_unit_size));
       share[group] = product(product(product(inverse, plain_scale), one_plus(z_slope)), step);
-      // Shares too small for a factor of full precision are brought in range.
-      constexpr double small = sizeof(Real) == sizeof(float) ? 0x1p-80 : 0x1p-800;
-      const auto is_small = (smooths ? one : magnitude(share[group].hi)) < small;
-      share[group] = scaled(share[group], is_small ? one * (1 / small) : one);
-      after[group] = (is_small ? one * small : one) * options.power_left();
+      const Doubles in_range = smooths ? one : in_range_of<Real>(share[group]);
+      share[group] = scaled(share[group], in_range);
+      after[group] = options.power_left() / in_range;
     }
     options.template store_losses<Block>(loss, i, count);
     if constexpr (with_gradient) {
@@ -292,139 +299,17 @@ struct LabelCrossEntropy {
 };
 
 template <class Real>
-const Real* targets_of(const Matrix<const Real>& targets, Index i, Real* gathered) {
-  const Real* row = row_of(targets, i);
-  if (targets.column_stride == 1) return row;
-  for (Index j = 0; j < targets.columns; ++j) gathered[j] = row[j * targets.column_stride];
-  return gathered;
-}
-
-template <class Real, bool with_gradient>
-struct TargetSlopes {
-  using V = Vector<Real>;
-  Bits<Real> exceptional;
-  const Matrix<const Real>& targets;
-  Index first;
-  Real* gathered;
-  Factor<Real> factor;
-  V step, after;
-
-  void write(Rows<Real>& block, int row) const {
-    if constexpr (with_gradient) {
-      const Factor<Real> local = factor.of(row);
-      const V each = spread(step, row);
-      block.rewrite_with(row, targets_of(targets, first + row, gathered), [&](V& x, V t) {
-        x = without_subnormals<Real>(share_plus<Real>(x, local, -each * t) * after);
-      });
-    }
-  }
-};
-
-template <class Real, bool tempered, bool with_gradient>
-struct TargetCrossEntropy {
-  using V = Vector<Real>;
-  using Block = Rows<Real>;
-  LossOptions<Real> options;
-  Matrix<const Real> scores, targets;
-  Real* gathered;  // room for a row of targets
-
-  TargetSlopes<Real, with_gradient> operator()(Block& block, Index i, int count) const {
-    const auto temperature = options.template for_all_rows<tempered>();
-    const Bits<Real> left_out = options.left_out(i, count);
-    const Rest<Block> rest = rest_of(block, temperature);
-    const V largest = is_infinite(rest.largest) ? V{} : rest.largest;
-    TargetSlopes<Real, with_gradient> result{is_infinite(rest.largest) | left_out, targets, i, gathered, {}, {}, {}};
-    using E = Exact<Real>;
-    E mass[1] = {}, mean_quotient[1] = {};
-    block.each(~result.exceptional, [&](int row) {
-      const V from = spread(largest, row);
-      const Reach<Real> reach(from);
-      E sums[groups<Real>] = {}, products[groups<Real>] = {};
-      block.visit_with(row, targets_of(targets, i + row, gathered), [&](V score, V t) {
-        const V counted = t == V{} ? from : score;
-        for (int group = 0; group < groups<Real>; ++group) {
-          sums[group] = plus(sums[group], exact<E>(widened(t, group)));
-          const E part = product(temperature.exact_quotient(counted * reach.down, from * reach.down, group),
-                                 widened(t, group));
-          products[group] = plus(products[group], without_stray_error(part));
-        }
-      });
-      for (E& part : products) part = without_stray_error(part);
-      block.collect(sums, row, mass);
-      block.collect(products, row, mean_quotient);
-    });
-    mean_quotient[0] = Reach<Real>(largest).restored(mean_quotient[0], 0);
-    const auto is_impossible = mean_quotient[0].hi == -infinity;
-
-    const E log_sum = exactly(log1p(rest.sum), 0);
-    const E logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, 0), log_sum));
-    Doubles weight[1];
-    options.template weights_of<Block>(i, count, weight);
-    E total = plus(product(log_sum, mass[0]), negative(mean_quotient[0]));
-    total = without_stray_error(plus(total, options.z_value(logsumexp)));
-    const Doubles weighted = rounded(without_stray_error(product(total, weight[0])));
-    const Doubles loss[1] = {is_impossible ? broadcast<double>(infinity) : weighted};
-    options.template store_losses<Block>(loss, i, count);
-    if constexpr (with_gradient) {
-      const Exponentials<Block> all = exponentials_of<true>(block, ~result.exceptional, temperature);
-      const Doubles step[1] = {weight[0] / options.near_temperature()};
-      const E slope = plus(mass[0], options.z_slope(logsumexp));
-      const E share[1] = {product(product(scaled(reciprocal(exactly(all.total, 0)), broadcast<double>(Format<Real>::unit_size)), slope), step[0])};
-      result.factor = factor_of<Block>(share);
-      result.step = Block::narrow(step);
-      result.after = broadcast<Real>(options.power_left());
-    }
-    return result;
-  }
-
-  template <class Get, class Put>
-  void exceptional(Index i, Get score, Put put) const {
-    const RowSummary row = summary_of(scores.columns, score);
-    const bool left_out = options.weight_of(i) == 0.0;
-    const bool impossible = !row.has_nan && row.possible == 0;
-    bool undefined = row.has_nan;
-    const Real* target = targets_of(targets, i, gathered);
-    double mass = 0;
-    for (Index j = 0; j < scores.columns; ++j) {
-      mass += static_cast<double>(target[j]);
-      undefined = undefined || (target[j] != 0 && score(j) == infinity);
-    }
-    const double loss = mass == 0 && options.z_loss == 0 ? 0.0 : infinity;
-    options.losses[i] = left_out ? 0.0 : undefined ? not_a_number : loss * options.weight_of(i);
-    if constexpr (with_gradient)
-      for (Index j = 0; j < scores.columns; ++j) put(j, left_out || impossible ? 0.0 : not_a_number);
-  }
-};
-
-template <class Real, class F>
-void with_options(const CrossEntropyArguments<Real>& a, F f) {
-  const LossOptions<Real> options{a.weights, a.temperature, a.label_smoothing, a.z_loss, a.losses};
-  using Yes = std::integral_constant<bool, true>;
-  using No = std::integral_constant<bool, false>;
-  const bool tempered = a.temperature != 1.0;
-  if (a.gradient.data != nullptr) tempered ? f(options, Yes{}, Yes{}) : f(options, No{}, Yes{});
-  else tempered ? f(options, Yes{}, No{}) : f(options, No{}, No{});
-}
-
-template <class Real>
 void cross_entropy_of_labels(const CrossEntropyArguments<Real>& arguments, const std::int64_t* labels,
                              Workspace workspace) {
-  with_options(arguments, [&](const LossOptions<Real>& options, auto tempered, auto with_gradient) {
-    const LabelCrossEntropy<Real, decltype(tempered)::value, decltype(with_gradient)::value> kernel{
-        options, arguments.scores, labels};
-    run_alike(kernel, arguments.scores, arguments.gradient, workspace);
-  });
-}
-
-template <class Real>
-void cross_entropy_of_targets(const CrossEntropyArguments<Real>& arguments, Matrix<const Real> targets,
-                              Workspace workspace) {
-  with_options(arguments, [&](const LossOptions<Real>& options, auto tempered, auto with_gradient) {
-    const TargetCrossEntropy<Real, decltype(tempered)::value, decltype(with_gradient)::value> kernel{
-        options, arguments.scores, targets, static_cast<Real*>(workspace.memory)};
-    workspace.memory = static_cast<Real*>(workspace.memory) + (targets.columns + 15) / 16 * 16;
-    run_rows(kernel, arguments.scores, arguments.gradient, workspace);
-  });
+  const LossOptions<Real> options(arguments);
+  const auto run_with = [&](auto kernel) { run_alike(kernel, arguments.scores, arguments.gradient, workspace); };
+  const bool tempered = arguments.temperature != 1.0;
+  if (arguments.gradient.data == nullptr)
+    tempered ? run_with(LabelCrossEntropy<Real, true, false>{options, arguments.scores, labels})
+             : run_with(LabelCrossEntropy<Real, false, false>{options, arguments.scores, labels});
+  else
+    tempered ? run_with(LabelCrossEntropy<Real, true, true>{options, arguments.scores, labels})
+             : run_with(LabelCrossEntropy<Real, false, true>{options, arguments.scores, labels});
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The kernels of the losses, compiled once for every instruction set as kernels.cpp is.
-#include "cross_entropy.hpp"
+#include "cross_entropy_of_targets.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {

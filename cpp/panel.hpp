@@ -132,16 +132,28 @@ class Panel {
   template <class Gather>
   [[gnu::always_inline]] Gather keep(AllRows, Gather gather) { return pass<true>(source_, gather); }
   template <class F>
-  [[gnu::always_inline]] void write(AllRows, F f) { produce(buffer_, f); }
+  [[gnu::always_inline]] void write(AllRows, F f) { produce(buffer_, [&](V x, Index) __attribute__((always_inline)) { return f(x); }); }
   template <class F>
-  [[gnu::always_inline]] void rewrite(AllRows, F f) { produce(source_, f); }
+  [[gnu::always_inline]] void rewrite(AllRows, F f) { produce(source_, [&](V x, Index) __attribute__((always_inline)) { return f(x); }); }
   template <class F>
-  [[gnu::always_inline]] void rewrite_but(AllRows, const Index* columns, V values, F f) {
-    produce(source_, f);
-    for (int row = 0; row < count_; ++row) {
-      if (holds()) buffer_[columns[row]][row] = values[row];
-      else *to_.of(columns[row], row) = values[row];
-    }
+  [[gnu::always_inline]] void rewrite_but(AllRows all, const Index* columns, V values, F f) {
+    rewrite(all, f);
+    put(columns, values);
+  }
+  template <class Gather>
+  [[gnu::always_inline]] Gather visit_with(AllRows, const V* targets, Gather gather) const {
+    for (Index j = 0; j < columns_; ++j) gather.step(buffer_[j], targets[j]);
+    return gather;
+  }
+  template <class F>
+  [[gnu::always_inline]] void rewrite_with(AllRows, const V* targets, const Index* columns, V values, F f) {
+    produce(source_, [&](V x, Index j) __attribute__((always_inline)) { return f(x, targets[j]); });
+    put(columns, values);
+  }
+  // All scores, a vector a class.
+  const V* columns() {
+    fill(Nothing{});
+    return buffer_;
   }
 
   void recentre(AllRows, V by) {
@@ -198,17 +210,25 @@ class Panel {
     return gather;
   }
 
+  // One class of each row.
+  void put(const Index* columns, V values) {
+    for (int row = 0; row < count_; ++row) {
+      if (holds()) buffer_[columns[row]][row] = values[row];
+      else *to_.of(columns[row], row) = values[row];
+    }
+  }
+
   template <class F>
   [[gnu::always_inline]] void produce(const V* from, F f) {
     const auto send = [&](auto store_to_place) __attribute__((always_inline)) {
       each_four(columns_, [&](Index j, bool) __attribute__((always_inline)) {
         V x[4];
-        for (int i = 0; i < 4; ++i) x[i] = f(from[j + i]);
+        for (int i = 0; i < 4; ++i) x[i] = f(from[j + i], j + i);
         store_to_place(j, x);
       });
     };
     if (holds()) {
-      for (Index j = 0; j < columns_; ++j) buffer_[j] = f(from[j]);
+      for (Index j = 0; j < columns_; ++j) buffer_[j] = f(from[j], j);
     } else if (to_.are_classes_adjacent) {
       send([&](Index j, V(&x)[4]) __attribute__((always_inline)) { store_four<true, Real>(to_, j, x); });
     } else {

@@ -61,11 +61,29 @@ class Rows {
   [[gnu::always_inline]] void rewrite_but(int row, const Index* columns, V values, F f) {
     produce(kept_[row], out_[row], columns[row], spread(values, row), f);
   }
-  // The same with targets beside the scores, or beside what was kept: f(x, target).
+  // The same with targets beside the scores, gather.step(x, target), or beside what was kept, f(x, target).
+  template <class Gather>
+  [[gnu::always_inline]] Gather visit_with(int row, const Real* targets, Gather gather) const {
+    Index j = 0;
+    for (; j + width <= columns_; j += width) gather.step(load(scores_[row] + j), load(targets + j));
+    if (j < columns_) {
+      const int rest = static_cast<int>(columns_ - j);
+      gather.step(load_first(scores_[row] + j, rest, -infinity), load_first(targets + j, rest, 0.0));
+    }
+    return gather;
+  }
   template <class F>
-  void visit_with(int row, const Real* targets, F f) const { pass_with(scores_[row], targets, Nowhere{}, f); }
-  template <class F>
-  void rewrite_with(int row, const Real* targets, F f) { pass_with(kept_[row], targets, out_[row], f); }
+  [[gnu::always_inline]] void rewrite_with(int row, const Real* targets, const Index* columns, V values, F f) {
+    Real* const to = out_[row];
+    Index j = 0;
+    for (; j + width <= columns_; j += width) store(to + j, f(load(kept_[row] + j), load(targets + j)));
+    if (j < columns_) {
+      const int rest = static_cast<int>(columns_ - j);
+      store_first(to + j, f(load_first(kept_[row] + j, rest, 0.0), load_first(targets + j, rest, 0.0)), rest);
+    }
+    to[columns[row]] = values[row];
+  }
+  const Real* scores(int row) const { return scores_[row]; }
 
   void recentre(int row, V by) {
     pass(scores_[row], kept_[row], columns_, -1, Recentred<Real, together>{by});
@@ -175,22 +193,6 @@ class Rows {
       each_result(
           from, 0, columns_, but, value, f, [&](Index j, V x, int count) { store_first(to + j, x, count); },
           [&](Index j, V x) { store(to + j, x); });
-  }
-
-  template <class To, class F>
-  void pass_with(const Real* from, const Real* targets, To to, F f) const {
-    Index j = 0;
-    for (; j + width <= columns_; j += width) {
-      V x = load(from + j);
-      f(x, load(targets + j));
-      store(to + j, x);
-    }
-    if (j < columns_) {
-      const int count = static_cast<int>(columns_ - j);
-      V x = load_first(from + j, count, -infinity);
-      f(x, load_first(targets + j, count, 0.0));
-      store_first(to + j, x, count);
-    }
   }
 
   Index sample_columns() const {

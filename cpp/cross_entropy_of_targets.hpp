@@ -1,0 +1,225 @@
+// Cross-entropy of every row with targets that are given for each class, as in cross_entropy.hpp.
+#pragma once
+
+#include "argmax.hpp"
+#include "cross_entropy.hpp"
+
+namespace luce::LUCE_ISA {
+namespace {
+
+// The targets of a block's rows, laid out as its scores are. Rows are gathered where their classes are not adjacent.
+template <class Block>
+class TargetsBeside;
+
+template <class Real>
+class TargetsBeside<Rows<Real>> {
+ public:
+  TargetsBeside(const Matrix<const Real>& targets, void* memory) : targets_(targets), gathered_(static_cast<Real*>(memory)) {}
+  static Index bytes(Index columns) { return columns * Index{sizeof(Real)}; }
+
+  const Real* of(int row) const {
+    const Real* const from = row_of(targets_, row);
+    if (targets_.column_stride == 1) return from;
+    copy_row(from, targets_.column_stride, targets_.columns, gathered_);
+    return gathered_;
+  }
+
+ private:
+  Matrix<const Real> targets_;
+  Real* gathered_;
+};
+
+template <class Real>
+class TargetsBeside<Panel<Real>> {
+ public:
+  TargetsBeside(const Matrix<const Real>& targets, void* memory) {
+    auto* const buffer = static_cast<Vector<Real>*>(memory);
+    auto* const stage = reinterpret_cast<Stage<Real>*>(buffer + targets.columns + least_columns);
+    const Ahead nothing{buffer, 0, buffer, 0};
+    columns_ = Panel<Real>(buffer, buffer, targets.columns, static_cast<int>(targets.rows), bring(targets, *stage, buffer), {},
+                           nothing).columns();
+  }
+  static Index bytes(Index columns) {
+    return (columns + least_columns) * Index{sizeof(Vector<Real>)} + Index{sizeof(Stage<Real>)};
+  }
+
+  const Vector<Real>* of(AllRows) const { return columns_; }
+
+ private:
+  const Vector<Real>* columns_;
+};
+
+// Where one of the largest scores of each row is: the score.
+template <class Real>
+Vector<Real> find_largest(Rows<Real>& block, Index columns, int count, Index* found) {
+  Vector<Real> largest{};
+  for (int row = 0; row < count; ++row) {
+    found[row] = argmax_of_row(block.scores(row), columns);
+    largest[row] = block.scores(row)[found[row]];
+  }
+  return largest;
+}
+template <class Real>
+Vector<Real> find_largest(Panel<Real>& block, Index columns, int count, Index* found) {
+  const Vector<Real> largest = block.largest(AllRows{});
+  const Vector<Real>* const scores = block.columns();
+  Bits<Real> best{};
+  for (Index j = columns - 1; j >= 0; --j) best = scores[j] == largest ? Bits<Real>{} + static_cast<int>(j) : best;
+  for (int row = 0; row < count; ++row) found[row] = best[row];
+  return largest;
+}
+
+// Adds targets up, and how far below the largest score theirs are, in temperatures.
+template <class Real, bool tempered>
+struct Weighing {
+  const Temperature<Real, tempered>& temperature;
+  Vector<Real> largest, down;
+  Exact<Real> mass[groups<Real>] = {}, products[groups<Real>] = {};
+
+  [[gnu::always_inline]] void step(Vector<Real> score, Vector<Real> target) {
+    const Vector<Real> counted = (target == Vector<Real>{} ? largest : score) * down, from = largest * down;
+    for (int group = 0; group < groups<Real>; ++group) {
+      const Doubles weight = widened(target, group);
+      mass[group] = plus(mass[group], exact<Exact<Real>>(weight));
+      const Exact<Real> part = product(temperature.exact_quotient(counted, from, group), weight);
+      products[group] = plus(products[group], without_stray_error(part));
+    }
+  }
+};
+
+template <class Block>
+struct TargetSlopes {
+  using Real = typename Block::Real;
+  using V = typename Block::V;
+  bool with_gradient;
+  TargetsBeside<Block> targets;
+  Bits<Real> exceptional{};
+  Index columns[lanes<Real>]{};
+  Factor<Real> factor{};
+  V step{}, at_largest{}, after{};
+
+  template <class Part>
+  void write(Block& block, Part part) const {
+    if (!with_gradient) return;
+    const Factor<Real> local = factor.of(part);
+    const V each = spread(step, part), last = spread(after, part);
+    block.rewrite_with(part, targets.of(part), columns, at_largest, [&](V x, V target) {
+      return without_subnormals<Real>(share_plus<Real>(x, local, -each * target) * last);
+    });
+  }
+};
+
+template <class Real, bool tempered>
+struct TargetCrossEntropy {
+  using V = Vector<Real>;
+  using E = Exact<Real>;
+  LossOptions<Real> options;
+  Matrix<const Real> scores, targets;
+  void* memory;  // for TargetsBeside
+  bool with_gradient;
+
+  // Exponentials are of all classes but one of the largest score: what is left of its share has all its digits.
+  template <class Block>
+  TargetSlopes<Block> operator()(Block& block, Index i, int count) const {
+    const auto temperature = options.template for_all_rows<tempered>();
+    const Bits<Real> left_out = options.left_out(i, count);
+    TargetSlopes<Block> result{with_gradient, {rows_of(targets, i, count), memory}};
+    V largest = find_largest(block, scores.columns, count, result.columns);
+    result.exceptional = is_infinite(largest) | left_out;
+    largest = is_infinite(largest) ? V{} : largest;
+    E mass[Block::groups] = {}, mean_quotient[Block::groups] = {};
+    block.each(~result.exceptional, [&](auto part) {
+      const V from = spread(largest, part);
+      auto weighed = block.visit_with(part, result.targets.of(part), Weighing<Real, tempered>{temperature, from, Reach<Real>(from).down});
+      for (E& sum : weighed.products) sum = without_stray_error(sum);
+      block.collect(weighed.mass, part, mass);
+      block.collect(weighed.products, part, mean_quotient);
+    });
+
+    block.hide(result.columns);
+    const Exponentials<Block> others = exponentials_of<true>(block, ~left_out, temperature);
+    const Sum2<V> nothing{others.total.hi - others.total.hi, V{}}, one{broadcast<Real>(1.0), V{}};
+    const Sum2<V> scale = Reference<Real, tempered>(others.at, temperature).inverse(largest);
+    const Sum2<V> rest = chosen(is_infinite(others.largest), nothing, relative<Real>(others.total, scale));
+    const Sum2<V> log_of_sum = log1p(rest), inverse_sum = reciprocal(plus(rest, one));
+
+    Doubles weight[Block::groups], loss[Block::groups], step[Block::groups] = {}, after[Block::groups] = {},
+        entry_at_largest[Block::groups] = {};
+    E share[Block::groups] = {};
+    options.template weights_of<Block>(i, count, weight);
+    const Reach<Real> reach(largest);
+    for (int group = 0; group < Block::groups; ++group) {
+      const E log_sum = exactly(log_of_sum, group);
+      const E logsumexp = without_stray_error(plus(temperature.exact_quotient(largest, V{}, group), log_sum));
+      const E distance = reach.restored(mean_quotient[group], group);
+      E value = plus(product(log_sum, mass[group]), negative(distance));
+      value = without_stray_error(plus(value, options.z_value(logsumexp)));
+      const Doubles weighted = rounded(without_stray_error(product(value, weight[group])));
+      loss[group] = distance.hi == -infinity ? broadcast<double>(infinity) : weighted;
+      if (!with_gradient) continue;
+
+      const E inverse = exactly(inverse_sum, group);
+      step[group] = weight[group] / options.near_temperature();
+      Doubles target{};
+      for (int lane = 0; lane < lanes<double> && group * lanes<double> + lane < count; ++lane) {
+        const int row = group * lanes<double> + lane;
+        target[lane] = static_cast<double>(row_of(targets, i + row)[result.columns[row] * targets.column_stride]);
+      }
+      E entry = negative(product(product(inverse, exactly(rest, group)), mass[group]));
+      entry = plus(plus(mass[group], exact<E>(-target)), plus(entry, options.z_slope(logsumexp, inverse)));
+      entry_at_largest[group] = rounded(without_stray_error(product(entry, step[group]))) * options.power_left();
+      const E plain_scale = scaled(exactly(scale, group), broadcast<double>(1 / Format<Real>::inverse_unit_size));
+      const E slope = plus(mass[group], options.z_slope(logsumexp));
+      share[group] = product(product(product(inverse, plain_scale), slope), step[group]);
+      // Larger steps times targets would overflow; of them shares are only this small where targets are all that counts.
+      const Doubles in_range = magnitude(step[group]) < 0x1p40 ? in_range_of<Real>(share[group]) : broadcast<double>(1.0);
+      share[group] = scaled(share[group], in_range);
+      step[group] *= in_range;
+      after[group] = options.power_left() / in_range;
+    }
+    options.template store_losses<Block>(loss, i, count);
+    if (with_gradient) {
+      result.factor = factor_of<Block>(share);
+      result.step = Block::narrow(step);
+      result.at_largest = without_subnormals<Real>(Block::narrow(entry_at_largest));
+      result.after = Block::narrow(after);
+    }
+    return result;
+  }
+
+  template <class Get, class Put>
+  void exceptional(Index i, Get score, Put put) const {
+    const RowSummary row = summary_of(scores.columns, score);
+    const bool left_out = options.weight_of(i) == 0.0;
+    const bool impossible = !row.has_nan && row.possible == 0;
+    bool undefined = row.has_nan;
+    double mass = 0;
+    for (Index j = 0; j < scores.columns; ++j) {
+      const Real target = row_of(targets, i)[j * targets.column_stride];
+      mass += static_cast<double>(target);
+      undefined = undefined || (target != 0 && score(j) == infinity);
+    }
+    const double loss = mass == 0 && options.z_loss == 0 ? 0.0 : infinity;
+    options.losses[i] = left_out ? 0.0 : undefined ? not_a_number : loss * options.weight_of(i);
+    if (with_gradient)
+      for (Index j = 0; j < scores.columns; ++j) put(j, left_out || impossible ? 0.0 : not_a_number);
+  }
+};
+
+template <class Real>
+void cross_entropy_of_targets(const CrossEntropyArguments<Real>& arguments, Matrix<const Real> targets,
+                              Workspace workspace) {
+  const Index bytes = targets.columns <= short_columns<Real> ? TargetsBeside<Panel<Real>>::bytes(targets.columns)
+                                                            : TargetsBeside<Rows<Real>>::bytes(targets.columns);
+  void* const memory = workspace.memory;
+  workspace.memory = static_cast<char*>(memory) + (bytes + 63) / 64 * 64;
+  const LossOptions<Real> options(arguments);
+  const bool with_gradient = arguments.gradient.data != nullptr;
+  const auto run_with = [&](auto kernel) { run_alike(kernel, arguments.scores, arguments.gradient, workspace); };
+  if (arguments.temperature == 1.0)
+    run_with(TargetCrossEntropy<Real, false>{options, arguments.scores, targets, memory, with_gradient});
+  else run_with(TargetCrossEntropy<Real, true>{options, arguments.scores, targets, memory, with_gradient});
+}
+
+}  // namespace
+}  // namespace luce::LUCE_ISA
