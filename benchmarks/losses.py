@@ -2,13 +2,14 @@
 
 Times are medians over rounds in which everybody takes a turn. For value and gradient, "torch" is
 its forward and backward pass, "torch out" the same by hand into a given array (log_softmax, gather,
-exp, subtract, scale), and scikit-learn its internal HalfMultinomialLoss. JAX cannot change its
-threads: it is in the rows with all the CPUs. SciPy uses one thread whatever the row says.
+exp, subtract, scale), and scikit-learn its internal HalfMultinomialLoss. "soft_targets" is value
+and gradient for targets of every class. JAX cannot change its threads: it is in the rows with all
+the CPUs. SciPy uses one thread whatever the row says.
 """
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ SHAPES = (
     (512, 128000),
     (20, 1048576),
 )
+SOFT_SHAPES = ((100000, 10), (100000, 100), (1000, 1024), (20000, 1000))
 OTHER_DTYPES = ("float64", "float16", "bfloat16")
 OTHER_SHAPES = ((100000, 10), (1000, 1024), (20000, 1000))
 
@@ -52,8 +54,10 @@ def cases(quick: bool) -> Iterator[Case]:
     arrays = [(shape, "float32") for shape in (QUICK if quick else SHAPES)]
     others = OTHER_SHAPES[1:2] if quick else OTHER_SHAPES
     arrays += [(shape, dtype) for dtype in OTHER_DTYPES for shape in others]
+    soft = SOFT_SHAPES[2:3] if quick else SOFT_SHAPES
     for shape, dtype in arrays:
-        for operation in OPERATIONS:
+        is_soft = dtype == "float32" and shape in soft
+        for operation in (*OPERATIONS, "soft_targets") if is_soft else OPERATIONS:
             for threads in sorted({1, all_cpus()}):
                 yield Case(operation, shape, dtype, threads=threads)
 
@@ -71,6 +75,13 @@ class LossBuffers(Buffers):
         self.scratch = self.scores.copy()
         self.leaf = self.scores_torch.detach().requires_grad_()
 
+    @cached_property
+    def targets(self) -> np.ndarray[Any, Any]:
+        """Targets of every class, for soft targets."""
+        rows, classes = self.scores.shape
+        shares = np.random.default_rng(9).exponential(size=(rows, classes))
+        return (shares / shares.sum(axis=1, keepdims=True)).astype(self.scores.dtype)
+
     def clear(self) -> None:
         """Leave nothing of an earlier answer, and the scores where the gradient replaced them."""
         super().clear()
@@ -82,12 +93,15 @@ def buffers(shape: tuple[int, ...], dtype: str) -> LossBuffers:
     return LossBuffers(shape, dtype)
 
 
-@lru_cache(maxsize=1)
-def reference(shape: tuple[int, ...], dtype: str) -> tuple[torch.Tensor, torch.Tensor]:
+@lru_cache(maxsize=2)
+def reference(
+    shape: tuple[int, ...], dtype: str, is_soft: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Value and gradient by torch in float64."""
     b = buffers(shape, dtype)
     leaf = b.scores_torch.double().requires_grad_()
-    value = functional.cross_entropy(leaf, b.labels_torch)
+    truth = torch.from_numpy(b.targets).double() if is_soft else b.labels_torch
+    value = functional.cross_entropy(leaf, truth)
     (gradient,) = torch.autograd.grad(value, leaf)
     return value.detach(), gradient
 
@@ -95,16 +109,20 @@ def reference(shape: tuple[int, ...], dtype: str) -> tuple[torch.Tensor, torch.T
 def contest(case: Case) -> Contest:
     """Who takes part in a row."""
     b = buffers(case.shape, case.dtype)
-    value, gradient = reference(case.shape, case.dtype)
-    # luce sets what would be subnormal to 0
-    subnormal = torch.finfo(getattr(torch, case.dtype)).tiny
+    is_soft = case.operation == "soft_targets"
+    value, gradient = reference(case.shape, case.dtype, is_soft)
+    limits = torch.finfo(getattr(torch, case.dtype))
+    # luce sets what would be subnormal to 0; where probability and target are nearly the same,
+    # their difference has the rounding of an exponential
+    atol = limits.eps / len(b.scores) if is_soft else limits.tiny
     if case.operation == "cross_entropy":
         players, floors = _value(b), b.reads()
         compare = close_to(value, dtype=case.dtype)
     else:
-        players, floors = _gradient(b, case.threads), b.copies()
-        compare = close_to(value, gradient, dtype=case.dtype, atol=subnormal)
-    if jax is not None and case.threads == all_cpus():
+        players = _of_soft_targets(b) if is_soft else _gradient(b, case.threads)
+        floors = b.copies()
+        compare = close_to(value, gradient, dtype=case.dtype, atol=atol)
+    if jax is not None and case.threads == all_cpus() and not is_soft:
         function = _jax_function(case.operation)
         players["jax"] = lambda: jax.block_until_ready(function(b.scores_jax, b.labels_jax))
     return Contest(players, compare, b.clear, floors)
@@ -162,6 +180,30 @@ def _gradient(b: LossBuffers, threads: int) -> dict[str, Call]:
     if HalfMultinomialLoss is not None and b.scores.dtype.itemsize > 2:
         players["sklearn"] = _sklearn(b, threads)
     return players
+
+
+def _of_soft_targets(b: LossBuffers) -> dict[str, Call]:
+    rows, targets = len(b.scores), torch.from_numpy(b.targets)
+
+    def with_torch() -> tuple[Any, ...]:
+        value = functional.cross_entropy(b.leaf, targets)
+        return value.detach(), *torch.autograd.grad(value, b.leaf)
+
+    def by_hand() -> tuple[Any, ...]:
+        out = b.out_torch
+        with torch.inference_mode():
+            torch.log_softmax(b.scores_torch, 1, out=out)
+            value = -torch.vdot(out.view(-1), targets.view(-1)) / rows
+            out.exp_().sub_(targets).div_(rows)
+        return value, out
+
+    return {
+        "luce out": lambda: luce.cross_entropy_gradient(b.scores, b.targets, out=b.out),
+        "luce in place": lambda: luce.cross_entropy_gradient(b.scratch, b.targets, out=b.scratch),
+        "luce": lambda: luce.cross_entropy_gradient(b.scores, b.targets),
+        "torch": with_torch,
+        "torch out": by_hand,
+    }
 
 
 def _sklearn(b: LossBuffers, threads: int) -> Call:
