@@ -50,22 +50,25 @@ def optimality_gap(
     attainable : float
         What the gap would be without a miss, after `luce.training.curvature.recentred`.
     """
+    from scipy.special import entr
+
     coef, intercept = parameters[:, :-1], parameters[:, -1]
-    miss = gradient[:, -1]
-    ratio = float(np.max(miss / moments.class_frequencies))
-    mixed = ratio / (1 + ratio) if ratio > 0 else 0.0
-    attainable = float(np.vdot(gradient[:, :-1], gradient[:, :-1])) / (2 * objective.l2)
+    of_coef, miss = gradient[:, :-1], gradient[:, -1]
+    ratio = float((miss / moments.class_frequencies).max())
+    attainable = float(np.vdot(of_coef, of_coef)) / (2 * objective.l2)
     if attainable > value:
         return value, attainable
     bound = attainable
-    if mixed > 0:
+    if ratio > 0:
+        mixed = ratio / (1 + ratio)
         loss = value - objective.l2 / 2 * float(np.vdot(coef, coef))
         common = np.maximum(moments.class_frequencies - miss / ratio, 0.0)
-        entropy = -float(common @ np.log(common, where=common > 0, out=np.zeros_like(common)))
-        shift = np.outer(common, moments.mean) - moments.class_sums
-        mixture = gradient[:, :-1] + mixed * (shift - (gradient[:, :-1] - objective.l2 * coef))
+        shift = common[:, None] * moments.mean
+        shift -= moments.class_sums
+        mixture = (1 - mixed) * of_coef
+        mixture += mixed * (shift + objective.l2 * coef)
         bound = float(np.vdot(mixture, mixture)) / (2 * objective.l2)
-        bound += mixed * (loss - entropy - float(np.vdot(shift, coef)))
+        bound += mixed * (loss - float(entr(common).sum()) - float(np.vdot(shift, coef)))
         bound += (1 - mixed) * float(miss @ intercept)
     if bound < -ROUNDING * value:  # sums that contradict each other prove nothing
         bound = value

@@ -123,7 +123,7 @@ class Memory:
             self.places = np.arange(used + 1)
         else:
             used -= 1
-            self.places = np.roll(self.places, -1)
+            self.places = np.append(self.places[1:], self.places[0])
             self.products[:-1, :-1] = self.products[1:, 1:].copy()
         place = self.places[-1]
         self.steps[place], self.changes[place] = step, change

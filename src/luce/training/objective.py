@@ -187,9 +187,10 @@ class SoftmaxRegression:
         gradient /= self.rows
         if not self.fit_intercept:
             gradient[:, -1] = 0.0
-        gradient[:, :-1] += self.l2 * parameters[:, :-1]
-        penalty = self.l2 / 2 * float(np.vdot(parameters[:, :-1], parameters[:, :-1]))
-        return total / self.rows + penalty, gradient
+        of_penalty = self.l2 * parameters
+        of_penalty[:, -1] = 0.0
+        gradient += of_penalty
+        return total / self.rows + float(np.vdot(of_penalty, parameters)) / 2, gradient
 
     def _loss(self, parameters: Vector) -> tuple[float, Vector]:
         gradient, intercept_gradient = np.empty(self.shape), np.empty(self.classes)
