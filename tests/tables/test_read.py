@@ -219,7 +219,7 @@ def test_a_corrupt_parquet_file(read_table, write, tmp_path):
     [
         (np.zeros((2, 2)), "a ndarray is not a table"),
         (None, "a NoneType is not a table"),
-        (pd.Series([1, 2]), "the Series is not a table"),
+        (pd.Series([1, 2]), "Series is not a table"),
         (pd.DataFrame({"a": [1, "x"]}), "the DataFrame is not a table"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "the DataFrame is not a table"),
         (pa.table([[1], [2]], names=["a", "a"]), "twice: 'a'"),
