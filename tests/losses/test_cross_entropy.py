@@ -399,3 +399,24 @@ def test_the_room_offers_what_it_says():
     result = doctest.testmod(importlib.import_module("luce.losses.cross_entropy"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("classes", [2, 3000])
+def test_soft_targets_sum_to_1_within_a_thousandth(dtype, classes):
+    """However their sums are looked at: many classes of float32 need another look."""
+    scores = np.zeros((5, classes))
+    targets = np.zeros((5, classes))
+    targets[:, 0] = targets[:, -1] = 0.5
+    targets[3, 0] += 0.9e-3
+    np.testing.assert_allclose(
+        cross_entropy(scores, targets.astype(dtype), reduction="none"), np.log(classes), rtol=2e-3
+    )
+    for wrong in (1.6e-3, -1.6e-3, np.nan, np.inf):
+        targets[3, 0] = 0.5 + wrong
+        with pytest.raises(DataError, match="targets of row 3 sum to"):
+            cross_entropy(scores, targets.astype(dtype))
+    targets[3, :2] = [-0.25, 0.75]
+    targets[3, -1] += 0.5 - targets[3].sum() + 0.5
+    with pytest.raises(DataError, match=r"row 3 sum to 1 with smallest entry -0\.25"):
+        cross_entropy(scores, targets.astype(dtype))
