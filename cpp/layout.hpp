@@ -82,15 +82,15 @@ struct Layout {
   }
 };
 
-// Calls f(offset in the scores, offset in the output) for every class in C order.
+// Calls f(offset in the scores, offset in the output, the last axis) for every line of classes in C order.
 template <class F>
-void each_class(const std::vector<Axis>& axes, std::size_t level, Index scores, Index out, F& f) {
-  if (level == axes.size()) {
-    f(scores, out);
+void each_line_of_classes(const std::vector<Axis>& axes, std::size_t level, Index scores, Index out, const F& f) {
+  if (level + 1 == axes.size()) {
+    f(scores, out, axes[level]);
     return;
   }
   for (Index i = 0; i < axes[level].size; ++i)
-    each_class(axes, level + 1, scores + i * axes[level].scores, out + i * axes[level].out, f);
+    each_line_of_classes(axes, level + 1, scores + i * axes[level].scores, out + i * axes[level].out, f);
 }
 
 }  // namespace luce

@@ -90,8 +90,11 @@ class Call {
     for (Index i = 0; i < count; ++i) {
       const Element* from = scores_ + at.scores + (first + i) * layout_.rows.scores;
       Element* to = buffer + i * layout_.columns;
-      const auto copy = [&](Index score, Index) { *to++ = from[score]; };
-      each_class(layout_.classes, 0, 0, 0, copy);
+      each_line_of_classes(layout_.classes, 0, 0, 0, [&](Index at, Index, const Axis& last) {
+        if (last.scores == 1) to = std::copy_n(from + at, last.size, to);
+        else
+          for (Index j = 0; j < last.size; ++j) *to++ = from[at + j * last.scores];
+      });
     }
     const Matrix<const Element> scores{buffer, count, layout_.columns, layout_.columns, 1};
     const Matrix<Element> out{target_.matrix == nullptr ? nullptr : buffer, count, layout_.columns, layout_.columns, 1};
@@ -100,8 +103,12 @@ class Call {
     for (Index i = 0; i < count; ++i) {
       const Element* from = buffer + i * layout_.columns;
       Element* to = target_.matrix + at.out + (first + i) * layout_.rows.out;
-      const auto copy = [&](Index, Index position) { to[position] = *from++; };
-      each_class(layout_.classes, 0, 0, 0, copy);
+      each_line_of_classes(layout_.classes, 0, 0, 0, [&](Index, Index at, const Axis& last) {
+        if (last.out == 1) std::copy_n(from, last.size, to + at);
+        else
+          for (Index j = 0; j < last.size; ++j) to[at + j * last.out] = from[j];
+        from += last.size;
+      });
     }
   }
 

@@ -18,7 +18,7 @@ from luce.maps._rows import (
     temperature_of_rows,
     working_dtype,
 )
-from luce.maps.hardmax import no_derivative
+from luce.maps.hardmax import argmax, no_derivative
 from luce.maps.softmax import log_softmax, softmax
 
 
@@ -311,10 +311,13 @@ class Softmax:
         with np.errstate(all="ignore"):
             # The derivative does not see a constant added to t. With t = 0 at the most probable
             # class, what that class gains is a plain sum over the others, and nothing cancels.
-            centre = np.take_along_axis(t, p.argmax(axis=-1, keepdims=True), axis=-1)
-            t = np.where(p == 0, 0, t - centre)
-            slope = p * (t - (p * t).sum(axis=-1, keepdims=True))
-            np.divide(slope, temperature, out=slope, casting="same_kind")
+            slope = t - np.take_along_axis(t, argmax(p, keepdims=True), axis=-1)
+            if not p.all():
+                slope[p == 0] = 0
+            slope -= (p * slope).sum(axis=-1, keepdims=True)
+            slope *= p
+            if np.ndim(self.temperature) or self.temperature != 1:
+                np.divide(slope, temperature, out=slope, casting="same_kind")
             return classes_back(slope.astype(dtype, copy=False), array.shape, axes)
 
     def _check_differentiable(self) -> None:
