@@ -185,7 +185,13 @@ def _largest_unordered(array: Array, k: int) -> Array:
     classes = array.shape[-1]
     if k in (0, classes):
         return np.broadcast_to(np.arange(k), (*array.shape[:-1], k))
+    if k == 1:
+        return np.asarray(argmax(array, keepdims=True))
     last = np.partition(array, classes - k, axis=-1)[..., classes - k, None]
+    if array.size and not np.isnan(array.min()):
+        chosen = array >= last
+        if np.count_nonzero(chosen) == last.size * k:  # at least k in every row: none has a tie
+            return np.nonzero(chosen)[-1].reshape(*array.shape[:-1], k)
     nan = np.isnan(array)
     last_is_nan = np.isnan(last)
     above = ((array > last) | nan) & ~last_is_nan
