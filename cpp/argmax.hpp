@@ -162,18 +162,22 @@ struct LargestOrNan {
   void settle() {}
 };
 
+// For each row of a panel the first class whose score is wanted, or what it was.
+template <class Real, class Wanted>
+[[gnu::always_inline]] inline Bits<Real> first_of_panel(const Vector<Real>* scores, Index columns, Bits<Real> was,
+                                                        Wanted wanted) {
+  for (Index j = columns - 1; j >= 0; --j) was = wanted(scores[j]) ? Bits<Real>{} + static_cast<int>(j) : was;
+  return was;
+}
+
 // The rows of a panel: the largest of each is sought first, then where it stands.
 template <class Real>
 void argmax_of_panel(Panel<Real>& panel, const Vector<Real>* buffer, Index columns, const Ahead& ahead, std::int64_t* out,
                      int count) {
   const auto found = panel.fill(LargestOrNan<Real, Panel<Real>::together>{ahead});
   const Vector<Real> largest = found.largest.merged();
-  Bits<Real> best{};
-  const auto seek = [&](auto is_wanted) {
-    for (Index j = columns - 1; j >= 0; --j) best = is_wanted(buffer[j]) ? Bits<Real>{} + static_cast<int>(j) : best;
-  };
-  seek([&](Vector<Real> x) { return x == largest; });
-  if (any(found.nan)) seek([](Vector<Real> x) { return x != x; });
+  Bits<Real> best = first_of_panel<Real>(buffer, columns, Bits<Real>{}, [&](Vector<Real> x) { return x == largest; });
+  if (any(found.nan)) best = first_of_panel<Real>(buffer, columns, best, [](Vector<Real> x) { return x != x; });
   for (int lane = 0; lane < count; ++lane) out[lane] = best[lane];
 }
 

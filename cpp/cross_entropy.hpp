@@ -114,6 +114,15 @@ struct LossOptions {
     return mask;
   }
 
+  // Ends a row for which the formulas do not hold. One of weight 0 is left out, whatever its scores.
+  template <class Put>
+  void end_exceptional(Index i, Index columns, const RowSummary& row, bool is_undefined, double loss, bool with_gradient,
+                       Put put) const {
+    const double weight = weight_of(i);
+    losses[i] = weight == 0.0 ? 0.0 : is_undefined ? not_a_number : loss * weight;
+    for (Index j = 0; j < columns && with_gradient; ++j) put(j, weight == 0.0 || row.is_impossible() ? 0.0 : not_a_number);
+  }
+
   template <class Block>
   void store_losses(const Doubles (&loss)[Block::groups], Index i, int count) const {
     for (int lane = 0; lane < count; ++lane) losses[i + lane] = loss[lane / lanes<double>][lane % lanes<double>];
@@ -256,17 +265,12 @@ struct LabelCrossEntropy {
     return result;
   }
 
-  // A row of weight 0 is a row left out, whatever its scores.
   template <class Get, class Put>
   void exceptional(Index i, Get score, Put put) const {
     const RowSummary row = summary_of(scores.columns, score);
-    const bool left_out = options.weight_of(i) == 0.0;
-    const bool impossible = !row.has_nan && row.possible == 0;
-    const bool undefined =
-        row.has_nan || (!impossible && (options.label_smoothing != 0 || score(label_of(i)) == infinity));
-    options.losses[i] = left_out ? 0.0 : undefined ? not_a_number : infinity * options.weight_of(i);
-    if constexpr (with_gradient)
-      for (Index j = 0; j < scores.columns; ++j) put(j, left_out || impossible ? 0.0 : not_a_number);
+    const bool is_undefined =
+        row.has_nan || (!row.is_impossible() && (options.label_smoothing != 0 || score(label_of(i)) == infinity));
+    options.end_exceptional(i, scores.columns, row, is_undefined, infinity, with_gradient, put);
   }
 
  private:

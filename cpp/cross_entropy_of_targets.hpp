@@ -14,7 +14,8 @@ class TargetsBeside;
 template <class Real>
 class TargetsBeside<Rows<Real>> {
  public:
-  TargetsBeside(const Matrix<const Real>& targets, void* memory) : targets_(targets), gathered_(static_cast<Real*>(memory)) {}
+  TargetsBeside(const Matrix<const Real>& targets, void* memory)
+      : targets_(targets), gathered_(static_cast<Real*>(memory)) {}
   static Index bytes(Index columns) { return columns * Index{sizeof(Real)}; }
 
   const Real* of(int row) const {
@@ -36,8 +37,9 @@ class TargetsBeside<Panel<Real>> {
     auto* const buffer = static_cast<Vector<Real>*>(memory);
     auto* const stage = reinterpret_cast<Stage<Real>*>(buffer + targets.columns + least_columns);
     const Ahead nothing{buffer, 0, buffer, 0};
-    columns_ = Panel<Real>(buffer, buffer, targets.columns, static_cast<int>(targets.rows), bring(targets, *stage, buffer), {},
-                           nothing).columns();
+    Panel<Real> panel(buffer, buffer, targets.columns, static_cast<int>(targets.rows), bring(targets, *stage, buffer), {},
+                      nothing);
+    columns_ = panel.columns();
   }
   static Index bytes(Index columns) {
     return (columns + least_columns) * Index{sizeof(Vector<Real>)} + Index{sizeof(Stage<Real>)};
@@ -63,8 +65,8 @@ template <class Real>
 Vector<Real> find_largest(Panel<Real>& block, Index columns, int count, Index* found) {
   const Vector<Real> largest = block.largest(AllRows{});
   const Vector<Real>* const scores = block.columns();
-  Bits<Real> best{};
-  for (Index j = columns - 1; j >= 0; --j) best = scores[j] == largest ? Bits<Real>{} + static_cast<int>(j) : best;
+  const auto is_largest = [&](Vector<Real> x) { return x == largest; };
+  const Bits<Real> best = first_of_panel<Real>(scores, columns, Bits<Real>{}, is_largest);
   for (int row = 0; row < count; ++row) found[row] = best[row];
   return largest;
 }
@@ -130,7 +132,8 @@ struct TargetCrossEntropy {
     E mass[Block::groups] = {}, mean_quotient[Block::groups] = {};
     block.each(~result.exceptional, [&](auto part) {
       const V from = spread(largest, part);
-      auto weighed = block.visit_with(part, result.targets.of(part), Weighing<Real, tempered>{temperature, from, Reach<Real>(from).down});
+      auto weighed = block.visit_with(part, result.targets.of(part),
+                                      Weighing<Real, tempered>{temperature, from, Reach<Real>(from).down});
       for (E& sum : weighed.products) sum = without_stray_error(sum);
       block.collect(weighed.mass, part, mass);
       block.collect(weighed.products, part, mean_quotient);
@@ -190,19 +193,15 @@ struct TargetCrossEntropy {
   template <class Get, class Put>
   void exceptional(Index i, Get score, Put put) const {
     const RowSummary row = summary_of(scores.columns, score);
-    const bool left_out = options.weight_of(i) == 0.0;
-    const bool impossible = !row.has_nan && row.possible == 0;
-    bool undefined = row.has_nan;
+    bool is_undefined = row.has_nan;
     double mass = 0;
     for (Index j = 0; j < scores.columns; ++j) {
       const Real target = row_of(targets, i)[j * targets.column_stride];
       mass += static_cast<double>(target);
-      undefined = undefined || (target != 0 && score(j) == infinity);
+      is_undefined = is_undefined || (target != 0 && score(j) == infinity);
     }
     const double loss = mass == 0 && options.z_loss == 0 ? 0.0 : infinity;
-    options.losses[i] = left_out ? 0.0 : undefined ? not_a_number : loss * options.weight_of(i);
-    if (with_gradient)
-      for (Index j = 0; j < scores.columns; ++j) put(j, left_out || impossible ? 0.0 : not_a_number);
+    options.end_exceptional(i, scores.columns, row, is_undefined, loss, with_gradient, put);
   }
 };
 

@@ -12,12 +12,6 @@ constexpr bool is_half = sizeof(Element) < sizeof(Computed<Element>);
 
 constexpr Index most_scores_as_floats = 4096, most_rows_as_floats = 256;
 
-template <class Element>
-bool are_side_by_side(const Matrix<const Element>& rows) {
-  const auto size_of = [](Index stride) { return stride < 0 ? -stride : stride; };
-  return rows.column_stride != 1 && size_of(rows.row_stride) < size_of(rows.column_stride);
-}
-
 // f(numbers of a row or of a class, their stride, how many, where they are as floats): of all rows at once where they are
 // as one; where classes are whole vectors the compiler sees that they are.
 template <class Element, class F>
@@ -42,7 +36,7 @@ template <class Element, class Compute>
 void in_floats(const Matrix<const Element>& scores, const Matrix<Element>& out, Workspace workspace,
                const Compute& compute) {
   const Index columns = scores.columns, fitting = most_scores_as_floats / (columns + 1);
-  const bool by_class = are_side_by_side(scores);
+  const bool by_class = scores.column_stride != 1 && are_rows_nearer(scores);
   const Index together = by_class                        ? lanes<float>
                          : fitting < 1                   ? 1
                          : fitting < most_rows_as_floats ? fitting

@@ -20,6 +20,13 @@ Matrix<Element> rows_of(const Matrix<Element>& matrix, Index i, int count) {
   return {row_of(matrix, i), count, matrix.columns, matrix.row_stride, matrix.column_stride};
 }
 
+// Whether the next row is nearer in memory than the next class.
+template <class Element>
+bool are_rows_nearer(const Matrix<Element>& rows) {
+  const auto size_of = [](Index stride) { return stride < 0 ? -stride : stride; };
+  return size_of(rows.row_stride) < size_of(rows.column_stride);
+}
+
 // What is wanted next is `ahead` elements ahead.
 template <class Element, class Real = Computed<Element>>
 void copy_row(const Element* from, Index stride, Index columns, Real* to, Index ahead = prefetch_bytes / sizeof(Element)) {

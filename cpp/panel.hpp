@@ -132,9 +132,13 @@ class Panel {
   template <class Gather>
   [[gnu::always_inline]] Gather keep(AllRows, Gather gather) { return pass<true>(source_, gather); }
   template <class F>
-  [[gnu::always_inline]] void write(AllRows, F f) { produce(buffer_, [&](V x, Index) __attribute__((always_inline)) { return f(x); }); }
+  [[gnu::always_inline]] void write(AllRows, F f) {
+    produce(buffer_, [&](V x, Index) __attribute__((always_inline)) { return f(x); });
+  }
   template <class F>
-  [[gnu::always_inline]] void rewrite(AllRows, F f) { produce(source_, [&](V x, Index) __attribute__((always_inline)) { return f(x); }); }
+  [[gnu::always_inline]] void rewrite(AllRows, F f) {
+    produce(source_, [&](V x, Index) __attribute__((always_inline)) { return f(x); });
+  }
   template <class F>
   [[gnu::always_inline]] void rewrite_but(AllRows all, const Index* columns, V values, F f) {
     rewrite(all, f);

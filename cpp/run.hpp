@@ -175,8 +175,7 @@ void run_alike(const Kernel& kernel, const Matrix<const Real>& scores, const Mat
 template <class Real, class Kernel>
 void run(const Kernel& kernel, const Matrix<const Real>& scores, const Matrix<Real>& out,
          const Workspace& workspace) {
-  const auto size_of = [](Index stride) { return stride < 0 ? -stride : stride; };
-  if (!has_adjacent_classes(scores, out) && size_of(scores.row_stride) < size_of(scores.column_stride))
+  if (!has_adjacent_classes(scores, out) && are_rows_nearer(scores))
     run_panels(kernel, scores, out, workspace);
   else run_alike(kernel, scores, out, workspace);
 }
@@ -187,6 +186,8 @@ struct RowSummary {
   Index position;  // of the first of the largest
   Index possible;  // classes with a score above -inf
   bool has_nan;
+
+  bool is_impossible() const { return !has_nan && possible == 0; }
 };
 
 template <class Get>
