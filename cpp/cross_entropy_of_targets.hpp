@@ -2,54 +2,20 @@
 #pragma once
 
 #include "argmax.hpp"
+#include "beside.hpp"
 #include "cross_entropy.hpp"
 
 namespace luce::LUCE_ISA {
 namespace {
 
-// The targets of a block's rows, laid out as its scores are. Rows are gathered where their classes are not adjacent.
-template <class Block>
-class TargetsBeside;
-
+// A number of each row, at a column of its own.
 template <class Real>
-class TargetsBeside<Rows<Real>> {
- public:
-  TargetsBeside(const Matrix<const Real>& targets, void* memory)
-      : targets_(targets), gathered_(static_cast<Real*>(memory)) {}
-  static Index bytes(Index columns) { return columns * Index{sizeof(Real)}; }
-
-  const Real* of(int row) const {
-    const Real* const from = row_of(targets_, row);
-    if (targets_.column_stride == 1) return from;
-    copy_row(from, targets_.column_stride, targets_.columns, gathered_);
-    return gathered_;
-  }
-
- private:
-  Matrix<const Real> targets_;
-  Real* gathered_;
-};
-
-template <class Real>
-class TargetsBeside<Panel<Real>> {
- public:
-  TargetsBeside(const Matrix<const Real>& targets, void* memory) {
-    auto* const buffer = static_cast<Vector<Real>*>(memory);
-    auto* const stage = reinterpret_cast<Stage<Real>*>(buffer + targets.columns + least_columns);
-    const Ahead nothing{buffer, 0, buffer, 0};
-    Panel<Real> panel(buffer, buffer, targets.columns, static_cast<int>(targets.rows), bring(targets, *stage, buffer), {},
-                      nothing);
-    columns_ = panel.columns();
-  }
-  static Index bytes(Index columns) {
-    return (columns + least_columns) * Index{sizeof(Vector<Real>)} + Index{sizeof(Stage<Real>)};
-  }
-
-  const Vector<Real>* of(AllRows) const { return columns_; }
-
- private:
-  const Vector<Real>* columns_;
-};
+Vector<Real> at_columns(const Matrix<const Real>& numbers, const Index* columns) {
+  Vector<Real> found{};
+  for (int row = 0; row < numbers.rows; ++row)
+    found[row] = row_of(numbers, row)[columns[row] * numbers.column_stride];
+  return found;
+}
 
 // Where one of the largest scores of each row is: the score.
 template <class Real>
@@ -74,6 +40,7 @@ Vector<Real> find_largest(Panel<Real>& block, Index columns, int count, Index* f
 // Adds targets up, and how far below the largest score theirs are, in temperatures.
 template <class Real, bool tempered>
 struct Weighing {
+  static constexpr double beyond = -infinity;
   const Temperature<Real, tempered>& temperature;
   Vector<Real> largest, down;
   Exact<Real> mass[groups<Real>] = {}, products[groups<Real>] = {};
@@ -87,6 +54,7 @@ struct Weighing {
       products[group] = plus(products[group], without_stray_error(part));
     }
   }
+  void settle() {}
 };
 
 template <class Block>
@@ -94,7 +62,7 @@ struct TargetSlopes {
   using Real = typename Block::Real;
   using V = typename Block::V;
   bool with_gradient;
-  TargetsBeside<Block> targets;
+  Beside<Block> targets;
   Bits<Real> exceptional{};
   Index columns[lanes<Real>]{};
   Factor<Real> factor{};
@@ -117,7 +85,7 @@ struct TargetCrossEntropy {
   using E = Exact<Real>;
   LossOptions<Real> options;
   Matrix<const Real> scores, targets;
-  void* memory;  // for TargetsBeside
+  void* memory;  // for Beside
   bool with_gradient;
 
   // Exponentials are of all classes but one of the largest score: what is left of its share has all its digits.
@@ -149,6 +117,7 @@ struct TargetCrossEntropy {
     Doubles weight[Block::groups], loss[Block::groups], step[Block::groups] = {}, after[Block::groups] = {},
         entry_at_largest[Block::groups] = {};
     E share[Block::groups] = {};
+    const V target_at_largest = at_columns(rows_of(targets, i, count), result.columns);
     options.template weights_of<Block>(i, count, weight);
     const Reach<Real> reach(largest);
     for (int group = 0; group < Block::groups; ++group) {
@@ -163,11 +132,7 @@ struct TargetCrossEntropy {
 
       const E inverse = exactly(inverse_sum, group);
       step[group] = weight[group] / options.near_temperature();
-      Doubles target{};
-      for (int lane = 0; lane < lanes<double> && group * lanes<double> + lane < count; ++lane) {
-        const int row = group * lanes<double> + lane;
-        target[lane] = static_cast<double>(row_of(targets, i + row)[result.columns[row] * targets.column_stride]);
-      }
+      const Doubles target = widened(target_at_largest, group);
       E entry = negative(product(product(inverse, exactly(rest, group)), mass[group]));
       entry = plus(plus(mass[group], exact<E>(-target)), plus(entry, options.z_slope(logsumexp, inverse)));
       entry_at_largest[group] = rounded(without_stray_error(product(entry, step[group]))) * options.power_left();
@@ -208,10 +173,7 @@ struct TargetCrossEntropy {
 template <class Real>
 void cross_entropy_of_targets(const CrossEntropyArguments<Real>& arguments, Matrix<const Real> targets,
                               Workspace workspace) {
-  const Index bytes = targets.columns <= short_columns<Real> ? TargetsBeside<Panel<Real>>::bytes(targets.columns)
-                                                            : TargetsBeside<Rows<Real>>::bytes(targets.columns);
-  void* const memory = workspace.memory;
-  workspace.memory = static_cast<char*>(memory) + (bytes + 63) / 64 * 64;
+  void* const memory = memory_beside<Real>(targets.columns, targets.columns <= short_columns<Real>, workspace);
   const LossOptions<Real> options(arguments);
   const bool with_gradient = arguments.gradient.data != nullptr;
   const auto run_with = [&](auto kernel) { run_alike(kernel, arguments.scores, arguments.gradient, workspace); };

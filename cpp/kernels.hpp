@@ -63,7 +63,15 @@ struct ElementKernels {
   void (*logsumexp)(Matrix<const Element> scores, Element* out, Workspace);
   // The matrix has at least one column, unless it has no rows.
   void (*argmax)(Matrix<const Element> scores, std::int64_t* out, Workspace);
+  // As many of each row as the outputs have columns: at least one, at most 2^32.
+  void (*topk)(Matrix<const Element> scores, Matrix<Element> values, Matrix<std::int64_t> indices, Workspace);
 };
+
+template <class Real>
+using SoftmaxJvp = void (*)(Matrix<const Real> probabilities, Matrix<const Real> tangents, PerRow temperatures,
+                            Matrix<Real> out, Workspace);
+using WeightedLogSumExp = void (*)(Matrix<const double> scores, Matrix<const double> weights, double* values,
+                                   double* signs, Workspace);
 
 // Labels are columns of the scores; targets are not negative, and need not sum to 1.
 template <class Real>
@@ -180,6 +188,9 @@ struct Kernels {
   ElementKernels<double> float64;
   ElementKernels<Half> float16;
   ElementKernels<Bfloat> bfloat16;
+  SoftmaxJvp<float> softmax_jvp_float32;
+  SoftmaxJvp<double> softmax_jvp_float64;
+  WeightedLogSumExp weighted_logsumexp;
   const LossKernels<float>* loss_float32;
   const LossKernels<double>* loss_float64;
   const LinearKernels<float>* linear_float32;

@@ -145,18 +145,27 @@ class Panel {
     put(columns, values);
   }
   template <class Gather>
-  [[gnu::always_inline]] Gather visit_with(AllRows, const V* targets, Gather gather) const {
-    for (Index j = 0; j < columns_; ++j) gather.step(buffer_[j], targets[j]);
+  [[gnu::always_inline]] Gather visit_with(AllRows, const V* numbers, Gather gather) {
+    const V* const scores = columns();
+    for (Index j = 0; j < columns_;) {
+      const Index end = columns_ - j < 4 ? columns_ : j + 4;
+      for (; j < end; ++j) gather.step(scores[j], numbers[j]);
+      gather.settle();
+    }
     return gather;
   }
   template <class F>
-  [[gnu::always_inline]] void rewrite_with(AllRows, const V* targets, const Index* columns, V values, F f) {
-    produce(source_, [&](V x, Index j) __attribute__((always_inline)) { return f(x, targets[j]); });
+  [[gnu::always_inline]] void write_with(AllRows, const V* numbers, F f) {
+    produce(buffer_, [&](V x, Index j) __attribute__((always_inline)) { return f(x, numbers[j]); });
+  }
+  template <class F>
+  [[gnu::always_inline]] void rewrite_with(AllRows, const V* numbers, const Index* columns, V values, F f) {
+    produce(source_, [&](V x, Index j) __attribute__((always_inline)) { return f(x, numbers[j]); });
     put(columns, values);
   }
   // All scores, a vector a class.
   const V* columns() {
-    fill(Nothing{});
+    if (from_.data != nullptr) fill(Nothing{});
     return buffer_;
   }
 

@@ -61,27 +61,35 @@ class Rows {
   [[gnu::always_inline]] void rewrite_but(int row, const Index* columns, V values, F f) {
     produce(kept_[row], out_[row], columns[row], spread(values, row), f);
   }
-  // The same with targets beside the scores, gather.step(x, target), or beside what was kept, f(x, target).
+  // The same with numbers beside the scores, gather.step(x, number), or beside what was kept, f(x, number). Beyond the end
+  // of a row scores are `beyond`, the numbers 0.
   template <class Gather>
-  [[gnu::always_inline]] Gather visit_with(int row, const Real* targets, Gather gather) const {
+  [[gnu::always_inline]] Gather visit_with(int row, const Real* numbers, Gather gather) const {
+    const Real* const scores = scores_[row];
     Index j = 0;
-    for (; j + width <= columns_; j += width) gather.step(load(scores_[row] + j), load(targets + j));
+    while (j + width <= columns_) {
+      const Index end = columns_ - j < patience ? columns_ : j + patience;
+      for (; j + 4 * width <= end; j += 4 * width) {
+        for (Index i = 0; i < 4 * width; i += width) gather.step(load(scores + j + i), load(numbers + j + i));
+        for (Index i = 0; i < 4 * width; i += 64 / sizeof(Real)) __builtin_prefetch(numbers + j + i + prefetch_bytes / sizeof(Real));
+        gather.settle();
+      }
+      for (; j + width <= end; j += width) gather.step(load(scores + j), load(numbers + j));
+      if (j % patience == 0 && is_given_up(*workspace_)) return gather;
+    }
     if (j < columns_) {
       const int rest = static_cast<int>(columns_ - j);
-      gather.step(load_first(scores_[row] + j, rest, -infinity), load_first(targets + j, rest, 0.0));
+      gather.step(load_first(scores + j, rest, Gather::beyond), load_first(numbers + j, rest, 0.0));
     }
+    gather.settle();
     return gather;
   }
   template <class F>
-  [[gnu::always_inline]] void rewrite_with(int row, const Real* targets, const Index* columns, V values, F f) {
-    Real* const to = out_[row];
-    Index j = 0;
-    for (; j + width <= columns_; j += width) store(to + j, f(load(kept_[row] + j), load(targets + j)));
-    if (j < columns_) {
-      const int rest = static_cast<int>(columns_ - j);
-      store_first(to + j, f(load_first(kept_[row] + j, rest, 0.0), load_first(targets + j, rest, 0.0)), rest);
-    }
-    to[columns[row]] = values[row];
+  [[gnu::always_inline]] void rewrite_with(int row, const Real* numbers, const Index* columns, V values, F f) {
+    produce_at(kept_[row], out_[row], columns[row], spread(values, row),
+               [&](V x, Index j, int count) __attribute__((always_inline)) {
+                 return f(x, count == width ? load(numbers + j) : load_first(numbers + j, count, 0.0));
+               });
   }
   const Real* scores(int row) const { return scores_[row]; }
 
@@ -146,11 +154,12 @@ class Rows {
 
  private:
   static constexpr Index width = lanes<Real>;
+  static constexpr Index patience = Index{1} << 20;  // numbers after which word is looked for that nobody waits
 
   // What is stored is what `gather` leaves.
   template <class To, class Gather>
   [[gnu::always_inline]] Gather pass(const Real* from, To to, Index columns, Index hidden, Gather gather) const {
-    constexpr Index step = together * width, stretch = most_steps<together> * step, patience = Index{1} << 20;
+    constexpr Index step = together * width, stretch = most_steps<together> * step;
     static_assert(patience % stretch == 0);
     const Index hidden_step = hidden < 0 ? -1 : hidden / step * step;
     const auto without_hidden = [&](V x, Index at) {
@@ -188,6 +197,10 @@ class Rows {
 
   template <class F>
   [[gnu::always_inline]] void produce(const Real* from, Real* to, Index but, V value, F f) const {
+    produce_at(from, to, but, value, [&](V x, Index, int) __attribute__((always_inline)) { return f(x); });
+  }
+  template <class F>
+  [[gnu::always_inline]] void produce_at(const Real* from, Real* to, Index but, V value, F f) const {
     if (lines_ != nullptr) lines_->write(from, to, columns_, but, value, f);
     else
       each_result(

@@ -159,7 +159,8 @@ LUCE_FLATTEN void run_panels(const Kernel& kernel, const Matrix<const Real>& sco
     if (panel.holds()) send(Place<Real>{}, buffer, to);
     else if (place.data == stage->rows) send(place, buffer, to);
     if (streams_these)
-      lines.write(to.data, row_of(out, i), count * out.columns, -1, Vector<Real>{}, [](Vector<Real> x) { return x; });
+      lines.write(to.data, row_of(out, i), count * out.columns, -1, Vector<Real>{},
+                  [](Vector<Real> x, Index, int) { return x; });
   }
 }
 
@@ -172,12 +173,16 @@ void run_alike(const Kernel& kernel, const Matrix<const Real>& scores, const Mat
 }
 
 // In the quickest way for the strides: the last bits may depend on it.
+template <class Real>
+bool is_run_in_panels(const Matrix<const Real>& scores, const Matrix<Real>& out,
+                      Index most_columns = short_columns<Real>) {
+  return scores.columns <= most_columns || (!has_adjacent_classes(scores, out) && are_rows_nearer(scores));
+}
 template <class Real, class Kernel>
 void run(const Kernel& kernel, const Matrix<const Real>& scores, const Matrix<Real>& out,
-         const Workspace& workspace) {
-  if (!has_adjacent_classes(scores, out) && are_rows_nearer(scores))
-    run_panels(kernel, scores, out, workspace);
-  else run_alike(kernel, scores, out, workspace);
+         const Workspace& workspace, Index most_columns = short_columns<Real>) {
+  if (is_run_in_panels(scores, out, most_columns)) run_panels(kernel, scores, out, workspace);
+  else run_rows(kernel, scores, out, workspace);
 }
 
 // What `exceptional` needs to know of a row.

@@ -11,26 +11,6 @@ namespace {
 
 constexpr Index sampled_together = 256;  // classes whose weights are summed up together
 
-// A bit for each lane.
-template <class Mask>
-inline unsigned bits_of(Mask mask) {
-  constexpr bool is_float = sizeof(mask[0]) == sizeof(float);
-#if defined(__AVX512F__)
-  if constexpr (is_float) return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask));
-  else return _mm512_movepi64_mask(reinterpret_cast<__m512i>(mask));
-#elif defined(__AVX2__)
-  if constexpr (is_float) return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(mask)));
-  else return static_cast<unsigned>(_mm256_movemask_pd(reinterpret_cast<__m256d>(mask)));
-#elif defined(__x86_64__)
-  if constexpr (is_float) return static_cast<unsigned>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
-  else return static_cast<unsigned>(_mm_movemask_pd(reinterpret_cast<__m128d>(mask)));
-#else
-  unsigned bits = 0;
-  for (int lane = 0; lane < static_cast<int>(sizeof mask / sizeof mask[0]); ++lane) bits |= (mask[lane] ? 1u : 0u) << lane;
-  return bits;
-#endif
-}
-
 // Classes in order of their scores; of equal ones the first goes first.
 template <class Real>
 struct Edge {
@@ -147,7 +127,7 @@ class Sampler {
   template <class Condition>
   Index add_candidates(Index count, Index block, const Condition& is_one) {
     each_of_block(block, [&](Index i, int some) __attribute__((always_inline)) {
-      for (unsigned bits = bits_of(is_one(i, some)) & ((1u << some) - 1); bits != 0; bits &= bits - 1)
+      for (unsigned bits = mask_bits(is_one(i, some)) & ((1u << some) - 1); bits != 0; bits &= bits - 1)
         candidates_[count++] = static_cast<std::int32_t>(i + __builtin_ctz(bits));
     });
     return count;

@@ -158,8 +158,6 @@ struct LogSumExp {
   }
 };
 
-inline bool is_plain(PerRow temperatures) { return temperatures.stride == 0 && temperatures.data[0] == 1.0; }
-
 template <template <class, bool> class Map, class Element>
 void run_map(const Matrix<const Element>& scores, PerRow temperatures, const Matrix<Element>& out,
              const Workspace& workspace) {

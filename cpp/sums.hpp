@@ -10,6 +10,8 @@ namespace {
 template <class V>
 auto is_infinite(V x) { return (x - x) != V{}; }
 
+inline bool is_plain(PerRow temperatures) { return temperatures.stride == 0 && temperatures.data[0] == 1.0; }
+
 // Of `count` rows, one a lane.
 template <class Real, bool tempered>
 Temperature<Real, tempered> temperatures_of(const PerRow& from, Index i, int count) {

@@ -132,35 +132,27 @@ inline bool any(Mask mask) {
 template <class V>
 inline V magnitude(V x) { return x < 0 ? -x : x; }
 
-// A bit for every lane, the first in the lowest, where vectors are short.
-#if defined(__AVX2__) && !defined(__AVX512F__)
+// A bit for every lane, the first in the lowest.
+#if defined(__AVX512F__)
+inline unsigned lane_bits(Bits<float> mask) { return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)); }
+inline unsigned lane_bits(Bits<double> mask) { return _mm512_movepi64_mask(reinterpret_cast<__m512i>(mask)); }
+#elif defined(__AVX2__)
 inline unsigned lane_bits(Bits<float> mask) { return _mm256_movemask_ps(reinterpret_cast<__m256>(mask)); }
 inline unsigned lane_bits(Bits<double> mask) { return _mm256_movemask_pd(reinterpret_cast<__m256d>(mask)); }
-#elif defined(__x86_64__) && !defined(__AVX512F__)
+#elif defined(__x86_64__)
 inline unsigned lane_bits(Bits<float> mask) { return _mm_movemask_ps(reinterpret_cast<__m128>(mask)); }
 inline unsigned lane_bits(Bits<double> mask) { return _mm_movemask_pd(reinterpret_cast<__m128d>(mask)); }
-#elif !defined(__AVX512F__)
+#else
 inline unsigned lane_bits(Bits<float> mask) { return (mask[0] & 1) | (mask[1] & 2) | (mask[2] & 4) | (mask[3] & 8); }
 inline unsigned lane_bits(Bits<double> mask) { return (mask[0] & 1) | (mask[1] & 2); }
 #endif
-#if !defined(__AVX512F__)
 template <class Mask>
 inline unsigned mask_bits(Mask mask) {
   if constexpr (sizeof(mask[0]) == sizeof(float)) return lane_bits(reinterpret_cast<Bits<float>>(mask));
   else return lane_bits(reinterpret_cast<Bits<double>>(mask));
 }
-#endif
-
 template <class Mask>
-inline int lanes_in(Mask mask) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(mask[0]) == sizeof(float))
-    return __builtin_popcount(_mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)));
-  else return __builtin_popcount(_mm512_movepi64_mask(reinterpret_cast<__m512i>(mask)));
-#else
-  return __builtin_popcount(mask_bits(mask));
-#endif
-}
+inline int lanes_in(Mask mask) { return __builtin_popcount(mask_bits(mask)); }
 
 inline Floats load(const float* from) {
   Floats x;

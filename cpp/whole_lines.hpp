@@ -15,25 +15,28 @@ Real* at_page_offset_of(const Real* other, Real* room) {
   return room + distance % page_bytes / sizeof(Real);
 }
 
-// f of `count` numbers, one after another, but for one place that gets `value`. `put_first(j, x, n)` and `put(j, x)` take
+// f(numbers, j, n) of `count` numbers, n from place j on, but for one place that gets `value`. `put_first(j, x, n)` and `put(j, x)` take
 // the results from place j on: n of them, fewer than a vector has lanes, up to `first`; then whole vectors; then the rest.
 template <class Real, class F, class PutFirst, class Put>
 [[gnu::always_inline]] inline void each_result(const Real* from, Index first, Index count, Index but, Vector<Real> value,
                                                F f, PutFirst put_first, Put put) {
   using V = Vector<Real>;
   constexpr Index width = lanes<Real>;
-  const auto result = [&](Index j, V x) { return lane_is<Real>(static_cast<int>(but - j)) ? value : f(x); };
-  if (first > 0) put_first(Index{0}, result(0, load_first(from, static_cast<int>(first), 0.0)), static_cast<int>(first));
+  const auto result = [&](Index j, int n) {
+    const V x = n == width ? load(from + j) : load_first(from + j, n, 0.0);
+    return lane_is<Real>(static_cast<int>(but - j)) ? value : f(x, j, n);
+  };
+  if (first > 0) put_first(Index{0}, result(0, static_cast<int>(first)), static_cast<int>(first));
   Index j = first;
   while (j + width <= count) {
     const Index before = but < j ? count : j + (but - j) / width * width, stop = before < count ? before : count;
-    for (; j + width <= stop; j += width) put(j, f(load(from + j)));
+    for (; j + width <= stop; j += width) put(j, f(load(from + j), j, static_cast<int>(width)));
     if (j + width > count) break;
-    put(j, result(j, load(from + j)));
+    put(j, result(j, static_cast<int>(width)));
     j += width;
   }
   const int rest = static_cast<int>(count - j);
-  if (rest > 0) put_first(j, result(j, load_first(from + j, rest, 0.0)), rest);
+  if (rest > 0) put_first(j, result(j, rest), rest);
 }
 
 // Where two rows meet within a line, what there is of it is held back until the other part comes.
@@ -48,7 +51,7 @@ class WholeLines {
     publish();
   }
 
-  // f of `count` numbers, at least a vector of them; `but` as for each_result.
+  // Of `count` numbers, at least a vector of them; f and `but` as for each_result.
   template <class F>
   [[gnu::always_inline]] void write(const Real* from, Real* to, Index count, Index but, V value, F f) {
     const auto first = static_cast<Index>((-reinterpret_cast<std::uintptr_t>(to)) % vector_bytes / sizeof(Real));

@@ -80,6 +80,90 @@ void argmax(const Input& scores, const Output& out, int class_ndim, int threads)
   });
 }
 
+// A matrix beside the scores, of their shape and dtype.
+template <class Real>
+Matrix<const Real> beside(const char* name, const Input& array, const Input& scores) {
+  if (scores.ndim() != 2) refuse("scores have shape " + shape_of(scores) + "; expected (rows, classes)");
+  if (array.dtype() != scores.dtype()) refuse_type(std::string(name) + " have another dtype than scores");
+  if (array.ndim() != 2 || shape_of(array) != shape_of(scores))
+    refuse(std::string(name) + " have shape " + shape_of(array) + "; scores have " + shape_of(scores));
+  require_aligned(name, array, sizeof(Real));
+  return {static_cast<const Real*>(array.data()), static_cast<Index>(array.shape(0)),
+          static_cast<Index>(array.shape(1)), array.stride(0), array.stride(1)};
+}
+template <class Real>
+Matrix<const Real> part_of(Matrix<const Real> matrix, Index first, Index rows) {
+  matrix.data += first * matrix.row_stride;
+  matrix.rows = rows;
+  return matrix;
+}
+
+void softmax_jvp(const Input& probabilities, const Input& tangents, nb::handle temperature, const Output& out,
+                 int threads) {
+  const auto run = [&](auto kernel_of, auto real) {
+    using Real = decltype(real);
+    const Matrix<const Real> along = beside<Real>("tangents", tangents, probabilities);
+    const Temperatures temperatures(temperature, along.rows);
+    require_like("out", out, probabilities);
+    require_apart(extent("out", out), extent("tangents", tangents));
+    const auto kernel = [&](Matrix<const Real> from, Index row, Matrix<Real> to, Workspace workspace) {
+      kernel_of(from, part_of(along, row, from.rows), temperatures.from_row(row, 1), to, workspace);
+    };
+    if (along.columns > 0)
+      run_call<Real, Real>(probabilities, {static_cast<Real*>(out.data()), nullptr}, layout_of(probabilities, &out, 1),
+                           kernel, threads);
+  };
+  if (probabilities.dtype() == nb::dtype<float>()) run(active().softmax_jvp_float32, float{});
+  else if (probabilities.dtype() == nb::dtype<double>()) run(active().softmax_jvp_float64, double{});
+  else refuse_type("probabilities must be float32 or float64");
+}
+
+void weighted_logsumexp(const Input& scores, const Input& weights, const Output& values, const Output& signs,
+                        int threads) {
+  if (scores.dtype() != nb::dtype<double>()) refuse_type("scores must be float64");
+  const Matrix<const double> along = beside<double>("weights", weights, scores);
+  double* const to = row_vector<double>("values", values, along.rows);
+  double* const signs_to = row_vector<double>("signs", signs, along.rows);
+  for (const Extent& out : {extent("values", values), extent("signs", signs)})
+    for (const Extent& input : {extent("scores", scores), extent("weights", weights)}) require_apart(out, input);
+  require_apart(extent("values", values), extent("signs", signs));
+  const auto kernel = [&](Matrix<const double> from, Index row, Matrix<double>, Workspace workspace) {
+    active().weighted_logsumexp(from, part_of(along, row, from.rows), to + row, signs_to + row, workspace);
+  };
+  run_call<double, double>(scores, {nullptr, to}, layout_of(scores, nullptr, 1), kernel, threads);
+}
+
+void topk(const Input& scores, const Output& values, const Output& indices, int threads) {
+  if (scores.ndim() != 2) refuse("scores have shape " + shape_of(scores) + "; expected (rows, classes)");
+  if (values.dtype() != scores.dtype()) refuse_type("values have another dtype than scores");
+  if (indices.dtype() != nb::dtype<std::int64_t>()) refuse_type("indices must be int64");
+  if (values.ndim() != 2 || values.shape(0) != scores.shape(0) || shape_of(values) != shape_of(indices))
+    refuse("values have shape " + shape_of(values) + ", indices " + shape_of(indices) + "; scores have " +
+           shape_of(scores));
+  const auto k = static_cast<Index>(values.shape(1)), columns = static_cast<Index>(scores.shape(1));
+  if (k > columns) refuse("values have " + std::to_string(k) + " columns; scores have " + std::to_string(columns));
+  if (columns > UINT32_MAX) refuse("scores have more columns than can be ranked");
+  require_distinct_elements("values", values);
+  require_distinct_elements("indices", indices);
+  for (const Extent& out : {extent("values", values), extent("indices", indices)})
+    require_apart(out, extent("scores", scores));
+  require_apart(extent("values", values), extent("indices", indices));
+  require_aligned("indices", indices, sizeof(std::int64_t));
+  if (k == 0) return;
+  with_element(scores, [&](auto element) {
+    using Element = decltype(element);
+    require_aligned("values", values, sizeof(Element));
+    auto* const to = static_cast<Element*>(values.data());
+    auto* const at = static_cast<std::int64_t*>(indices.data());
+    const auto kernel = [&](Matrix<const Element> from, Index row, Matrix<Element>, Workspace workspace) {
+      kernels_of<Element>().topk(
+          from, {to + row * values.stride(0), from.rows, k, values.stride(0), values.stride(1)},
+          {at + row * indices.stride(0), from.rows, k, indices.stride(0), indices.stride(1)}, workspace);
+    };
+    run_call<Element, Element>(scores, {nullptr, to}, layout_of(scores, nullptr, 1), kernel, threads);
+  });
+}
+
 // What a call costs before it computes anything.
 void nothing(const Input&, nb::handle, const Output&) {}
 
@@ -96,6 +180,15 @@ void bind_maps(nb::module_& module) {
              nb::arg("class_ndim") = 1, nb::arg("threads") = 1, "log sum exp(scores) of every row into `out`.");
   module.def("argmax", &argmax, nb::arg("scores").noconvert(), nb::arg("out").noconvert(), nb::arg("class_ndim") = 1,
              nb::arg("threads") = 1, "The position of the largest score of every row into `out`.");
+  module.def("softmax_jvp", &softmax_jvp, nb::arg("probabilities").noconvert(), nb::arg("tangents").noconvert(),
+             nb::arg("temperature"), nb::arg("out").noconvert(), nb::arg("threads") = 1,
+             "p (t - <p, t>) / temperature of every row of probabilities p and tangents t into `out`.");
+  module.def("weighted_logsumexp", &weighted_logsumexp, nb::arg("scores").noconvert(), nb::arg("weights").noconvert(),
+             nb::arg("values").noconvert(), nb::arg("signs").noconvert(), nb::arg("threads") = 1,
+             "log |sum weights exp(scores)| of every row into `values`, the sum's sign into `signs`.");
+  module.def("topk", &topk, nb::arg("scores").noconvert(), nb::arg("values").noconvert(),
+             nb::arg("indices").noconvert(), nb::arg("threads") = 1,
+             "The largest scores of every row, as many as `values` has columns, and where they stand.");
   module.def("nothing", &nothing, nb::arg("scores").noconvert(), nb::arg("temperature"), nb::arg("out").noconvert(),
              "Computes nothing: what a call costs.");
 }

@@ -4,8 +4,9 @@ Conventions, for every kernel here and for its twin in `luce.kernels.reference`:
 
 - ``scores`` is an array of float32, float64, float16, or the bits of bfloat16 as uint16, of any
   strides; its last `class_ndim` axes are the classes, and what is left are the rows, numbered in C
-  order. The matrices among the outputs are of the same dtype and shape; the losses take float32 or
-  float64 of shape (rows, classes).
+  order. The matrices among the outputs are of the same dtype and shape. The losses, `softmax_jvp`
+  and `weighted_logsumexp` take float32 or float64, the last float64 only, and these as `topk` a
+  matrix of shape (rows, classes).
 - ``temperature`` is a float, or a float64 vector of one number a row.
 - `threads` is how many may share the work; the result has the same bits for any number.
 - The caller allocates the outputs. A matrix output may be the very memory of ``scores`` (in place);
@@ -43,11 +44,14 @@ from luce.kernels._core import (
     residuals,
     sample,
     softmax,
+    softmax_jvp,
     sparse_linear,
     sparse_linear_cross_entropy,
     sparse_linear_hessian_vector,
     squares,
     supported_isas,
+    topk,
+    weighted_logsumexp,
 )
 
 __all__ = [
@@ -75,9 +79,12 @@ __all__ = [
     "residuals",
     "sample",
     "softmax",
+    "softmax_jvp",
     "sparse_linear",
     "sparse_linear_cross_entropy",
     "sparse_linear_hessian_vector",
     "squares",
     "supported_isas",
+    "topk",
+    "weighted_logsumexp",
 ]

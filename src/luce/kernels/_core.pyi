@@ -29,6 +29,23 @@ def logsumexp(
 def argmax(
     scores: NDArray[Any], out: NDArray[np.int64], class_ndim: int = 1, threads: int = 1
 ) -> None: ...
+def softmax_jvp(
+    probabilities: NDArray[_Real],
+    tangents: NDArray[_Real],
+    temperature: float | NDArray[np.float64],
+    out: NDArray[_Real],
+    threads: int = 1,
+) -> None: ...
+def weighted_logsumexp(
+    scores: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    values: NDArray[np.float64],
+    signs: NDArray[np.float64],
+    threads: int = 1,
+) -> None: ...
+def topk(
+    scores: NDArray[Any], values: NDArray[Any], indices: NDArray[np.int64], threads: int = 1
+) -> None: ...
 def nothing(
     scores: NDArray[Any], temperature: float | NDArray[np.float64], out: NDArray[Any]
 ) -> None: ...

@@ -64,6 +64,69 @@ def argmax(scores: Wide, out: NDArray[np.int64], class_ndim: int = 1, threads: i
 
 
 @np.errstate(all="ignore")
+def softmax_jvp(
+    probabilities: NDArray[Real],
+    tangents: NDArray[Real],
+    temperature: Temperature,
+    out: NDArray[Real],
+    threads: int = 1,
+) -> None:
+    """The slope p (t - <p, t>) / temperature of every row of probabilities p and tangents t.
+
+    From t less its number at a most probable class: then that class has the digits of the others.
+    """
+    if not out.size:
+        return
+    p, t = _wide(probabilities), _wide(tangents)
+    top = np.take_along_axis(t, probabilities.argmax(axis=1)[:, None], axis=1)
+    moves = np.where(p == 0, 0, t - top)
+    slope = p * (moves - (p * moves).sum(axis=1, keepdims=True))
+    out[...] = slope / np.broadcast_to(temperature, len(p))[:, None]
+
+
+@np.errstate(all="ignore")
+def weighted_logsumexp(
+    scores: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    values: NDArray[np.float64],
+    signs: NDArray[np.float64],
+    threads: int = 1,
+) -> None:
+    """Of every row, log |sum weights exp(scores)| and the sum's sign."""
+    x, w = np.where(weights == 0, -np.inf, scores).astype(np.longdouble), np.longdouble(weights)
+    if x.size:
+        sizes = np.where(x == -np.inf, -np.inf, x + np.log(np.abs(w)))
+        pivot = np.where(np.isnan(sizes), -np.inf, sizes).argmax(axis=1)[:, None]
+        most = np.take_along_axis(sizes, pivot, axis=1)
+        ratios = np.sign(w) * np.exp(sizes - most)
+        np.put_along_axis(ratios, pivot, 0, axis=1)
+        side = np.sign(np.take_along_axis(w, pivot, axis=1))[:, 0]
+        rest = ratios.sum(axis=1) * side
+        near = np.log1p(np.maximum(rest, -0.5))
+        values[...] = most[:, 0] + np.where(rest > -0.5, near, np.log(np.abs(1 + rest)))
+        signs[...] = side * np.sign(1 + rest)
+    above = ((x == np.inf) & (w > 0)).any(axis=1)
+    below = ((x == np.inf) & (w < 0)).any(axis=1)
+    nothing = (x == -np.inf).all(axis=1)
+    values[above | below], values[nothing] = np.inf, -np.inf
+    signs[above], signs[below], signs[nothing] = 1, -1, 0
+    undefined = np.isnan(x).any(axis=1) | (above & below)
+    values[undefined] = signs[undefined] = np.nan
+
+
+def topk(scores: Wide, values: Wide, indices: NDArray[np.int64], threads: int = 1) -> None:
+    """The largest scores of every row, as many as `values` has columns, and where they stand.
+
+    Largest first; NaN before all numbers, equal ones in the order of their index.
+    """
+    # A stable sort upwards of the reversed row, read backwards.
+    upwards = np.argsort(scores[:, ::-1], axis=1, kind="stable")
+    order = scores.shape[1] - 1 - upwards[:, ::-1]
+    indices[...] = order[:, : values.shape[1]]
+    values[...] = np.take_along_axis(scores, indices, axis=1)
+
+
+@np.errstate(all="ignore")
 def sample(
     scores: Wide,
     uniforms: NDArray[np.float64],

@@ -144,6 +144,12 @@ def classes_last(array: Array, axes: tuple[int, ...]) -> Array:
     return np.ascontiguousarray(moved).reshape(*batch, prod(classes))
 
 
+def as_matrix(array: Array, axes: tuple[int, ...]) -> Array:
+    """The array as (rows, classes) in C order: a view if there is one, else a copy."""
+    rows, classes = batch_shape(array.shape, axes), [array.shape[i] for i in axes]
+    return moved_last(array, axes).reshape(prod(rows), prod(classes))
+
+
 def classes_back(array: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     """What `classes_last` made of an array of this shape, in that shape again."""
     classes = tuple(shape[i] for i in axes)

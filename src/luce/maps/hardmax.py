@@ -9,14 +9,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from luce import kernels
 from luce.errors import DataError, NotDifferentiableError
+from luce.kernels import reference
 from luce.maps._rows import (
     Array,
     Axis,
+    as_matrix,
     batch_shape,
     by_rows,
     class_axes,
     classes_last,
     is_bfloat16,
+    kernel_view,
     mask_of,
     moved_last,
     real_array,
@@ -111,12 +114,8 @@ def _argmax_rows(array: Array, axes: tuple[int, ...]) -> NDArray[np.int64]:
     """For every row, in C order, the flat index of its largest score."""
     if array.size and (array.dtype.char in "efd" or is_bfloat16(array.dtype)):
         return by_rows(kernels.argmax, array, axes, np.int64)
-    shape = batch_shape(array.shape, axes)
-    classes = prod(array.shape[i] for i in axes)
-    if not prod(shape):
-        return np.empty(0, np.int64)
-    rows = moved_last(array, axes).reshape(prod(shape), classes)
-    return np.asarray(rows.argmax(axis=1), np.int64)
+    rows = as_matrix(array, axes)
+    return np.asarray(rows.argmax(axis=1) if len(rows) else np.empty(0), np.int64)
 
 
 def _lowest(dtype: np.dtype[Any]) -> Any:
@@ -171,34 +170,15 @@ def topk(scores: ArrayLike, k: int) -> tuple[Array, Array]:
         raise DataError(
             f"k is {k!r}; expected an integer from 0 to {classes}, the number of classes"
         )
-    with np.errstate(invalid="ignore"):
-        candidates = _largest_unordered(array, int(k))
-    values = np.take_along_axis(array, candidates, axis=-1)
-    # A stable sort upwards of the reversed row, read backwards: downwards, ties by lower index.
-    order = k - 1 - np.argsort(values[..., ::-1], axis=-1, kind="stable")[..., ::-1]
-    indices = np.take_along_axis(candidates, order, axis=-1)
-    return np.take_along_axis(array, indices, axis=-1), indices
-
-
-def _largest_unordered(array: Array, k: int) -> Array:
-    """Indices of the k largest of every row, ascending; of those equal to the k-th, the first."""
-    classes = array.shape[-1]
-    if k in (0, classes):
-        return np.broadcast_to(np.arange(k), (*array.shape[:-1], k))
-    if k == 1:
-        return np.asarray(argmax(array, keepdims=True))
-    last = np.partition(array, classes - k, axis=-1)[..., classes - k, None]
-    if array.size and not np.isnan(array.min()):
-        chosen = array >= last
-        if np.count_nonzero(chosen) == last.size * k:  # at least k in every row: none has a tie
-            return np.nonzero(chosen)[-1].reshape(*array.shape[:-1], k)
-    nan = np.isnan(array)
-    last_is_nan = np.isnan(last)
-    above = ((array > last) | nan) & ~last_is_nan
-    equal = (array == last) | (nan & last_is_nan)
-    missing = k - above.sum(axis=-1, keepdims=True)
-    chosen = above | (equal & (np.cumsum(equal, axis=-1) <= missing))
-    return np.nonzero(chosen)[-1].reshape(*array.shape[:-1], k)
+    matrix = as_matrix(array, (array.ndim - 1,))
+    values, indices = np.empty((len(matrix), k), array.dtype), np.empty((len(matrix), k), np.int64)
+    if array.dtype.char in "efd" or is_bfloat16(array.dtype):
+        views = kernel_view(matrix), kernel_view(values)
+        kernels.topk(*views, indices, threads_for(array.size))
+    else:
+        reference.topk(matrix, values, indices)
+    shape = (*array.shape[:-1], int(k))
+    return values.reshape(shape), indices.reshape(shape)
 
 
 def hardmax(scores: ArrayLike, axis: Axis = -1) -> Array:

@@ -1,6 +1,5 @@
 """The smooth maximum: the value of the problem that `softmax` solves."""
 
-from math import prod
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -11,17 +10,14 @@ from luce.errors import DataError
 from luce.maps._rows import (
     Array,
     Axis,
+    as_matrix,
     by_rows,
     class_axes,
-    classes_last,
     real_array,
     reduced,
     result_dtype,
     threads_for,
 )
-
-# log 2 in two parts; the first has 42 bits, so that its product with an exponent is exact.
-LN2_HIGH, LN2_LOW = float.fromhex("0x1.62e42fefa3800p-1"), float.fromhex("0x1.ef35793c76730p-45")
 
 
 @overload
@@ -110,7 +106,7 @@ def logsumexp(
         return sums[()]
     array = real_array(scores, "scores")
     if weights is not None:
-        array, factors = _broadcast(array, real_array(weights, "weights"))
+        array, factors = _broadcast(array, real_array(weights, "weights").astype(float))
     axes = class_axes(axis, array.shape, "scores")
     dtype = result_dtype(array.dtype)
     if weights is None:
@@ -118,8 +114,9 @@ def logsumexp(
         value = by_rows(kernels.logsumexp, working, axes, dtype)
         sign = np.where(np.isnan(value), np.nan, value > -np.inf) if return_sign else None
     else:
-        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-            value, sign = _weighted_rows(_matrix(array, axes), _matrix(factors, axes))
+        matrix, factors = (as_matrix(x.astype(float, copy=False), axes) for x in (array, factors))
+        value, sign = np.empty((2, len(matrix)))
+        kernels.weighted_logsumexp(matrix, factors, value, sign, threads_for(matrix.size))
         if not return_sign:
             value = np.where(sign < 0, np.nan, value)
     value = reduced(value.astype(dtype, copy=False), array.shape, axes, keepdims)
@@ -138,68 +135,3 @@ def _broadcast(scores: Array, weights: Array) -> tuple[Array, Array]:
             f"weights have shape {weights.shape}, which does not fit scores' {scores.shape}"
         ) from None
     return scores, weights
-
-
-def _matrix(array: Array, axes: tuple[int, ...]) -> Array:
-    """Rows of classes in float64."""
-    rows = classes_last(array, axes)
-    batch = rows.shape[:-1]
-    return rows.reshape(prod(batch), rows.shape[-1]).astype(np.float64)
-
-
-def _weighted_rows(scores: Array, weights: Array) -> tuple[Array, Array]:
-    """Logarithm of |sum| and sign of every row, from the ratios of all terms to the largest."""
-    if scores.shape[1] == 0:
-        return np.full(len(scores), -np.inf), np.zeros(len(scores))
-    scores = np.where(weights == 0, -np.inf, scores)
-    pivot = _pivot(scores + np.log(np.abs(weights)))
-    pivot_score = np.take_along_axis(scores, pivot, axis=1)
-    pivot_weight = np.take_along_axis(weights, pivot, axis=1)
-    ratios = _ratios(scores, weights, np.where(np.isinf(pivot_score), 0, pivot_score), pivot_weight)
-    np.put_along_axis(ratios, pivot, 0, axis=1)
-    rest = ratios.sum(axis=1)
-    log_sum = np.where(rest > -0.5, np.log1p(np.maximum(rest, -0.5)), np.log(np.abs(1 + rest)))
-    value = pivot_score[:, 0] + (np.log(np.abs(pivot_weight[:, 0])) + log_sum)
-    sign = np.sign(pivot_weight[:, 0]) * np.sign(1 + rest)
-    return _with_infinities(scores, weights, value, sign)
-
-
-def _pivot(sizes: Array) -> Array:
-    return np.asarray(np.where(np.isnan(sizes), -np.inf, sizes).argmax(axis=1)[:, None])
-
-
-def _ratios(scores: Array, weights: Array, pivot_score: Array, pivot_weight: Array) -> Array:
-    """w_i exp(score_i) of every class over the pivot's.
-
-    The weights' powers of two join the exponent, which is an exact sum of two parts: weights as far
-    apart as floats go neither overflow nor cost digits.
-    """
-    mantissas, powers = np.frexp(weights)
-    pivot_mantissa, pivot_power = np.frexp(np.where(pivot_weight == 0, 1, pivot_weight))
-    steps = (powers - pivot_power).astype(np.float64)
-    high, low = _two_sum(scores, -pivot_score)
-    high, more = _two_sum(high, steps * LN2_HIGH)
-    low = np.where(np.isfinite(high), low + (more + steps * LN2_LOW), 0)
-    ratios = (mantissas / pivot_mantissa) * np.exp(high)
-    return np.asarray(ratios + ratios * low)
-
-
-def _with_infinities(
-    scores: Array, weights: Array, value: Array, sign: Array
-) -> tuple[Array, Array]:
-    """Rows whose sum is 0, infinite or undefined for what their scores are, not for rounding."""
-    above = ((scores == np.inf) & (weights > 0)).any(axis=1)
-    below = ((scores == np.inf) & (weights < 0)).any(axis=1)
-    undefined = np.isnan(scores).any(axis=1) | (above & below)
-    value = np.where(above | below, np.inf, value)
-    sign = np.where(above, 1.0, np.where(below, -1.0, sign))
-    nothing = (scores == -np.inf).all(axis=1)
-    value, sign = np.where(nothing, -np.inf, value), np.where(nothing, 0.0, sign)
-    return np.where(undefined, np.nan, value), np.where(undefined, np.nan, sign)
-
-
-def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
-    """Sum and its rounding error (Knuth)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)

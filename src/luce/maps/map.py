@@ -21,10 +21,11 @@ class Map(Protocol):
     - ``axis``, the classes; the last axis when absent.
     - ``temperature``, T, a number or an array that broadcasts against the scores with size one
       along the classes; 1 when absent.
-    - ``fenchel_young_value(scores, targets)``, its Fenchel-Young loss in a form of its own, for a
-      map whose loss would lose digits in the general one. The scores are float64; the targets are
-      labels (int64, the shape of the batch) or distributions (float64, the shape of the scores),
-      both checked.
+    - ``fenchel_young(scores, targets, value, gradient)``, its Fenchel-Young loss in a form of its
+      own, for a map whose loss would lose digits in the general one: the value of every row and the
+      gradient, each if it is wanted, or None where it is left to the general form. The scores are
+      float32 or float64; the targets are labels (int64, the shape of the batch) or distributions
+      (float64, the shape of the scores), both checked.
 
     Examples
     --------

@@ -1,25 +1,28 @@
 """`softmax` as a value: a map with its derivatives, its regulariser and its loss."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from luce import kernels
 from luce.errors import DataError
 from luce.maps._rows import (
     Array,
     Axis,
+    as_matrix,
     class_axes,
     classes_back,
     classes_last,
     real_array,
     result_dtype,
     temperature_of_rows,
+    threads_for,
     working_dtype,
 )
-from luce.maps.hardmax import argmax, no_derivative
-from luce.maps.softmax import log_softmax, softmax
+from luce.maps.hardmax import no_derivative
+from luce.maps.softmax import checked_temperature, log_softmax, softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,8 +244,10 @@ class Softmax:
         with np.errstate(all="ignore"):
             return np.where(p == 0, 0, p * np.log(p)).sum(axis=-1).astype(dtype)[()]
 
-    def fenchel_young_value(self, scores: ArrayLike, targets: ArrayLike) -> Any:
-        """T KL(y || p) for every row: `luce.FenchelYoung`'s value without its cancellation.
+    def fenchel_young(
+        self, scores: ArrayLike, targets: ArrayLike, value: bool, gradient: bool
+    ) -> tuple[Any, Array | None]:
+        """T KL(y || p) for every row: `luce.FenchelYoung` without its cancellation.
 
         Parameters
         ----------
@@ -251,11 +256,16 @@ class Softmax:
             Labels (integers, the shape of the batch; for several class axes an index that counts
             through them in C order) or distributions (the shape of the scores). They are not
             checked here.
+        value, gradient : bool
+            What is wanted.
 
         Returns
         -------
-        scalar or ndarray of float64, of the shape of the batch
+        value : scalar or ndarray of float64, of the shape of the batch, or None
             Where T is 0, max_i scores_i - <scores, y>.
+        gradient : ndarray, of the shape of the scores, or None
+            p - y of labels, at a temperature that is one number. None where the general form of
+            the loss gives it as well.
 
         Raises
         ------
@@ -264,17 +274,41 @@ class Softmax:
 
         Notes
         -----
-        For distributions it is the sum of y log(y/p) - y + p, which adds nothing (both sum to 1),
-        makes every term non-negative, and keeps the digits where y and p are nearly equal.
+        Of labels it is T times `luce.cross_entropy` at T. For distributions it is the sum of
+        y log(y/p) - y + p, which adds nothing (both sum to 1), makes every term non-negative, and
+        keeps the digits where y and p are nearly equal.
 
         Examples
         --------
         >>> from luce.maps.softmax_map import Softmax
-        >>> Softmax().fenchel_young_value([[0.0, 70.0], [0.0, 70.0]], [0, 1])
-        array([7.00000000e+01, 3.97544974e-31])
+        >>> Softmax().fenchel_young([[0.0, 70.0], [0.0, 70.0]], [0, 1], True, False)
+        (array([7.00000000e+01, 3.97544974e-31]), None)
         """
-        array, aims = real_array(scores, "scores").astype(np.float64), np.asarray(targets)
+        array, aims = real_array(scores, "scores"), np.asarray(targets)
         axes = class_axes(self.axis, array.shape, "scores")
+        temperature = checked_temperature(self.temperature, array.shape, axes)
+        are_labels = aims.shape != array.shape
+        if not (are_labels and isinstance(temperature, float) and 0 < temperature < np.inf):
+            return self._fenchel_young_value(array, aims, axes) if value else None, None
+        dtype = working_dtype(result_dtype(array.dtype))
+        matrix = as_matrix(array.astype(dtype, copy=False), axes)
+        losses = np.empty(len(matrix))
+        slopes = np.empty(matrix.shape, dtype) if gradient else None
+        kernels.cross_entropy(
+            matrix,
+            aims.reshape(-1).astype(np.int64, copy=False),
+            None if temperature == 1 else np.full(len(matrix), temperature),
+            losses,
+            slopes,
+            temperature=temperature,
+            threads=threads_for(matrix.size),
+        )
+        back = None if slopes is None else classes_back(slopes, array.shape, axes)
+        return losses.reshape(aims.shape)[()] if value else None, back
+
+    def _fenchel_young_value(self, array: Array, aims: Array, axes: tuple[int, ...]) -> Any:
+        """The same in float64, of any targets at any temperatures."""
+        array = array.astype(np.float64)
         temperature = temperature_of_rows(self.temperature, array.shape, axes)[..., 0]
         log_p = classes_last(log_softmax(array, self.axis, temperature=self.temperature), axes)
         behind = _behind(classes_last(array, axes))
@@ -302,22 +336,15 @@ class Softmax:
                 "that of the probabilities"
             )
         axes = class_axes(self.axis, array.shape, "probabilities")
-        temperature = temperature_of_rows(self.temperature, array.shape, axes)
+        temperature = checked_temperature(self.temperature, array.shape, axes)
         dtype = result_dtype(array.dtype, moves.dtype)
         if not array.size:
             return np.empty(array.shape, dtype)
-        p = classes_last(array.astype(working_dtype(dtype), copy=False), axes)
-        t = classes_last(moves.astype(working_dtype(dtype), copy=False), axes)
+        p, t = (as_matrix(x.astype(working_dtype(dtype), copy=False), axes) for x in (array, moves))
+        order: Literal["C", "F"] = "F" if abs(p.strides[0]) < abs(p.strides[1]) else "C"
+        slope = np.empty(p.shape, p.dtype, order)
+        kernels.softmax_jvp(p, t, temperature, slope, threads_for(slope.size))
         with np.errstate(all="ignore"):
-            # The derivative does not see a constant added to t. With t = 0 at the most probable
-            # class, what that class gains is a plain sum over the others, and nothing cancels.
-            slope = t - np.take_along_axis(t, argmax(p, keepdims=True), axis=-1)
-            if not p.all():
-                slope[p == 0] = 0
-            slope -= (p * slope).sum(axis=-1, keepdims=True)
-            slope *= p
-            if np.ndim(self.temperature) or self.temperature != 1:
-                np.divide(slope, temperature, out=slope, casting="same_kind")
             return classes_back(slope.astype(dtype, copy=False), array.shape, axes)
 
     def _check_differentiable(self) -> None:
