@@ -9,12 +9,12 @@ from luce import kernels
 LENGTHS = [1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 129, 257, 1001]
 
 
-def problem(columns, dtype, seed=0):
+def problem(columns, dtype):
     """Ordinary, nearly certain and certain rows; tangents around 0 and far from it."""
-    rng = np.random.default_rng([columns, seed])
+    rng = np.random.default_rng(columns)
     scores = rng.standard_normal((9, columns)) * np.array([1, 3, 10, 30, 60, 0, 1, 3, 30])[:, None]
     p = np.exp(scores - scores.max(axis=1, keepdims=True))
-    p[6, ::3] = 0
+    p[6, 1::3] = 0
     p /= p.sum(axis=1, keepdims=True)
     t = rng.standard_normal((9, columns))
     t[[1, 3]] += 1e4

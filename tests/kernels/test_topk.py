@@ -40,7 +40,9 @@ def test_topk_is_a_stable_sort(columns, dtype):
         for rows in (scores, turned, wide):
             for got, exact in zip(topk_by(kernels, rows, k, 2), (values, indices), strict=True):
                 np.testing.assert_array_equal(got, exact)
-        np.testing.assert_array_equal(np.signbit(topk_by(kernels, scores, k)[0]), np.signbit(values))
+        np.testing.assert_array_equal(
+            np.signbit(topk_by(kernels, scores, k)[0]), np.signbit(values)
+        )
 
 
 REFUSED = {

@@ -36,9 +36,7 @@ def test_against_the_exact_sum(implementation, oracle, columns):
     x, w = problem(columns)
     values, signs = computed(implementation, x, w)
     for i in range(len(x)):
-        terms = [
-            mpfr(float(b)) * exp(mpfr(float(a))) for a, b in zip(x[i], w[i], strict=True) if b
-        ]
+        terms = [mpfr(float(b)) * exp(mpfr(float(a))) for a, b in zip(x[i], w[i], strict=True) if b]
         total, size = fsum(terms), fsum([abs(term) for term in terms])
         kept = float(abs(total) / size)
         if kept < 1e-6:
