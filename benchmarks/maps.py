@@ -1,13 +1,15 @@
-"""softmax, log_softmax, logsumexp, argmax and hardmax against other libraries.
+"""softmax, log_softmax, logsumexp, argmax, hardmax and their kin against other libraries.
 
 Times are medians over rounds in which everybody takes a turn; "out" is with the output given,
-otherwise the result is allocated in the call. JAX cannot change its threads: it is in the rows with
+otherwise the result is allocated in the call. "vjp" is the derivative of softmax times a cotangent
+(torch's is the kernel of its backward pass), "topk" finds five, "weighted_logsumexp" has weights of
+both signs. JAX cannot change its threads: it is in the rows with
 all the CPUs. SciPy and NumPy use one thread whatever the row says.
 """
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,9 @@ from benchmarks.timing import (
 from luce import kernels
 
 OPERATIONS = ("softmax", "log_softmax", "logsumexp", "argmax", "hardmax")
+KIN = ("vjp", "topk", "weighted_logsumexp")
+KIN_SHAPES = ((100000, 10), (100000, 100), (1000, 1024), (20000, 1000))
+K = 5
 QUICK = ((1, 10), (100000, 10), (1000, 1024), (2000, 32000))
 INNER = (
     *((n, 10) for n in (1, 1000)),
@@ -64,14 +69,30 @@ def cases(quick: bool) -> Iterator[Case]:
     others = OTHER_SHAPES[1:3] if quick else OTHER_SHAPES
     arrays += [(shape, axis, dtype) for dtype in OTHER_DTYPES for shape, axis in others]
     for shape, axis, dtype in arrays:
-        for operation in OPERATIONS:
+        has_kin = dtype == "float32" and shape in (KIN_SHAPES[2:3] if quick else KIN_SHAPES)
+        for operation in (*OPERATIONS, *KIN) if has_kin else OPERATIONS:
             for threads in sorted({1, all_cpus()}):
                 yield Case(operation, shape, dtype, axis, threads)
 
 
+class MapBuffers(Buffers):
+    """Scores, an output, and what the kin of the maps take beside them."""
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """Of the scores."""
+        return luce.softmax(self.scores, self.axis)
+
+    @cached_property
+    def others(self) -> np.ndarray:
+        """Cotangents, or weights of both signs, of which few are negative: so no sum cancels."""
+        random = np.random.default_rng(8)
+        return (random.standard_normal(self.scores.shape) + 1.5).astype(self.scores.dtype)
+
+
 @lru_cache(maxsize=1)
-def buffers(shape: tuple[int, ...], dtype: str, axis: int) -> Buffers:
-    return Buffers(shape, dtype, axis)
+def buffers(shape: tuple[int, ...], dtype: str, axis: int) -> MapBuffers:
+    return MapBuffers(shape, dtype, axis)
 
 
 @lru_cache(maxsize=1)
@@ -80,6 +101,17 @@ def comparison(operation: str, shape: tuple[int, ...], dtype: str, axis: int) ->
     b = buffers(shape, dtype, axis)
     if operation in ("argmax", "hardmax"):
         return same_choice(operation, b)
+    if operation == "topk":
+        return close_to(torch.topk(b.scores_torch.double(), K, axis).values, dtype=dtype, atol=0)
+    if operation == "vjp":
+        p, t = (as_float64(array) for array in (b.probabilities, b.others))
+        top = t.gather(axis, p.argmax(axis, keepdim=True))
+        moves = p * (t - top - (p * (t - top)).sum(axis, keepdim=True))
+        return close_to(moves, dtype=dtype, atol=4 * torch.finfo(getattr(torch, dtype)).eps)
+    if operation == "weighted_logsumexp":
+        weights = as_float64(b.others)
+        total = (weights * b.scores_torch.double().exp()).sum(axis)
+        return close_to(total.abs().log(), dtype=dtype, atol=1e-5)
     reference = getattr(torch, operation)(b.scores_torch.double(), axis)
     if operation == "logsumexp":  # its result can cancel to nothing: judged against the scores
         largest = b.scores_torch.double().abs().max().item()
@@ -121,9 +153,13 @@ def contest(case: Case) -> Contest:
     """Who takes part in a row."""
     b = buffers(case.shape, case.dtype, case.axis)
     name = case.operation
-    floors = b.reads() if name in ("logsumexp", "argmax") else b.copies()
-    ours = getattr(luce, name)
+    reads_only = name in ("logsumexp", "argmax", "topk", "weighted_logsumexp")
+    floors = b.reads() if reads_only else b.copies()
     axis = case.axis
+    if name in KIN:
+        players = KIN_PLAYERS[name](b, axis)
+        return Contest(players, comparison(name, case.shape, case.dtype, axis), b.clear, floors)
+    ours = getattr(luce, name)
     if not case.inner:
         turned = np.ascontiguousarray(np.moveaxis(b.scores, axis, -1))
         target = np.empty_like(turned)
@@ -192,6 +228,44 @@ def _hardmax(b: Buffers, axis: int) -> dict[str, Call]:
     return {"torch": with_torch, "numpy": with_numpy}
 
 
+def _vjp(b: MapBuffers, axis: int) -> dict[str, Call]:
+    p, t, softmax = b.probabilities, b.others, luce.Softmax(axis=axis)
+    moves, back = (torch.from_numpy(array) for array in (t, p))
+    backward = torch._softmax_backward_data
+    return {
+        "luce": lambda: softmax.vjp(p, t),
+        "torch out": lambda: backward(moves, back, axis, torch.float32, grad_input=b.out_torch),
+        "torch": lambda: backward(moves, back, axis, torch.float32),
+        "numpy": lambda: p * (t - (p * t).sum(axis, keepdims=True)),
+    }
+
+
+def _topk(b: MapBuffers, axis: int) -> dict[str, Call]:
+    def with_numpy() -> np.ndarray:
+        found = np.argpartition(b.scores, -K, axis)[:, -K:]
+        values = np.take_along_axis(b.scores, found, axis)
+        return np.sort(values, axis)[:, ::-1]
+
+    return {
+        "luce": lambda: luce.topk(b.scores, K)[0],
+        "torch": lambda: torch.topk(b.scores_torch, K, axis).values,
+        "numpy": with_numpy,
+    }
+
+
+def _weighted_logsumexp(b: MapBuffers, axis: int) -> dict[str, Call]:
+    x, w = b.scores, b.others
+    return {
+        "luce": lambda: luce.logsumexp(x, axis, weights=w, return_sign=True)[0],
+        "scipy": lambda: scipy.special.logsumexp(x, axis, b=w, return_sign=True)[0],
+    }
+
+
+KIN_PLAYERS: dict[str, Callable[[MapBuffers, int], dict[str, Call]]] = {
+    "vjp": _vjp,
+    "topk": _topk,
+    "weighted_logsumexp": _weighted_logsumexp,
+}
 OPERATION: dict[str, Callable[[Buffers, int], dict[str, Call]]] = {
     "softmax": _softmax,
     "log_softmax": _log_softmax,
