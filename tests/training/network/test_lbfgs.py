@@ -93,7 +93,7 @@ def test_an_interruption_before_the_first_iteration_is_the_callers(rows, network
     start = network()
 
     class Interrupting(luce.Softmax):
-        def __call__(self, scores):
+        def fenchel_young(self, scores, targets, value, gradient):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
