@@ -12,8 +12,9 @@ LENGTHS = [1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129, 300]
 def problem(columns):
     """Weights of one sign and of both, far apart, with zeros; scores near, far and shifted."""
     rng = np.random.default_rng(columns)
-    x = rng.standard_normal((9, columns)) * np.array([1, 5, 50, 900, 1, 1, 5, 1, 1])[:, None]
-    w = rng.standard_normal((9, columns))
+    scales = np.array([1, 5, 50, 900, 1, 1, 5, 1, 1, 1, 1])
+    x = rng.standard_normal((11, columns)) * scales[:, None]
+    w = rng.standard_normal((11, columns))
     w[[0, 1, 2]] = np.abs(w[[0, 1, 2]])
     w[3:5, ::2] = 0
     w[3:5, 0] = 1
@@ -22,6 +23,11 @@ def problem(columns):
     x[7] += 1e8
     x[8, 1:] -= 60
     w[8] = 1
+    # The largest terms are of the lowest scores; scores far below count as much as the largest.
+    x[9, -1], w[9], w[9, -1] = 800, 1e250, 1e-200
+    x[10] -= 300
+    w[10] = np.exp(-x[10]) * rng.random(columns)
+    x[10, 0], w[10, 0] = 0.1, 1
     return x, w
 
 
