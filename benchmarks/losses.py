@@ -3,7 +3,8 @@
 Times are medians over rounds in which everybody takes a turn. For value and gradient, "torch" is
 its forward and backward pass, "torch out" the same by hand into a given array (log_softmax, gather,
 exp, subtract, scale), and scikit-learn its internal HalfMultinomialLoss. "soft_targets" is value
-and gradient for targets of every class. JAX cannot change its threads: it is in the rows with all
+and gradient for targets of every class, "fenchel_young" those of FenchelYoung(Softmax()) for
+labels, the value of every row. JAX cannot change its threads: it is in the rows with all
 the CPUs. SciPy uses one thread whatever the row says.
 """
 
@@ -29,6 +30,7 @@ except ImportError:
     HalfMultinomialLoss = None
 
 OPERATIONS = ("cross_entropy", "cross_entropy_gradient")
+KIN = ("soft_targets", "fenchel_young")
 QUICK = ((1000, 10), (1000, 1024), (2000, 32000))
 SHAPES = (
     (1, 10),
@@ -57,7 +59,7 @@ def cases(quick: bool) -> Iterator[Case]:
     soft = SOFT_SHAPES[2:3] if quick else SOFT_SHAPES
     for shape, dtype in arrays:
         is_soft = dtype == "float32" and shape in soft
-        for operation in (*OPERATIONS, "soft_targets") if is_soft else OPERATIONS:
+        for operation in (*OPERATIONS, *KIN) if is_soft else OPERATIONS:
             for threads in sorted({1, all_cpus()}):
                 yield Case(operation, shape, dtype, threads=threads)
 
@@ -95,34 +97,35 @@ def buffers(shape: tuple[int, ...], dtype: str) -> LossBuffers:
 
 @lru_cache(maxsize=2)
 def reference(
-    shape: tuple[int, ...], dtype: str, is_soft: bool
+    shape: tuple[int, ...], dtype: str, kin: str | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Value and gradient by torch in float64."""
     b = buffers(shape, dtype)
     leaf = b.scores_torch.double().requires_grad_()
-    truth = torch.from_numpy(b.targets).double() if is_soft else b.labels_torch
-    value = functional.cross_entropy(leaf, truth)
-    (gradient,) = torch.autograd.grad(value, leaf)
+    truth = torch.from_numpy(b.targets).double() if kin == "soft_targets" else b.labels_torch
+    reduction = "none" if kin == "fenchel_young" else "mean"
+    value = functional.cross_entropy(leaf, truth, reduction=reduction)
+    (gradient,) = torch.autograd.grad(value.sum(), leaf)
     return value.detach(), gradient
 
 
 def contest(case: Case) -> Contest:
     """Who takes part in a row."""
     b = buffers(case.shape, case.dtype)
-    is_soft = case.operation == "soft_targets"
-    value, gradient = reference(case.shape, case.dtype, is_soft)
+    kin = case.operation if case.operation in KIN else None
+    value, gradient = reference(case.shape, case.dtype, kin)
     limits = torch.finfo(getattr(torch, case.dtype))
     # luce sets what would be subnormal to 0; where probability and target are nearly the same,
     # their difference has the rounding of an exponential
-    atol = limits.eps / len(b.scores) if is_soft else limits.tiny
+    atol = limits.eps / len(b.scores) if kin == "soft_targets" else limits.tiny
     if case.operation == "cross_entropy":
         players, floors = _value(b), b.reads()
         compare = close_to(value, dtype=case.dtype)
     else:
-        players = _of_soft_targets(b) if is_soft else _gradient(b, case.threads)
+        players = KIN_PLAYERS[kin](b) if kin else _gradient(b, case.threads)
         floors = b.copies()
         compare = close_to(value, gradient, dtype=case.dtype, atol=atol)
-    if jax is not None and case.threads == all_cpus() and not is_soft:
+    if jax is not None and case.threads == all_cpus() and kin is None:
         function = _jax_function(case.operation)
         players["jax"] = lambda: jax.block_until_ready(function(b.scores_jax, b.labels_jax))
     return Contest(players, compare, b.clear, floors)
@@ -204,6 +207,19 @@ def _of_soft_targets(b: LossBuffers) -> dict[str, Call]:
         "torch": with_torch,
         "torch out": by_hand,
     }
+
+
+def _fenchel_young(b: LossBuffers) -> dict[str, Call]:
+    loss = luce.FenchelYoung(luce.Softmax())
+
+    def with_torch() -> tuple[Any, ...]:
+        value = functional.cross_entropy(b.leaf, b.labels_torch, reduction="none")
+        return value.detach(), *torch.autograd.grad(value.sum(), b.leaf)
+
+    return {"luce": lambda: loss.value_and_gradient(b.scores, b.labels), "torch": with_torch}
+
+
+KIN_PLAYERS = {"soft_targets": _of_soft_targets, "fenchel_young": _fenchel_young}
 
 
 def _sklearn(b: LossBuffers, threads: int) -> Call:

@@ -10,7 +10,7 @@
 //   keep(part, gather)   the same, and what x has become is kept
 //   write(part, f)       f(scores) is the result
 //   rewrite(part, f)     the same of what was kept; rewrite_but: but for one class of each row
-//   visit_with, write_with, rewrite_with   the same with a number beside each score; settles after four steps
+//   visit_with, write_with, rewrite_with   the same with a number beside each score
 //   recentre(part, by)   from now on visit and keep see scores less `by`; until restore(part)
 //   hide(columns)        from now on visit and keep see -inf at one class of each row
 //   collect(...)         a total or the largest over a part, into the lanes of its rows

@@ -54,7 +54,6 @@ struct Weighing {
       products[group] = plus(products[group], without_stray_error(part));
     }
   }
-  void settle() {}
 };
 
 template <class Block>

@@ -147,11 +147,7 @@ class Panel {
   template <class Gather>
   [[gnu::always_inline]] Gather visit_with(AllRows, const V* numbers, Gather gather) {
     const V* const scores = columns();
-    for (Index j = 0; j < columns_;) {
-      const Index end = columns_ - j < 4 ? columns_ : j + 4;
-      for (; j < end; ++j) gather.step(scores[j], numbers[j]);
-      gather.settle();
-    }
+    for (Index j = 0; j < columns_; ++j) gather.step(scores[j], numbers[j]);
     return gather;
   }
   template <class F>

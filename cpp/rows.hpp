@@ -69,11 +69,6 @@ class Rows {
     Index j = 0;
     while (j + width <= columns_) {
       const Index end = columns_ - j < patience ? columns_ : j + patience;
-      for (; j + 4 * width <= end; j += 4 * width) {
-        for (Index i = 0; i < 4 * width; i += width) gather.step(load(scores + j + i), load(numbers + j + i));
-        for (Index i = 0; i < 4 * width; i += 64 / sizeof(Real)) __builtin_prefetch(numbers + j + i + prefetch_bytes / sizeof(Real));
-        gather.settle();
-      }
       for (; j + width <= end; j += width) gather.step(load(scores + j), load(numbers + j));
       if (j % patience == 0 && is_given_up(*workspace_)) return gather;
     }
@@ -81,7 +76,6 @@ class Rows {
       const int rest = static_cast<int>(columns_ - j);
       gather.step(load_first(scores + j, rest, Gather::beyond), load_first(numbers + j, rest, 0.0));
     }
-    gather.settle();
     return gather;
   }
   template <class F>

@@ -46,7 +46,7 @@ struct MeanMove {
   }
 };
 
-// How the probabilities of some rows move. A plain one has temperature 1 and finite tangents.
+// How the probabilities of some rows move. Plain ones are at temperature 1.
 template <class Real>
 struct Moves {
   using V = Vector<Real>;
@@ -54,7 +54,7 @@ struct Moves {
   bool is_plain;
   Doubles temperatures[groups<Real>];
 
-  [[gnu::always_inline]] V plain(V p, V t) const { return p * ((t - top) - mean); }
+  [[gnu::always_inline]] V plain(V p, V t) const { return p == V{} ? V{} : p * ((t - top) - mean); }
   [[gnu::always_inline]] V of(V p, V t) const {
     const V slope = (t - top) - mean;
     Doubles quotient[groups<Real>];
@@ -89,17 +89,21 @@ struct JvpOfPanel {
     MovesOfPanel<Real> result{beside, {}, {}};
     auto& moves = result.moves;
     moves.top = block.visit_with(all, beside, MostProbable<Real>{}).tangent;
-    moves.mean = mean_of(block.visit_with(all, beside, MeanMove<Real, false>{moves.top}));
-    const bool is_finite = !any(is_infinite(moves.mean));
-    if (!is_finite) moves.mean = mean_of(block.visit_with(all, beside, MeanMove<Real, true>{moves.top}));
-    moves.is_plain = is_finite && is_plain(temperatures);
+    moves.mean = mean_of(block.columns(), beside, MeanMove<Real, false>{moves.top});
+    if (any(is_infinite(moves.mean))) moves.mean = mean_of(block.columns(), beside, MeanMove<Real, true>{moves.top});
+    moves.is_plain = is_plain(temperatures);
     for (int lane = 0; lane < count && !moves.is_plain; ++lane)
       moves.temperatures[lane / lanes<double>][lane % lanes<double>] = temperatures.data[(i + lane) * temperatures.stride];
     return result;
   }
 
   template <bool masked>
-  static Vector<Real> mean_of(const MeanMove<Real, masked>& move) {
+  Vector<Real> mean_of(const Vector<Real>* p, const Vector<Real>* t, MeanMove<Real, masked> move) const {
+    for (Index j = 0; j < tangents.columns;) {
+      const Index end = tangents.columns - j < 4 ? tangents.columns : j + 4;
+      for (; j < end; ++j) move.step(p[j], t[j]);
+      move.settle();
+    }
     Doubles mean[groups<Real>];
     for (int group = 0; group < groups<Real>; ++group) mean[group] = rounded(move.sum[group]);
     return narrowed<Real>(mean);
@@ -131,9 +135,8 @@ class JvpOfRow {
   }
   [[gnu::always_inline]] void find_mean() {
     moves_.mean = mean<false>();
-    const bool is_finite = !any(is_infinite(moves_.mean));
-    if (!is_finite) moves_.mean = mean<true>();
-    moves_.is_plain = is_finite && moves_.temperatures[0][0] == 1.0;
+    if (any(is_infinite(moves_.mean))) moves_.mean = mean<true>();
+    moves_.is_plain = moves_.temperatures[0][0] == 1.0;
   }
 
   // Into `out`, through `lines` if there are any.

@@ -77,12 +77,17 @@ inline void sift(R* ranks, Index size, R rank) {
   ranks[at] = rank;
 }
 
-// The ranks of one row's largest scores, into room for k of them.
+// So many ranks are looked at before it is asked whether to go on.
+constexpr Index ranks_at_a_time = Index{1} << 16;
+
+// The ranks of one row's largest scores, into room for k of them; false if it was given up.
 template <class Real>
-void topk_of_row(const Real* row, Index columns, Index k, Rank<Real>* ranks) {
+bool topk_of_row(const Real* row, Index columns, Index k, Rank<Real>* ranks, const Workspace& workspace) {
   constexpr Index width = lanes<Real>;
+  const auto is_over = [&](Index j) { return j % ranks_at_a_time == 0 && j > 0 && is_given_up(workspace); };
   Index j = 0;
   for (; j < k; ++j) {  // up a heap that grows
+    if (is_over(j)) return false;
     const Rank<Real> rank = rank_of<Real>(row[j], j);
     Index at = j;
     for (; at > 0 && rank < ranks[(at - 1) / 2]; at = (at - 1) / 2) ranks[at] = ranks[(at - 1) / 2];
@@ -92,16 +97,22 @@ void topk_of_row(const Real* row, Index columns, Index k, Rank<Real>* ranks) {
     const Rank<Real> rank = rank_of<Real>(row[column], column);
     if (rank > ranks[0]) sift(ranks, k, rank);
   };
-  for (; j + width <= columns; j += width) {
-    const Vector<Real> x = load(row + j), last = row[column_of<Real>(ranks[0])] - Vector<Real>{};
-    for (unsigned hits = mask_bits((x > last) | (x != x)); hits != 0; hits &= hits - 1) take(j + __builtin_ctz(hits));
+  while (j + width <= columns) {
+    const Index end = columns - j < ranks_at_a_time ? columns : j + ranks_at_a_time;
+    for (; j + width <= end; j += width) {
+      const Vector<Real> x = load(row + j), last = row[column_of<Real>(ranks[0])] - Vector<Real>{};
+      for (unsigned hits = mask_bits((x > last) | (x != x)); hits != 0; hits &= hits - 1) take(j + __builtin_ctz(hits));
+    }
+    if (end < columns && is_given_up(workspace)) return false;
   }
   for (; j < columns; ++j) take(j);
   for (Index held = k - 1; held > 0; --held) {
+    if (is_over(held)) return false;
     const Rank<Real> last = ranks[held];
     ranks[held] = ranks[0];
     sift(ranks, held, last);
   }
+  return true;
 }
 
 template <class Element>
@@ -138,7 +149,7 @@ void topk(Matrix<const Element> scores, Matrix<Element> values, Matrix<std::int6
     if constexpr (!is_half<Element>)
       if (scores.column_stride == 1) row = row_of(scores, i);
     if (row == gathered) copy_row(row_of(scores, i), scores.column_stride, columns, gathered);
-    topk_of_row(row, columns, k, ranks);
+    if (!topk_of_row(row, columns, k, ranks, workspace)) return;
     for (Index place = 0; place < k; ++place) put(i, place, column_of<Real>(ranks[place]));
   }
 }

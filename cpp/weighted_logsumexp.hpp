@@ -20,7 +20,6 @@ struct LargestOfWeighted {
     score = maximum(w == 0.0 ? broadcast<double>(-infinity) : x, score);
     weight = maximum(magnitude(w), weight);
   }
-  void settle() {}
 };
 
 // Sums the terms up but for the largest in each lane, which are kept.
@@ -41,7 +40,6 @@ struct WeightedTerms {
     score = is_largest ? x : score;
     weight = is_largest ? w : weight;
   }
-  void settle() {}
 };
 
 struct WeightedSum {

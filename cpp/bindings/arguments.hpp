@@ -125,6 +125,24 @@ inline void require_like(const char* name, const Output& out, const Input& score
   if (!is_same_memory(out, scores)) require_apart(extent(name, out), extent("scores", scores));
 }
 
+// A matrix of the scores' shape and dtype, and some of its rows.
+template <class Real>
+Matrix<const Real> matrix_like(const char* name, const Input& array, const Input& scores) {
+  if (scores.ndim() != 2) refuse("scores have shape " + shape_of(scores) + "; expected (rows, classes)");
+  if (array.dtype() != scores.dtype()) refuse_type(std::string(name) + " have another dtype than scores");
+  if (array.ndim() != 2 || shape_of(array) != shape_of(scores))
+    refuse(std::string(name) + " have shape " + shape_of(array) + "; scores have " + shape_of(scores));
+  require_aligned(name, array, sizeof(Real));
+  return {static_cast<const Real*>(array.data()), static_cast<Index>(array.shape(0)),
+          static_cast<Index>(array.shape(1)), array.stride(0), array.stride(1)};
+}
+template <class Real>
+Matrix<const Real> part_of(Matrix<const Real> matrix, Index first, Index rows) {
+  matrix.data += first * matrix.row_stride;
+  matrix.rows = rows;
+  return matrix;
+}
+
 // One adjacent element a row.
 template <class Array>
 void require_by_row(const char* name, const Array& array, Index rows) {

@@ -81,20 +81,12 @@ void cross_entropy_soft(const Input& scores, const Input& targets, const std::op
                         int threads) {
   const Losses call{scores, weights, losses, gradient, temperature, 0.0, z_loss, threads};
   call.check();
-  if (targets.dtype() != scores.dtype()) refuse_type("targets have another dtype than scores");
-  if (targets.ndim() != 2 || shape_of(targets) != shape_of(scores))
-    refuse("targets have shape " + shape_of(targets) + "; scores have " + shape_of(scores));
   call.require_outputs_apart(extent("targets", targets));
   call.with_real([&](auto real) {
     using Real = decltype(real);
-    require_aligned("targets", targets, sizeof(Real));
-    const Matrix<const Real> all{static_cast<const Real*>(targets.data()), call.rows(), call.columns(),
-                                 targets.stride(0), targets.stride(1)};
+    const auto all = matrix_like<Real>("targets", targets, scores);
     call.run<Real>([&](const CrossEntropyArguments<Real>& arguments, Index row, Workspace workspace) {
-      Matrix<const Real> part = all;
-      part.data += row * all.row_stride;
-      part.rows = arguments.scores.rows;
-      losses_of<Real>().targets(arguments, part, workspace);
+      losses_of<Real>().targets(arguments, part_of(all, row, arguments.scores.rows), workspace);
     });
   });
 }

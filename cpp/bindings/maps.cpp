@@ -80,29 +80,11 @@ void argmax(const Input& scores, const Output& out, int class_ndim, int threads)
   });
 }
 
-// A matrix beside the scores, of their shape and dtype.
-template <class Real>
-Matrix<const Real> beside(const char* name, const Input& array, const Input& scores) {
-  if (scores.ndim() != 2) refuse("scores have shape " + shape_of(scores) + "; expected (rows, classes)");
-  if (array.dtype() != scores.dtype()) refuse_type(std::string(name) + " have another dtype than scores");
-  if (array.ndim() != 2 || shape_of(array) != shape_of(scores))
-    refuse(std::string(name) + " have shape " + shape_of(array) + "; scores have " + shape_of(scores));
-  require_aligned(name, array, sizeof(Real));
-  return {static_cast<const Real*>(array.data()), static_cast<Index>(array.shape(0)),
-          static_cast<Index>(array.shape(1)), array.stride(0), array.stride(1)};
-}
-template <class Real>
-Matrix<const Real> part_of(Matrix<const Real> matrix, Index first, Index rows) {
-  matrix.data += first * matrix.row_stride;
-  matrix.rows = rows;
-  return matrix;
-}
-
 void softmax_jvp(const Input& probabilities, const Input& tangents, nb::handle temperature, const Output& out,
                  int threads) {
   const auto run = [&](auto kernel_of, auto real) {
     using Real = decltype(real);
-    const Matrix<const Real> along = beside<Real>("tangents", tangents, probabilities);
+    const Matrix<const Real> along = matrix_like<Real>("tangents", tangents, probabilities);
     const Temperatures temperatures(temperature, along.rows);
     require_like("out", out, probabilities);
     require_apart(extent("out", out), extent("tangents", tangents));
@@ -121,7 +103,7 @@ void softmax_jvp(const Input& probabilities, const Input& tangents, nb::handle t
 void weighted_logsumexp(const Input& scores, const Input& weights, const Output& values, const Output& signs,
                         int threads) {
   if (scores.dtype() != nb::dtype<double>()) refuse_type("scores must be float64");
-  const Matrix<const double> along = beside<double>("weights", weights, scores);
+  const Matrix<const double> along = matrix_like<double>("weights", weights, scores);
   double* const to = row_vector<double>("values", values, along.rows);
   double* const signs_to = row_vector<double>("signs", signs, along.rows);
   for (const Extent& out : {extent("values", values), extent("signs", signs)})
