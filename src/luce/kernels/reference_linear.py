@@ -1,4 +1,4 @@
-"""Plain-NumPy twins of the kernels of a linear classifier: same names, signatures and results.
+"""Plain twins of the kernels of a linear classifier: same names, signatures and results.
 
 All of it is computed in float64.
 """
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from luce.kernels.reference import (
     argmax,
@@ -232,12 +233,8 @@ def _sparse_linear(
     intercept: NDArray[Any] | None,
 ) -> NDArray[np.float64]:
     """Scores of the rows of a CSR matrix."""
-    n = len(indptr) - 1
-    scores: NDArray[np.float64] = np.zeros((n, len(coef)))
+    scores: NDArray[np.float64] = _csr(data, indices, indptr, coef.shape[1]) @ coef.T
     scores += 0.0 if intercept is None else intercept
-    entries = slice(0, indptr[-1])
-    terms = data[entries, None].astype(np.float64) * coef.T[indices[entries]]
-    np.add.at(scores, np.repeat(np.arange(n), np.diff(indptr)), terms)
     return scores
 
 
@@ -249,8 +246,13 @@ def _sparse_vjp(
     gradient: NDArray[np.float64],
 ) -> None:
     """``residuals.T @ features`` into `gradient`."""
-    gradient[...] = 0
-    entries = slice(0, indptr[-1])
-    rows = np.repeat(np.arange(len(residuals)), np.diff(indptr))
-    terms = data[entries, None].astype(np.float64) * residuals[rows]
-    np.add.at(gradient.T, indices[entries], terms)
+    gradient[...] = (_csr(data, indices, indptr, gradient.shape[1]).T @ residuals).T
+
+
+def _csr(
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], columns: int
+) -> csr_array[Any]:
+    """The CSR matrix of float64."""
+    used = slice(0, indptr[-1])
+    parts = data[used].astype(np.float64), indices[used], indptr
+    return csr_array(parts, shape=(len(indptr) - 1, columns))

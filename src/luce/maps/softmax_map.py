@@ -341,7 +341,7 @@ class Softmax:
         if not array.size:
             return np.empty(array.shape, dtype)
         p, t = (as_matrix(x.astype(working_dtype(dtype), copy=False), axes) for x in (array, moves))
-        order: Literal["C", "F"] = "F" if abs(p.strides[0]) < abs(p.strides[1]) else "C"
+        order: Literal["C", "F"] = "F" if 0 < abs(p.strides[0]) < abs(p.strides[1]) else "C"
         slope = np.empty(p.shape, p.dtype, order)
         kernels.softmax_jvp(p, t, temperature, slope, threads_for(slope.size))
         with np.errstate(all="ignore"):
