@@ -22,7 +22,7 @@ struct MostProbable {
 
   [[gnu::always_inline]] void step(V p, V t) {
     const auto better = p > best;
-    best = better ? p : best;
+    best = maximum(p, best);
     tangent = better ? t : tangent;
   }
   void settle() {}
@@ -202,10 +202,12 @@ LUCE_FLATTEN void softmax_jvp(Matrix<const Real> probabilities, Matrix<const Rea
   auto* const gathered = static_cast<Real*>(workspace.memory);
   const Beside<Rows<Real>> beside(tangents, gathered + columns + lanes<Real>);
   WholeLines<Real> lines;
-  // Some rows together: one need not wait for what another has found.
+  // Some rows together, if they fit in the nearest cache: one need not wait for what another has found.
   constexpr int most_together = 4;
+  constexpr Index numbers_together = 8192 / Index{sizeof(Real)};
   JvpOfRow<Real> rows[most_together];
-  const Index together = is_direct && tangents.column_stride == 1 && columns <= 1024 ? most_together : 1;
+  const Index fitting = is_direct && tangents.column_stride == 1 ? numbers_together / columns : 1;
+  const Index together = fitting > most_together ? most_together : fitting > 1 ? fitting : 1;
   for (Index i = 0; i < out.rows && !is_cancelled(workspace); i += together) {
     const int count = static_cast<int>(out.rows - i < together ? out.rows - i : together);
     if (!is_direct) copy_row(row_of(probabilities, i), probabilities.column_stride, columns, gathered);

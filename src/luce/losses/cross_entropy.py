@@ -241,7 +241,7 @@ def _evaluate(
         if targets.ndim == 2:
             targets = _soft_targets(matrix, targets, smoothing)
         _run(matrix, targets, weights, losses, gradient, *numbers)
-    value = losses if reduction == "none" else losses.sum()
+    value = losses if reduction == "none" else np.add.reduce(losses)
     return value, losses if gradient is None else _handed_out(gradient, out, dtype)
 
 

@@ -1,6 +1,7 @@
 """The loss that belongs to a map: its gradient is the map's output minus the target."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -219,8 +220,7 @@ class FenchelYoung:
         axes = class_axes(self._axis, array.shape, "scores")
         batch = batch_shape(array.shape, axes)
         if aims.shape == batch:
-            classes = np.prod([array.shape[i] for i in axes], dtype=int)
-            return array, _checked_labels(aims, classes), axes
+            return array, _checked_labels(aims, prod(array.shape[i] for i in axes)), axes
         if aims.shape == array.shape:
             return array, _checked_distributions(real_array(aims, "targets"), axes), axes
         raise DataError(
@@ -246,8 +246,10 @@ class FenchelYoung:
             values = self._value(array, aims, axes)
         if gradient and slopes is None:
             slopes = self._gradient(scores, aims, axes)
-        with np.errstate(all="ignore"):
-            return values, None if slopes is None else slopes.astype(dtype, copy=False)
+        if slopes is not None and slopes.dtype != dtype:
+            with np.errstate(all="ignore"):
+                slopes = slopes.astype(dtype)
+        return values, slopes
 
     def _value(self, array: Array, aims: Array, axes: tuple[int, ...]) -> Any:
         scores = array.astype(np.float64)

@@ -46,6 +46,8 @@ def is_bfloat16(dtype: np.dtype[Any]) -> bool:
 def result_dtype(*dtypes: DTypeLike) -> np.dtype[Any]:
     """The floating dtype of a result: that of the scores, float64 for integers."""
     dtype = np.result_type(*dtypes)
+    if dtype.char in "fd":
+        return dtype
     if is_bfloat16(dtype):
         return dtype
     if dtype.kind != "f":
@@ -94,6 +96,8 @@ def moved_last(array: Array, axes: tuple[int, ...]) -> Array:
 
 def batch_shape(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape without the classes."""
+    if axes == (len(shape) - 1,):
+        return shape[:-1]
     return tuple(n for i, n in enumerate(shape) if i not in axes)
 
 
@@ -123,6 +127,8 @@ def class_axes(axis: Axis, shape: tuple[int, ...], name: str) -> tuple[int, ...]
     DataError
         The array has no such axis, or an axis is named twice.
     """
+    if type(axis) is int and -len(shape) <= axis < len(shape):
+        return (axis % len(shape),)
     if not shape and axis is not None:
         raise DataError(f"{name} are a single number; expected at least one axis, the classes")
     try:
@@ -146,12 +152,16 @@ def classes_last(array: Array, axes: tuple[int, ...]) -> Array:
 
 def as_matrix(array: Array, axes: tuple[int, ...]) -> Array:
     """The array as (rows, classes) in C order: a view if there is one, else a copy."""
+    if array.ndim == 2 and axes == (1,):
+        return array
     rows, classes = batch_shape(array.shape, axes), [array.shape[i] for i in axes]
     return moved_last(array, axes).reshape(prod(rows), prod(classes))
 
 
 def classes_back(array: Array, shape: tuple[int, ...], axes: tuple[int, ...]) -> Array:
     """What `classes_last` made of an array of this shape, in that shape again."""
+    if axes == (len(shape) - 1,):
+        return array.reshape(shape)
     classes = tuple(shape[i] for i in axes)
     return np.moveaxis(
         array.reshape(batch_shape(shape, axes) + classes), range(-len(axes), 0), axes

@@ -128,6 +128,8 @@ def logsumexp(
 def _broadcast(scores: Array, weights: Array) -> tuple[Array, Array]:
     if not np.isfinite(weights).all():
         raise DataError("weights hold NaN or infinity; expected finite numbers")
+    if weights.shape == scores.shape:
+        return scores, weights
     try:
         scores, weights = np.broadcast_arrays(scores, weights)
     except ValueError:

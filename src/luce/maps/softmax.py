@@ -171,9 +171,11 @@ def _apply(
 
 
 def checked_temperature(
-    temperature: ArrayLike, shape: tuple[int, ...], axes: tuple[int, ...]
+    temperature: Any, shape: tuple[int, ...], axes: tuple[int, ...]
 ) -> float | Array:
     """One temperature for all rows, or a vector of one a row; 0 or greater, infinity included."""
+    if isinstance(temperature, float) and temperature >= 0:
+        return temperature
     try:
         values = np.asarray(temperature, np.float64)
     except (TypeError, ValueError):

@@ -1,6 +1,7 @@
 """`softmax` as a value: a map with its derivatives, its regulariser and its loss."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ from luce.maps._rows import (
 )
 from luce.maps.hardmax import no_derivative
 from luce.maps.softmax import checked_temperature, log_softmax, softmax
+
+NUMBERS_TOGETHER = 1 << 14  # of a divergence: what is made of them stays in a core's own cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,19 +314,20 @@ class Softmax:
         array = array.astype(np.float64)
         temperature = temperature_of_rows(self.temperature, array.shape, axes)[..., 0]
         log_p = classes_last(log_softmax(array, self.axis, temperature=self.temperature), axes)
-        behind = _behind(classes_last(array, axes))
         with np.errstate(all="ignore"):
             if aims.shape != array.shape:
                 index = aims[..., None].astype(np.int64)
+                behind = _behind(classes_last(array, axes))
                 behind_label = np.take_along_axis(behind, index, axis=-1)[..., 0]
                 log_sum = -log_p.max(axis=-1, initial=-np.inf)
                 smooth = np.where(log_sum == 0, 0, temperature * log_sum)
                 return np.where(behind_label == np.inf, np.inf, behind_label + smooth)[()]
             y = classes_last(aims.astype(np.float64), axes)
-            p = classes_last(self(array), axes)
-            divergence = _divergence_terms(y, p, log_p).sum(axis=-1)
+            divergence = _divergences(y, classes_last(self(array), axes), log_p)
             value = np.where(divergence == 0, 0, temperature * divergence)
-            hard = np.where(y == 0, 0, y * behind).sum(axis=-1)
+            if (temperature > 0).all():
+                return value[()]
+            hard = np.where(y == 0, 0, y * _behind(classes_last(array, axes))).sum(axis=-1)
             return np.where(temperature == 0, hard, value)[()]
 
     def _slope(self, probabilities: ArrayLike, direction: ArrayLike, name: str) -> Array:
@@ -340,20 +344,26 @@ class Softmax:
         dtype = result_dtype(array.dtype, moves.dtype)
         if not array.size:
             return np.empty(array.shape, dtype)
-        p, t = (as_matrix(x.astype(working_dtype(dtype), copy=False), axes) for x in (array, moves))
+        working = working_dtype(dtype)
+        p, t = (as_matrix(x.astype(working, copy=False), axes) for x in (array, moves))
         order: Literal["C", "F"] = "F" if 0 < abs(p.strides[0]) < abs(p.strides[1]) else "C"
-        slope = np.empty(p.shape, p.dtype, order)
+        slope = np.empty(p.shape, working, order)
         kernels.softmax_jvp(p, t, temperature, slope, threads_for(slope.size))
-        with np.errstate(all="ignore"):
-            return classes_back(slope.astype(dtype, copy=False), array.shape, axes)
+        if working != dtype:
+            with np.errstate(all="ignore"):
+                slope = slope.astype(dtype)
+        return classes_back(slope, array.shape, axes)
 
     def _check_differentiable(self) -> None:
-        if np.any(np.equal(self.temperature, 0)):
+        temperature = self.temperature
+        if temperature == 0 if isinstance(temperature, float) else (temperature == 0).any():
             raise no_derivative("Softmax(temperature=0)")
 
 
-def _checked_temperature(temperature: ArrayLike) -> float | Array:
+def _checked_temperature(temperature: Any) -> float | Array:
     """A float, or a read-only array of float64: 0 or greater, infinity included."""
+    if isinstance(temperature, float) and temperature >= 0:
+        return float(abs(temperature))  # -0.0 is 0.0
     try:
         values = np.array(temperature)
     except ValueError:
@@ -369,7 +379,7 @@ def _checked_temperature(temperature: ArrayLike) -> float | Array:
             "0 (0 for hardmax, 1 for plain softmax). To turn the order of the scores round, negate "
             "the scores"
         )
-    values = np.abs(values.astype(np.float64))  # -0.0 is 0.0
+    values = np.abs(values.astype(np.float64))
     if not values.ndim:
         return float(values)
     values.setflags(write=False)
@@ -378,6 +388,8 @@ def _checked_temperature(temperature: ArrayLike) -> float | Array:
 
 def _checked_axis(axis: Axis) -> Axis:
     """The axis as int, tuple of int or None."""
+    if type(axis) is int:
+        return axis
     axes = (axis,) if isinstance(axis, int | np.integer) else axis
     if axes is None:
         return None
@@ -398,16 +410,36 @@ def _behind(scores: Array) -> Array:
     return np.where(largest == -np.inf, np.inf, behind)
 
 
+def _divergences(y: Array, p: Array, log_p: Array) -> Array:
+    """Sums over the classes, which are last, of y log(y / p) - y + p, some rows at a time."""
+    *batch, classes = y.shape
+    sums = np.empty(prod(batch))
+    rows = [array.reshape(len(sums), classes) for array in (y, p, log_p)]
+    step = max(NUMBERS_TOGETHER // max(classes, 1), 1)
+    for first in range(0, len(sums), step):
+        some = slice(first, first + step)
+        _divergence_terms(*(array[some] for array in rows)).sum(axis=1, out=sums[some])
+    return sums.reshape(batch)
+
+
 def _divergence_terms(y: Array, p: Array, log_p: Array) -> Array:
     """The terms y log(y / p) - y + p, each non-negative; 0 log 0 is 0."""
-    far = (p - y) + y * (np.log(y) - log_p)
+    less = p - y
+    terms: Array = np.log(y)
+    terms -= log_p
+    terms *= y
+    terms += less
     # With p = y (1 + d) it is y (d - log(1 + d)): for small d, the first term taken out of the
     # series of log(1 + d) = 2 artanh(s), s = d / (2 + d).
-    d = (p - y) / y
-    s = d / (2 + d)
-    square = s * s
-    series = 1 / 11 + square / 13
-    for odd in (9, 7, 5, 3):
-        series = 1 / odd + square * series
-    near = y * (d * d / (2 + d) - 2 * s * square * series)
-    return np.where(y == 0, p, np.where(np.abs(d) < 0.1, near, far))
+    near = np.abs(less) < 0.1 * y
+    if near.any():
+        y_near = y[near]
+        d = less[near] / y_near
+        s = d / (2 + d)
+        square = s * s
+        series = 1 / 11 + square / 13
+        for odd in (9, 7, 5, 3):
+            series = 1 / odd + square * series
+        terms[near] = y_near * (d * d / (2 + d) - 2 * s * square * series)
+    np.copyto(terms, p, where=y == 0)
+    return terms
