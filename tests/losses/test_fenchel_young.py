@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from luce.errors import DataError, NotDifferentiableError
 from luce.losses import FenchelYoung, cross_entropy, cross_entropy_gradient
-from luce.maps import Hardmax, argmax, logsumexp, softmax
+from luce.maps import Hardmax, argmax, logsumexp, softmax, softmax_map
 from luce.maps.softmax_map import Softmax
 
 INF, NAN = np.inf, np.nan
@@ -100,6 +100,19 @@ def test_nearly_equal_distributions_keep_digits(nearness):
     exact = [float(exact_value(*row, 2.0)) for row in zip(scores, targets, strict=True)]
     value = FenchelYoung(Softmax(2.0)).value(scores, targets)
     np.testing.assert_allclose(value, exact, rtol=1e-14 + 3e-15 / nearness)
+
+
+@pytest.mark.parametrize("together", [1, 15, 20])
+def test_rows_are_done_some_at_a_time(together, monkeypatch):
+    scores, _, targets = problem(30)
+    targets[::3] = softmax(scores)[::3] * (1 + 1e-3 * np.array([-1, 1, 0, 0, 0]))
+    targets[::3] /= targets[::3].sum(axis=1, keepdims=True)
+    loss = FenchelYoung(Softmax())
+    expected = [loss.value(*row) for row in zip(scores, targets, strict=True)]
+    monkeypatch.setattr(softmax_map, "NUMBERS_TOGETHER", together)
+    np.testing.assert_array_equal(loss.value(scores, targets), expected)
+    for shape in ((0, 0), (0, 5), (2, 0, 5)):
+        assert loss.value(np.empty(shape), np.empty(shape)).shape == shape[:-1]
 
 
 def test_with_labels_it_is_cross_entropy():

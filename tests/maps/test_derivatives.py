@@ -75,6 +75,14 @@ def test_batches_axes_and_dtypes():
     assert Softmax().jvp(np.empty((0, 3)), np.empty((0, 3))).shape == (0, 3)
 
 
+def test_rows_that_are_one_row_in_memory():
+    """Their stride is 0, and no reason to lay the result out by columns."""
+    p, tangent = Softmax()([0.0, 1.0, 2.0]), np.array([3.0, 0.0, 1.0])
+    slopes = Softmax().vjp(np.broadcast_to(p, (4, 3)), np.broadcast_to(tangent, (4, 3)))
+    assert slopes.flags.c_contiguous
+    np.testing.assert_array_equal(slopes, np.tile(Softmax().vjp(p, tangent), (4, 1)))
+
+
 def test_impossible_classes_do_not_move():
     p = Softmax()([0.0, -INF, 1.0])
     for nothing in (NAN, INF, -INF, 5.0):
