@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luce.errors import DataError
+from luce.kernels.threads import num_threads, threads
 from luce.training.moments import centre_of, first_moments, least_variance
 from luce.training.objective import (
     SoftmaxRegression,
@@ -176,7 +177,8 @@ def fit_softmax_regression(
         dtype=features.dtype,
     )
     record = Record(max_seconds, on_pass)
-    with shared_rows(objective.rows * objective.features_per_row) as over_rows:
+    numbers = objective.rows * objective.features_per_row
+    with threads(num_threads()), shared_rows(numbers) as over_rows:
         some = sample_of(objective, ROWS_FOR_MEANS)
         if not penalised:
             objective = replace(objective, l2=UNPENALISED * least_variance(some, over_rows))

@@ -60,10 +60,11 @@ def solve(
     bytes_of_pair = 2 * parameters.size * kept.itemsize
     pairs = int(np.clip(BYTES_OF_PAIRS // bytes_of_pair, LEAST_PAIRS, MOST_PAIRS))
     memory = Memory(parameters.shape, pairs, kept)
-    point, outside = parameters, None
+    # Nothing shows what is common to all classes but the penalty, and no step has any of it.
+    point, outside = without_common(parameters), None
     first = single or objective
     if is_cold:
-        point, outside = head_start(first, moments, over_rows, parameters, record, memory)
+        point, outside = head_start(first, moments, over_rows, point, record, memory)
     else:
         memory.start_over(WORTH_OF_A_START)
     curvature = Curvatures(objective, first, moments.class_frequencies, over_rows)
@@ -74,7 +75,6 @@ def solve(
             continue
 
         def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
-            parameters = without_common(parameters)  # rounding must not feed it
             value, gradient = problem.value_and_gradient(parameters)
             gradient = without_common(gradient)
             bounds = optimality_gap(problem, moments, parameters, value, gradient)
@@ -141,7 +141,7 @@ def head_start(
 
     solution = lbfgs(
         evaluate,
-        without_common(start),
+        start,
         curvature=Curvatures(smaller, smaller, moments.class_frequencies, over_rows),
         recentre=lambda parameters, gradient, exactly: parameters,
         tol=0.0,
