@@ -27,8 +27,8 @@ struct Target {
 template <class Element, class Reduced, class Kernel>
 class Call {
  public:
-  Call(const Element* scores, Target<Element, Reduced> target, Layout layout, const Kernel& kernel)
-      : scores_(scores), target_(target), layout_(std::move(layout)), kernel_(kernel) {
+  Call(const Element* scores, Target<Element, Reduced> target, const Layout& layout, const Kernel& kernel)
+      : scores_(scores), target_(target), layout_(layout), kernel_(kernel) {
     const Index rows = layout_.rows.size, columns = std::max<Index>(layout_.columns, 1);
     rows_per_task_ = std::max<Index>(64, (task_elements / columns + 63) / 64 * 64);
     // Long rows go one by one, but for those that are computed side by side.
@@ -124,7 +124,7 @@ class Call {
 
   const Element* scores_;
   Target<Element, Reduced> target_;
-  Layout layout_;
+  const Layout& layout_;
   const Kernel& kernel_;
   Index rows_per_task_, tasks_per_matrix_, gathered_rows_ = 0;
   bool exceeds_caches_;
@@ -135,13 +135,14 @@ inline Layout layout_of(const Input& scores, const Output* out, int class_ndim) 
   const auto ndim = static_cast<int>(scores.ndim());
   if (class_ndim < 0 || class_ndim > ndim)
     refuse("class_ndim is " + std::to_string(class_ndim) + "; scores have " + std::to_string(ndim) + " axes");
-  std::vector<Axis> batch(static_cast<std::size_t>(ndim - class_ndim)), classes(static_cast<std::size_t>(class_ndim));
+  if (ndim > Axes::most) refuse("scores have " + std::to_string(ndim) + " axes; expected at most 64");
+  Axes batch(ndim - class_ndim), classes(class_ndim);
   Index row = 1;
   for (int axis = ndim - 1; axis >= 0; --axis) {
     const auto i = static_cast<std::size_t>(axis);
-    Axis& to = axis < ndim - class_ndim ? batch[i] : classes[i - batch.size()];
+    Axis& to = axis < batch.size() ? batch[axis] : classes[axis - batch.size()];
     to = {static_cast<Index>(scores.shape(i)), scores.stride(i), out ? out->stride(i) : 0, 0};
-    if (axis < ndim - class_ndim) {
+    if (axis < batch.size()) {
       to.row = row;
       row *= to.size;
     }

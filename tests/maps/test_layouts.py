@@ -425,3 +425,12 @@ def test_any_number_of_threads_gives_the_same_bits(shape, dtype):
         with luce.threads(n):
             answers.append([np.asarray(result).tobytes() for result in all_results()])
     assert answers[0] == answers[1] == answers[2]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_as_many_axes_as_numpy_has(order):
+    shape = (1,) * 31 + (2,) * 8 + (1,) * 24 + (3,)
+    flat = np.random.default_rng(0).normal(size=(256, 3)).astype(np.float32)
+    scores = np.asarray(flat.reshape(shape), order=order)
+    np.testing.assert_array_equal(luce.softmax(scores), luce.softmax(flat).reshape(shape))
+    np.testing.assert_array_equal(luce.argmax(scores, axis=tuple(range(31, 64))), flat.argmax())
