@@ -286,10 +286,10 @@ def test_calibrated_scores_keep_the_identity(calibrated, n, k):
     spreads = [0.5, 1.0, 3.0]
     kept = sum(
         TemperatureScaling.fit(*calibrated(n, k, spread=spreads[seed % 3], seed=seed)).is_identity
-        for seed in range(300)
+        for seed in range(100)
     )
     # 95 % is promised; fewer than this come by chance once in 10,000 times.
-    assert kept >= scipy.stats.binom.ppf(1e-4, 300, 0.95)
+    assert kept >= scipy.stats.binom.ppf(1e-4, 100, 0.95)
 
 
 def test_what_helps_is_kept_and_says_how_much(calibrated):

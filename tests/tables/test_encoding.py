@@ -353,14 +353,14 @@ def test_a_column_may_be_called_anything(name):
 
 def test_many_columns_are_quick():
     random = np.random.default_rng(0)
-    table = pa.table({f"x{i}y": random.normal(size=20) for i in range(20_000)})
+    table = pa.table({f"x{i}y": random.normal(size=20) for i in range(8_000)})
     names = table.column_names
     began = time.process_time()
     summaries = describe_columns(table, names, kinds=dict.fromkeys(names, "numeric"))
     encoder = fit_encoder(table, summaries)
-    assert encode(encoder, table).features.shape == (20, 20_000)
-    assert feature_names(encoder)[19_999].column == "x19999y"
-    assert time.process_time() - began < 15
+    assert encode(encoder, table).features.shape == (20, 8_000)
+    assert feature_names(encoder)[7_999].column == "x7999y"
+    assert time.process_time() - began < 6
 
 
 def test_many_levels_are_quick():
