@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from luce.training import solver
 from luce.training.memory import Curvature, Memory
 from luce.training.solver import Evaluation, lbfgs, search
 
@@ -13,7 +14,7 @@ def searched(first, minimum):
 
     def evaluate(point):
         tried.append(float(point[0]))
-        return Evaluation(float((point[0] - minimum) ** 2 / 2), point - minimum, 0.0, 0.0)
+        return Evaluation(float((point[0] - minimum) ** 2 / 2), point - minimum, 0.0)
 
     start = np.zeros(1)
     here = evaluate(start)
@@ -45,12 +46,78 @@ def test_a_step_begins_with_no_more_than_twice_the_last_one_that_was_right():
     assert memory.too_long == 5
 
 
-def solved(objective, recentre, *, is_last=True, rounding=1e-15):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_flattest_point_within_the_steps_remembered(dtype):
+    random = np.random.default_rng(0)
+    hessian = random.standard_normal((12, 12))
+    hessian = hessian @ hessian.T + np.eye(12)
+    memory = Memory((3, 4), pairs=4, dtype=np.dtype(dtype))
+    steps = random.standard_normal((6, 12))  # the first two are forgotten
+    for step in steps:
+        memory.remember(step.reshape(3, 4), (hessian @ step).reshape(3, 4))
+    gradient = random.standard_normal((3, 4))
+    step, there = memory.flattened(gradient)
+    rounding = 100 * float(np.finfo(dtype).eps) + 1e-5
+    np.testing.assert_allclose(
+        there.ravel(), gradient.ravel() + hessian @ step.ravel(), atol=rounding
+    )
+    changes = hessian @ steps[2:].T
+    along = np.linalg.lstsq(changes, gradient.ravel())[0]
+    least = gradient.ravel() - changes @ along
+    np.testing.assert_allclose(there.ravel(), least, atol=1e-3)
+    assert np.linalg.norm(least) < 0.95 * np.linalg.norm(gradient)
+
+
+def test_changes_whose_squares_overflow_flatten_nothing():
+    memory = Memory((2,), pairs=2, dtype=np.dtype(np.float32))
+    memory.remember(np.ones(2), np.full(2, 1e30))
+    step, there = memory.flattened(np.ones(2))
+    np.testing.assert_array_equal((step, there), ([0, 0], [1, 1]))
+
+
+def test_a_flatter_point_is_certified_sooner(monkeypatch):
+    """By ``50 |gradient|^2``, which sees steep directions first, on a quadratic."""
+    steepness = np.geomspace(1e-3, 1e3, 400)
+
+    def objective(point):
+        slope = steepness * point
+        return Evaluation(1 + point @ slope / 2, slope, 50 * slope @ slope)
+
+    def passes(reach):
+        monkeypatch.setattr(solver, "PATIENCE", 0)
+        monkeypatch.setattr(solver, "WITHIN_REACH", reach)
+        solution = lbfgs(
+            objective,
+            np.random.default_rng(0).standard_normal(400),
+            curvature=lambda point, passes, damping: Curvature(
+                lambda gradient: gradient / np.sqrt(steepness), 1e9, to_scale=False
+            ),
+            attainable=lambda gradient: 50 * gradient @ gradient,
+            recentre=lambda point, gradient, exactly: point,
+            tol=1e-6,
+            smallest=1e-12,
+            enough=-np.inf,
+            rounding=1e-14,
+            stalled=25,
+            is_last=True,
+            memory=Memory((400,), pairs=15, dtype=np.dtype(np.float64)),
+            max_iter=1000,
+            on_pass=lambda point, value, gap: None,
+        )
+        assert solution.stopped == "certified"
+        assert solution.value - 1 <= 1e-6
+        return solution.passes
+
+    assert passes(1e5) < 0.9 * passes(0.0)
+
+
+def solved(objective, attainable, recentre, *, is_last=True, rounding=1e-15):
     """From ``x = 0.1`` by steps half as long as Newton's, to a gap of 1e-6."""
     return lbfgs(
         objective,
         np.full(3, 0.1),
         curvature=lambda point, passes, damping: Curvature(lambda gradient: gradient / 2, 100.0),
+        attainable=attainable,
         recentre=recentre,
         tol=1e-6,
         smallest=1e-12,
@@ -75,13 +142,16 @@ def test_an_attainable_gap_is_left_to_better_arithmetic_where_rounding_may_hide_
 
     def objective(point):
         true = float(point @ point) / 2
-        return Evaluation(1 + true, point, 1.0 if not recentred else true, true)
+        return Evaluation(1 + true, point, 1.0 if not recentred else true)
 
     def recentre(point, gradient, exactly):
         recentred.append(exactly)
         return point
 
-    solution = solved(objective, recentre, is_last=is_last, rounding=rounding)
+    def attainable(gradient):
+        return float(gradient @ gradient) / 2
+
+    solution = solved(objective, attainable, recentre, is_last=is_last, rounding=rounding)
     is_attained = is_last or rounding < 1e-8
     assert solution.stopped == ("certified" if is_attained else "precision")
     assert recentred == ([False] if is_attained else [])
@@ -92,17 +162,21 @@ def test_an_attainable_gap_is_left_to_better_arithmetic_where_rounding_may_hide_
 def test_recentring_ends_where_the_gap_has_moved_out_of_reach(moves):
     """Where the gap is still in reach, a second time brings it; else steps go on before that."""
     recentred, ways, steepness = [], [], np.array([1.0, 7.0, 50.0])
+    has_moved = False
 
     def objective(point):
+        nonlocal has_moved
+        has_moved = moves and len(recentred) == 1 and recentred[0] is point
         true = float(point @ (steepness * point)) / 2
-        attainable = 1.0 if moves and len(recentred) == 1 and recentred[0] is point else true
-        gap = 1 + true if len(recentred) < 2 else true
-        return Evaluation(1 + true, steepness * point, gap, attainable)
+        return Evaluation(1 + true, steepness * point, 1 + true if len(recentred) < 2 else true)
+
+    def attainable(gradient):
+        return 1.0 if has_moved else float(gradient @ (gradient / steepness)) / 2
 
     def recentre(point, gradient, exactly):
         ways.append(exactly)
         recentred.append(point.copy())
         return recentred[-1]
 
-    assert solved(objective, recentre).stopped == "certified"
+    assert solved(objective, attainable, recentre).stopped == "certified"
     assert ways == ([False, False] if moves else [False, True])

@@ -86,7 +86,7 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         The intercept is not penalised.
     class_weight : dict or "balanced", optional
         Weight of each class, multiplied with `sample_weight`.
-    max_iter : int, default=1000
+    max_iter : int, default=2000
         Most passes over the rows; a `ConvergenceWarning` tells if they did not suffice.
     max_seconds : float, optional
         The fit stops after the pass in which these are over, with a `ConvergenceWarning`; in
@@ -144,7 +144,7 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         tol: float = 1e-6,
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | str | None = None,
-        max_iter: int = 1000,
+        max_iter: int = 2000,
         max_seconds: float | None = None,
         warm_start: bool = False,
         n_jobs: int | None = None,

@@ -14,8 +14,8 @@ def optimality_gap(
     parameters: Vector,
     value: float,
     gradient: Vector,
-) -> tuple[float, float]:
-    """Upper bounds on ``F(parameters) - min F``, from a feasible point of the dual problem.
+) -> float:
+    """Upper bound on ``F(parameters) - min F``, from a feasible point of the dual problem.
 
     By Fenchel duality every choice of one distribution ``q_i`` a row, subject to
     ``mean (q_i - y_i) = 0`` where there is an intercept (it is not penalised), bounds the minimum
@@ -45,20 +45,17 @@ def optimality_gap(
 
     Returns
     -------
-    gap : float
+    float
         At least 0; may be loose far from the optimum, never too small beyond rounding.
-    attainable : float
-        What the gap would be without a miss, after `luce.training.curvature.recentred`.
     """
     from scipy.special import entr
 
     coef, intercept = parameters[:, :-1], parameters[:, -1]
     of_coef, miss = gradient[:, :-1], gradient[:, -1]
     ratio = float((miss / moments.class_frequencies).max())
-    attainable = float(np.vdot(of_coef, of_coef)) / (2 * objective.l2)
-    if attainable > value:
-        return value, attainable
-    bound = attainable
+    bound = gap_without_miss(objective, gradient)
+    if bound > value:
+        return value
     if ratio > 0:
         mixed = ratio / (1 + ratio)
         loss = value - objective.l2 / 2 * float(np.vdot(coef, coef))
@@ -72,4 +69,10 @@ def optimality_gap(
         bound += (1 - mixed) * float(miss @ intercept)
     if bound < -ROUNDING * value:  # sums that contradict each other prove nothing
         bound = value
-    return min(max(bound, 0.0), value), attainable
+    return min(max(bound, 0.0), value)
+
+
+def gap_without_miss(objective: SoftmaxRegression, gradient: Vector) -> float:
+    """The same bound where the intercept's gradient is 0, as it is after `recentred`."""
+    of_coef = gradient[:, :-1]
+    return float(np.vdot(of_coef, of_coef)) / (2 * objective.l2)

@@ -85,7 +85,7 @@ def fit_softmax_regression(
     sample_weight: Vector | None = None,
     fit_intercept: bool = True,
     tol: float = 1e-6,
-    max_iter: int = 1000,
+    max_iter: int = 2000,
     max_seconds: float = math.inf,
     start: "tuple[Array, Array] | None" = None,
     on_pass: Callable[[Progress], object] | None = None,

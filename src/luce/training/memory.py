@@ -15,6 +15,7 @@ FIRST_DAMPING, LESS_DAMPING, MORE_DAMPING = 0.01, 1 / 4, 4.0
 SEARCHES_OF_A_CHANGE = 40  # more of them change the damping once more
 LONGER = 2.0  # than the last step was found to be right may the next one begin
 TOO_OFTEN = 0.5  # share of searches whose first step is too long
+RIDGE = 1e-6  # of the products of gradient changes, relative
 WORTH_GIVING_BACK = 1 << 15  # parameters
 
 
@@ -159,6 +160,24 @@ class Memory:
         weights[places] = dtrtrs(products, rest, trans=1)[0]
         result += (weights @ steps).reshape(gradient.shape)
         return result
+
+    def flattened(self, gradient: Vector) -> tuple[Vector, Vector]:
+        """The step along those remembered after which the gradient is least, and that gradient.
+
+        A descent in a metric of its own leaves noise in the gradient along steep directions: little
+        in value, but all that a bound by ``|gradient|^2`` sees. It changes from step to step, and
+        cancels in a mean of them (D. G. Anderson, J. ACM 12, 1965).
+        """
+        steps, changes = self._pairs()
+        with np.errstate(over="ignore"):
+            products = changes @ changes.T
+        products[np.diag_indices(len(products))] *= 1 + RIDGE
+        if not np.isfinite(products).all():
+            return np.zeros_like(gradient), gradient
+        along = changes @ gradient.ravel().astype(changes.dtype, copy=False)
+        weights = np.linalg.lstsq(products, -along)[0]
+        step, change = weights @ steps, weights @ changes
+        return step.reshape(gradient.shape), gradient + change.reshape(gradient.shape)
 
     def _pairs(self) -> tuple[Vector, Vector]:
         """Steps and changes, a row each, in their places."""

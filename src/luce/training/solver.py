@@ -19,20 +19,17 @@ LONGEST_SEARCH = 25  # evaluations along one direction
 HIDDEN = 100  # roundings of values, which may hide the gap where it is attained
 NEARLY = 0.8  # of what is enough: a gap that small is worth attaining
 STAYS = 2  # evaluations for which an end of the bracket may stay
+PATIENCE, BETWEEN_FLATTENINGS = 100, 5  # passes before and between looks for a flatter point
+WITHIN_REACH = 1e5  # of what is wanted: a gap beyond is not flattened away
 ROUNDING = 2.0**-48  # relative, of a value: no certificate claims more
 
 
 class Evaluation(NamedTuple):
-    """An objective at one point.
-
-    `gap` bounds value minus minimum; `attainable` is what it would be near a point that costs
-    little to find, see `recentre` of `lbfgs`.
-    """
+    """An objective at one point; `gap` bounds value minus minimum."""
 
     value: float
     gradient: Vector
     gap: float
-    attainable: float
 
 
 class Found(NamedTuple):
@@ -80,6 +77,7 @@ def lbfgs(
     start: Vector,
     *,
     curvature: CurvatureAt,
+    attainable: Callable[[Vector], float],
     recentre: Callable[[Vector, Vector, bool], Vector],
     tol: float,
     smallest: float,
@@ -101,6 +99,8 @@ def lbfgs(
     curvature : callable
         (point, passes that it may cost, damping) -> Curvature there, on which the steps rest. It
         is asked for at the start, and anew when the last one has lasted long enough.
+    attainable : callable
+        Gradient -> what the gap would be near a point that has it, after `recentre`.
     recentre : callable
         (point, gradient there, whether exactly) -> a point nearby where the gap is about the
         attainable one. It is asked for where that would be enough to stop, roughly first.
@@ -155,18 +155,20 @@ def lbfgs(
         for exactly in (False, True):
             if passes >= max_iter or relative_gap() <= tol:
                 return
-            if here.attainable > tol * abs(here.value):  # it has moved away with the point
+            if attainable(here.gradient) > tol * abs(here.value):  # it has moved away
                 return
             point = recentre(point, here.gradient, exactly)
             here = evaluate(point)
 
     def descend() -> Stopped:
+        nonlocal best_point
         resort = is_last
         point, here = start, evaluate(start)
         if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
             raise DataError("the features are so large that the scores overflow: scale them down.")
         marked, marked_value, marked_gap = passes, best_value, relative_gap()
         hoped, renewed = np.inf, False
+        flattening_due = PATIENCE
         while not (gap := relative_gap()) <= tol:
             if best_value < marked_value - rounding * abs(best_value) or gap < marked_gap / 2:
                 marked, marked_value, marked_gap = passes, best_value, gap
@@ -177,12 +179,22 @@ def lbfgs(
                     return "precision"
                 resort, marked = False, passes
                 memory.rest_on(curvature, point, price=np.inf)
-            if here.attainable < min(hoped / 2, NEARLY * tol * abs(here.value)):
+            wanted = min(hoped / 2, NEARLY * tol * abs(here.value))
+            if (gap_here := attainable(here.gradient)) < wanted:
                 if not is_last and tol < HIDDEN * rounding:
+                    best_point = point
                     return "precision"
-                hoped = here.attainable
+                hoped = gap_here
                 recentred(point, here)
                 continue
+            if passes >= flattening_due and gap_here < WITHIN_REACH * wanted and len(memory.places):
+                flattening_due = passes + BETWEEN_FLATTENINGS
+                step, gradient = memory.flattened(here.gradient)
+                if attainable(gradient) < wanted:
+                    there = evaluate(point + step)
+                    if attainable(there.gradient) < wanted:
+                        point, here = point + step, there
+                        continue
             if memory.passes >= memory.due:
                 memory.rest_on(curvature, point)
             direction = -memory.inverse_hessian_product(here.gradient)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from luce.training.certificate import optimality_gap
+from luce.training.certificate import gap_without_miss, optimality_gap
 from luce.training.curvature import Curvatures
 from luce.training.memory import Memory
 from luce.training.moments import Moments
@@ -22,6 +22,7 @@ from luce.training.separation import separable_classes
 from luce.training.solver import Evaluation, Interruption, Solution, Stopped, lbfgs
 
 MOST_PAIRS, LEAST_PAIRS = 30, 6
+LEAST_PAIRS_IF_SPARSE = 15  # features say little of the curvature there, and steps more
 MANY = 1 << 18  # parameters: from here on, steps are kept in the features' dtype
 BYTES_OF_PAIRS = 1 << 22
 ROWS_OF_A_SAMPLED_ONE = 10
@@ -58,7 +59,8 @@ def solve(
     exact = np.dtype(np.float64)
     kept = objective.dtype if parameters.size > MANY else exact
     bytes_of_pair = 2 * parameters.size * kept.itemsize
-    pairs = int(np.clip(BYTES_OF_PAIRS // bytes_of_pair, LEAST_PAIRS, MOST_PAIRS))
+    least = LEAST_PAIRS if objective.has_dense_blocks else LEAST_PAIRS_IF_SPARSE
+    pairs = int(np.clip(BYTES_OF_PAIRS // bytes_of_pair, least, MOST_PAIRS))
     memory = Memory(parameters.shape, pairs, kept)
     # Nothing shows what is common to all classes but the penalty, and no step has any of it.
     point, outside = without_common(parameters), None
@@ -77,8 +79,8 @@ def solve(
         def evaluate(parameters: Vector, problem: SoftmaxRegression = problem) -> Evaluation:
             value, gradient = problem.value_and_gradient(parameters)
             gradient = without_common(gradient)
-            bounds = optimality_gap(problem, moments, parameters, value, gradient)
-            return Evaluation(value, gradient, *bounds)
+            gap = optimality_gap(problem, moments, parameters, value, gradient)
+            return Evaluation(value, gradient, gap)
 
         def report(point: Vector, value: float, gap: float) -> None:
             record.add(objective, point, value, gap)
@@ -91,6 +93,7 @@ def solve(
             evaluate,
             point,
             curvature=curvature,
+            attainable=lambda gradient: gap_without_miss(objective, gradient),
             recentre=curvature.recentred,
             tol=tol,
             smallest=np.finfo(np.float64).eps * math.log(objective.classes),
@@ -137,12 +140,13 @@ def head_start(
 
     def evaluate(parameters: Vector) -> Evaluation:
         value, gradient = smaller.value_and_gradient(parameters)
-        return Evaluation(value, without_common(gradient), gap=value, attainable=value)
+        return Evaluation(value, without_common(gradient), gap=value)
 
     solution = lbfgs(
         evaluate,
         start,
         curvature=Curvatures(smaller, smaller, moments.class_frequencies, over_rows),
+        attainable=lambda gradient: math.inf,
         recentre=lambda parameters, gradient, exactly: parameters,
         tol=0.0,
         smallest=1.0,
