@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from luce.errors import DataError, NotDifferentiableError
 from luce.losses import FenchelYoung, cross_entropy, cross_entropy_gradient
-from luce.maps import Hardmax, argmax, logsumexp, softmax, softmax_map
+from luce.maps import Hardmax, _divergences, argmax, logsumexp, softmax
 from luce.maps.softmax_map import Softmax
 
 INF, NAN = np.inf, np.nan
@@ -109,7 +109,7 @@ def test_rows_are_done_some_at_a_time(together, monkeypatch):
     targets[::3] /= targets[::3].sum(axis=1, keepdims=True)
     loss = FenchelYoung(Softmax())
     expected = [loss.value(*row) for row in zip(scores, targets, strict=True)]
-    monkeypatch.setattr(softmax_map, "NUMBERS_TOGETHER", together)
+    monkeypatch.setattr(_divergences, "NUMBERS_TOGETHER", together)
     np.testing.assert_array_equal(loss.value(scores, targets), expected)
     for shape in ((0, 0), (0, 5), (2, 0, 5)):
         assert loss.value(np.empty(shape), np.empty(shape)).shape == shape[:-1]

@@ -1,7 +1,6 @@
 """`softmax` as a value: a map with its derivatives, its regulariser and its loss."""
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from luce import kernels
 from luce.errors import DataError
+from luce.maps._divergences import divergences
 from luce.maps._rows import (
     Array,
     Axis,
@@ -24,8 +24,6 @@ from luce.maps._rows import (
 )
 from luce.maps.hardmax import no_derivative
 from luce.maps.softmax import checked_temperature, log_softmax, softmax
-
-NUMBERS_TOGETHER = 1 << 14  # of a divergence: what is made of them stays in a core's own cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,7 +321,7 @@ class Softmax:
                 smooth = np.where(log_sum == 0, 0, temperature * log_sum)
                 return np.where(behind_label == np.inf, np.inf, behind_label + smooth)[()]
             y = classes_last(aims.astype(np.float64), axes)
-            divergence = _divergences(y, classes_last(self(array), axes), log_p)
+            divergence = divergences(y, classes_last(self(array), axes), log_p)
             value = np.where(divergence == 0, 0, temperature * divergence)
             if (temperature > 0).all():
                 return value[()]
@@ -408,38 +406,3 @@ def _behind(scores: Array) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         behind = np.where(scores == largest, 0, largest - scores)
     return np.where(largest == -np.inf, np.inf, behind)
-
-
-def _divergences(y: Array, p: Array, log_p: Array) -> Array:
-    """Sums over the classes, which are last, of y log(y / p) - y + p, some rows at a time."""
-    *batch, classes = y.shape
-    sums = np.empty(prod(batch))
-    rows = [array.reshape(len(sums), classes) for array in (y, p, log_p)]
-    step = max(NUMBERS_TOGETHER // max(classes, 1), 1)
-    for first in range(0, len(sums), step):
-        some = slice(first, first + step)
-        _divergence_terms(*(array[some] for array in rows)).sum(axis=1, out=sums[some])
-    return sums.reshape(batch)
-
-
-def _divergence_terms(y: Array, p: Array, log_p: Array) -> Array:
-    """The terms y log(y / p) - y + p, each non-negative; 0 log 0 is 0."""
-    less = p - y
-    terms: Array = np.log(y)
-    terms -= log_p
-    terms *= y
-    terms += less
-    # With p = y (1 + d) it is y (d - log(1 + d)): for small d, the first term taken out of the
-    # series of log(1 + d) = 2 artanh(s), s = d / (2 + d).
-    near = np.abs(less) < 0.1 * y
-    if near.any():
-        y_near = y[near]
-        d = less[near] / y_near
-        s = d / (2 + d)
-        square = s * s
-        series = 1 / 11 + square / 13
-        for odd in (9, 7, 5, 3):
-            series = 1 / odd + square * series
-        terms[near] = y_near * (d * d / (2 + d) - 2 * s * square * series)
-    np.copyto(terms, p, where=y == 0)
-    return terms
