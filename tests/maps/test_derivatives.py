@@ -75,6 +75,34 @@ def test_batches_axes_and_dtypes():
     assert Softmax().jvp(np.empty((0, 3)), np.empty((0, 3))).shape == (0, 3)
 
 
+def unaligned(array):
+    room = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    room[...] = array
+    return room
+
+
+@pytest.mark.parametrize(
+    "lay",
+    [
+        np.asfortranarray,
+        unaligned,
+        lambda array: array.astype(array.dtype.newbyteorder()),
+        lambda array: np.repeat(array, 2, axis=1)[:, ::2],
+        lambda array: array.astype(np.float64),
+    ],
+    ids=["columns", "unaligned", "other byte order", "strided", "wider"],
+)
+def test_both_may_lie_in_memory_as_they_like(lay):
+    rng = np.random.default_rng(2)
+    p = Softmax()(rng.standard_normal((4, 7)).astype(np.float32))
+    tangent = rng.standard_normal((4, 7)).astype(np.float32)
+    expected = Softmax().vjp(p, tangent)
+    for both in ((lay(p), tangent), (p, lay(tangent)), (lay(p), lay(tangent))):
+        slopes = Softmax().vjp(*both)
+        assert slopes.dtype == np.result_type(*both).newbyteorder("=")
+        np.testing.assert_allclose(slopes, expected, rtol=0, atol=1e-7)
+
+
 def test_rows_that_are_one_row_in_memory():
     """Their stride is 0, and no reason to lay the result out by columns."""
     p, tangent = Softmax()([0.0, 1.0, 2.0]), np.array([3.0, 0.0, 1.0])

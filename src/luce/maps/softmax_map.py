@@ -330,6 +330,24 @@ class Softmax:
 
     def _slope(self, probabilities: ArrayLike, direction: ArrayLike, name: str) -> Array:
         self._check_differentiable()
+        if (
+            type(probabilities) is type(direction) is np.ndarray
+            and isinstance(self.temperature, float)
+            and self.axis == -1
+            and probabilities.dtype.char in "fd"
+            and probabilities.ndim == 2
+            and probabilities.flags.c_contiguous
+            and probabilities.size
+        ):
+            plain = np.empty(probabilities.shape, probabilities.dtype)
+            try:
+                kernels.softmax_jvp(
+                    probabilities, direction, self.temperature, plain, threads_for(plain.size)
+                )
+            except (TypeError, ValueError):
+                pass  # what does not fit is made ready below, or refused
+            else:
+                return plain
         array = real_array(probabilities, "probabilities")
         moves = real_array(direction, f"the {name}'s values")
         if moves.shape != array.shape:
