@@ -290,7 +290,8 @@ def test_groups_that_are_not_those_of_the_rows(groups, iris):
 
 def test_a_search_over_rules_and_their_parameters(digits):
     X, y = digits[0][:400], digits[1][:400]
-    chain = make_pipeline(StandardScaler(), DecisionClassifier(SoftmaxClassifier(), Abstain(0.3)))
+    decider = DecisionClassifier(SoftmaxClassifier(), Abstain(0.3), random_state=0)
+    chain = make_pipeline(StandardScaler(), decider)
     grid = {"decisionclassifier__rule__risk": [0.4, 0.6], "decisionclassifier__unanswered": [-1]}
     search = GridSearchCV(chain, grid, cv=2, scoring="accuracy").fit(X, y)
     best = search.best_estimator_[-1]
