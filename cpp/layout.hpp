@@ -26,7 +26,10 @@ class Axes {
   Axes& operator=(const Axes&) = delete;
 
   void push_back(const Axis& axis) { axes_[size_++] = axis; }
-  void erase(int i) { std::copy(begin() + i + 1, end(), axes_ + i), --size_; }
+  void erase(int i) {
+    std::copy(begin() + i + 1, end(), axes_ + i);
+    --size_;
+  }
   int size() const { return size_; }
   bool empty() const { return size_ == 0; }
   Axis& operator[](int i) { return axes_[i]; }
