@@ -1,7 +1,7 @@
 """The map without a regulariser: argmax, and its result as a vertex of the simplex."""
 
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -33,7 +33,7 @@ from luce.maps.softmax import softmax
 ROWS_FOR_NUMPY = 256
 SIZE_FOR_NUMPY = 1 << 15
 LONG_ROW = 64
-SIZE_OF_HALVES = 1024
+SIZE_OF_HALVES = 256
 # Of smaller scores the kernel of softmax finds the limit at temperature 0 quicker.
 SIZE_TO_SCATTER = 1024
 
@@ -77,17 +77,15 @@ def argmax(
     >>> argmax([[1.0, 3.0, 2.0], [5.0, 5.0, 0.0]], where=[True, False, True])
     array([2, 0])
     """
-    if (
-        type(scores) is np.ndarray
-        and where is None
-        and axis == -1
-        and (kind := scores.dtype.char) in "fde"
-        and scores.ndim
-        and scores.size
-    ):
-        if scores.size < (SIZE_OF_HALVES if kind == "e" else _size_for_numpy(scores.shape[-1])):
+    if type(scores) is np.ndarray and where is None and axis == -1 and scores.ndim and scores.size:
+        if scores.size < _size_for_numpy(scores.dtype, scores.shape[-1]):
             return scores.argmax(-1, keepdims=keepdims)
-        if scores.flags.aligned and scores.dtype.isnative and not keepdims:
+        if (
+            scores.dtype.char in "fde"
+            and scores.flags.aligned
+            and scores.dtype.isnative
+            and not keepdims
+        ):
             best = np.empty(scores.shape[:-1], np.int64)
             kernels.argmax(scores, best.reshape(-1), 1, threads_for(scores.size))
             return best[()]
@@ -106,8 +104,12 @@ def argmax(
     return reduced(best, array.shape, axes, keepdims)
 
 
-def _size_for_numpy(classes: int) -> int:
-    return SIZE_FOR_NUMPY if classes >= LONG_ROW else ROWS_FOR_NUMPY * classes
+def _size_for_numpy(dtype: np.dtype[Any], classes: int) -> float:
+    if dtype.char in "fd":
+        return SIZE_FOR_NUMPY if classes >= LONG_ROW else ROWS_FOR_NUMPY * classes
+    if dtype.kind in "biu":
+        return inf
+    return SIZE_OF_HALVES if dtype.char == "e" or is_bfloat16(dtype) else 0
 
 
 def _argmax_rows(array: Array, axes: tuple[int, ...]) -> NDArray[np.int64]:
