@@ -113,6 +113,11 @@ inline TileOf<Real> tile_of(int count, Ends ends) {
   }
   return tile_of<Real, vectors, is_transposed, Ends::any>(count, counts);
 }
+template <class Real>
+TileOf<Real> tile_of(int count, int vectors, bool is_transposed, Ends ends) {
+  if (vectors == 2) return is_transposed ? tile_of<Real, 2, true>(count, ends) : tile_of<Real, 2, false>(count, ends);
+  return is_transposed ? tile_of<Real, 1, true>(count, ends) : tile_of<Real, 1, false>(count, ends);
+}
 
 // Each pair of vectors that are `half` apart exchanges half of its lanes; after all halves rows have become columns.
 template <int half, class V, int... i>
@@ -203,6 +208,7 @@ void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<
                     const PanelAt& panel_at) {
   const bool is_transposed = a.column_stride != 1 && a.row_stride == 1;
   const Index stride = is_transposed ? a.column_stride : a.row_stride;
+  if (c.rows == 0) return;
   for (Index t = 0; t == 0 || t < a.columns; t += product_depth) {
     const Index count = depth_of_panel(a.columns, t);
     for (Index j = 0; j < c.columns; j += panel_width<Real>) {
@@ -216,11 +222,12 @@ void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<
         ends = ends_of(t > 0 || bias != nullptr, is_last && end.is_relu, is_last && end.positive != nullptr,
                        last == lanes<Real>);
       }
-      for (Index i = 0; i < c.rows;) {
-        const int rows = next_tile(c.rows - i, vectors == 1 ? most_rows<1> : most_rows<2>);
-        const TileOf<Real> tile =
-            vectors == 2 ? (is_transposed ? tile_of<Real, 2, true>(rows, ends) : tile_of<Real, 2, false>(rows, ends))
-                         : (is_transposed ? tile_of<Real, 1, true>(rows, ends) : tile_of<Real, 1, false>(rows, ends));
+      const Index most = vectors == 1 ? most_rows<1> : most_rows<2>;
+      const Index tiles = (c.rows + most - 1) / most, tall = c.rows % tiles;  // as equal as can be, the tall ones first
+      int rows = static_cast<int>(c.rows / tiles) + (tall > 0 ? 1 : 0);
+      TileOf<Real> tile = tile_of<Real>(rows, vectors, is_transposed, ends);
+      for (Index i = 0, number = 0; i < c.rows; i += rows, ++number) {
+        if (number == tall && number > 0) tile = tile_of<Real>(--rows, vectors, is_transposed, ends);
         Real* const to = c.data + i * c.row_stride + j;
         const TileStart<Real> start = t > 0             ? TileStart<Real>{to, c.row_stride}
                                       : bias != nullptr ? TileStart<Real>{bias + j, 0}
@@ -230,7 +237,6 @@ void panel_products(const Matrix<const Real>& a, const Real* bias, const Matrix<
                                      end.positive == nullptr || !is_end ? nullptr : end.positive + (to - c.data)};
         tile(a.data + i * a.row_stride + t * a.column_stride, stride, panel.data, panel.stride, count, start, end_here, to,
              c.row_stride, last);
-        i += rows;
       }
     }
   }
