@@ -61,7 +61,7 @@ class Course:
             plateaus=self.patience.plateaus,
             until=until,
         )
-        network = self.descent.current()
+        network = self.descent.current
         self._add(loss, None if self.validate is None else self.validate(network))
         if self.best is not None and self.best_epoch == len(self.losses):
             np.copyto(self.best, network.parameters)
@@ -91,7 +91,7 @@ class Course:
     def progress(self, max_epochs: int, seconds: float) -> NetworkProgress:
         """After an epoch."""
         score, loss = self.validations[-1] if self.validations else (None, None)
-        network = self.descent.current()
+        network = self.descent.current
         return NetworkProgress(
             epoch=len(self.losses),
             max_epochs=max_epochs,
@@ -142,7 +142,7 @@ class Course:
 
     def fit(self, stopped: Stopped) -> NetworkFit:
         """The end."""
-        network = self.descent.current()
+        network = self.descent.current
         parameters = network.parameters
         if self.best is not None and self.best_epoch:
             parameters = self.best

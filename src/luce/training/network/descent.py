@@ -47,6 +47,11 @@ class Descent:
     how : Steps
     state : NetworkState, optional
         Its arrays are copied; by default the parameters are the network's, and all else begins.
+
+    Attributes
+    ----------
+    current : Network
+        As of now: a view, which changes with the next step.
     """
 
     def __init__(self, network: Network, how: Steps, state: NetworkState | None) -> None:
@@ -65,6 +70,8 @@ class Descent:
             self.average = np.zeros_like(self.parameters)
             if state is not None and state.average is not None:
                 self.average, self.averaged = state.average.copy(), state.averaged
+        shown = self.parameters if self.average is None else self.average
+        self.current = Network(network.layers, shown, network.map)
 
     def state(self, patience: Patience, random: np.random.Generator) -> NetworkState:
         """All of it, for another fit; the arrays are not copied."""
@@ -85,11 +92,6 @@ class Descent:
         self.rows += rows
         if self.average is not None:
             self.averaged += steps
-
-    def current(self) -> Network:
-        """The network as of now: a view, which changes with the next step."""
-        parameters = self.parameters if self.average is None else self.average
-        return Network(self.network.layers, parameters, self.network.map)
 
     def epoch(
         self,
@@ -112,8 +114,8 @@ class Descent:
         else:
             cut = batches.gathered(batches.order(random)) if shuffle else batches.in_order()
             mean = self._layer_by_layer(cut, random, plateaus, until)
-        for array in (self.parameters, *self.moments):
-            if not np.isfinite(array).all():
+        for vector in (self.parameters, *self.moments):
+            if not is_finite(vector):
                 self._refuse("the parameters are not finite")
         return mean
 
@@ -126,8 +128,8 @@ class Descent:
         until: float,
     ) -> float:
         how, rows_before = self.how, self.rows
-        if self.pace.threads != num_threads():
-            self.pace = Pace(num_threads())
+        if self.pace.threads != (threads := num_threads()):
+            self.pace = Pace(threads)
         total = seen = 0.0
         at, now = 0, time.monotonic()
         while at < len(order):
@@ -250,6 +252,11 @@ def keep_freed_memory() -> None:
     and go. Nothing is written to this one, so it costs nothing. Elsewhere nothing happens.
     """
     np.empty(KEPT_BYTES, np.uint8)
+
+
+def is_finite(vector: Vector) -> bool:
+    """Whether all elements are; their squares may overflow."""
+    return isfinite(kernels.squares(vector)) or bool(np.isfinite(vector).all())
 
 
 def norm(vector: Vector, threads: int = 1) -> float:
