@@ -1,14 +1,50 @@
-"""Divergences of distributions, with digits where they are nearly equal."""
+"""Losses of softmax in float64, whatever its targets are, with digits where they are small."""
 
 from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from luce.maps._rows import classes_last, temperature_of_rows
+from luce.maps.softmax import log_softmax, softmax
 
 Array = NDArray[Any]
 
 NUMBERS_TOGETHER = 1 << 14  # what is made of them stays in a core's own cache
+
+
+def losses_of_any(
+    scores: Array, targets: Array, axes: tuple[int, ...], temperature: ArrayLike
+) -> Any:
+    """T KL(y || softmax(scores / T)), of labels or distributions y, at any temperatures."""
+    scores = scores.astype(np.float64)
+    of_rows = temperature_of_rows(temperature, scores.shape, axes)[..., 0]
+    log_p = classes_last(log_softmax(scores, axes, temperature=temperature), axes)
+    with np.errstate(all="ignore"):
+        if targets.shape != scores.shape:
+            index = targets[..., None].astype(np.int64)
+            behind = _behind(classes_last(scores, axes))
+            behind_label = np.take_along_axis(behind, index, axis=-1)[..., 0]
+            log_sum = -log_p.max(axis=-1, initial=-np.inf)
+            smooth = np.where(log_sum == 0, 0, of_rows * log_sum)
+            return np.where(behind_label == np.inf, np.inf, behind_label + smooth)[()]
+        y = classes_last(targets.astype(np.float64), axes)
+        p = classes_last(softmax(scores, axes, temperature=temperature), axes)
+        divergence = divergences(y, p, log_p)
+        value = np.where(divergence == 0, 0, of_rows * divergence)
+        if (of_rows > 0).all():
+            return value[()]
+        hard = np.where(y == 0, 0, y * _behind(classes_last(scores, axes))).sum(axis=-1)
+        return np.where(of_rows == 0, hard, value)[()]
+
+
+def _behind(scores: Array) -> Array:
+    """How far every score is behind the largest of its row; infinity where no class is possible."""
+    largest = scores.max(axis=-1, keepdims=True, initial=-np.inf)
+    with np.errstate(invalid="ignore", over="ignore"):
+        behind = np.where(scores == largest, 0, largest - scores)
+    return np.where(largest == -np.inf, np.inf, behind)
 
 
 def divergences(y: Array, p: Array, log_p: Array) -> Array:

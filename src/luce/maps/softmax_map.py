@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from luce import kernels
 from luce.errors import DataError
-from luce.maps._divergences import divergences
+from luce.maps._divergences import losses_of_any
 from luce.maps._rows import (
     Array,
     Axis,
@@ -23,7 +23,7 @@ from luce.maps._rows import (
     working_dtype,
 )
 from luce.maps.hardmax import no_derivative
-from luce.maps.softmax import checked_temperature, log_softmax, softmax
+from luce.maps.softmax import checked_temperature, softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,7 +290,7 @@ class Softmax:
         temperature = checked_temperature(self.temperature, array.shape, axes)
         are_labels = aims.shape != array.shape
         if not (are_labels and isinstance(temperature, float) and 0 < temperature < np.inf):
-            return self._fenchel_young_value(array, aims, axes) if value else None, None
+            return losses_of_any(array, aims, axes, self.temperature) if value else None, None
         dtype = working_dtype(result_dtype(array.dtype))
         matrix = as_matrix(array.astype(dtype, copy=False), axes)
         losses = np.empty(len(matrix))
@@ -306,27 +306,6 @@ class Softmax:
         )
         back = None if slopes is None else classes_back(slopes, array.shape, axes)
         return losses.reshape(aims.shape)[()] if value else None, back
-
-    def _fenchel_young_value(self, array: Array, aims: Array, axes: tuple[int, ...]) -> Any:
-        """The same in float64, of any targets at any temperatures."""
-        array = array.astype(np.float64)
-        temperature = temperature_of_rows(self.temperature, array.shape, axes)[..., 0]
-        log_p = classes_last(log_softmax(array, self.axis, temperature=self.temperature), axes)
-        with np.errstate(all="ignore"):
-            if aims.shape != array.shape:
-                index = aims[..., None].astype(np.int64)
-                behind = _behind(classes_last(array, axes))
-                behind_label = np.take_along_axis(behind, index, axis=-1)[..., 0]
-                log_sum = -log_p.max(axis=-1, initial=-np.inf)
-                smooth = np.where(log_sum == 0, 0, temperature * log_sum)
-                return np.where(behind_label == np.inf, np.inf, behind_label + smooth)[()]
-            y = classes_last(aims.astype(np.float64), axes)
-            divergence = divergences(y, classes_last(self(array), axes), log_p)
-            value = np.where(divergence == 0, 0, temperature * divergence)
-            if (temperature > 0).all():
-                return value[()]
-            hard = np.where(y == 0, 0, y * _behind(classes_last(array, axes))).sum(axis=-1)
-            return np.where(temperature == 0, hard, value)[()]
 
     def _slope(self, probabilities: ArrayLike, direction: ArrayLike, name: str) -> Array:
         self._check_differentiable()
@@ -416,11 +395,3 @@ def _checked_axis(axis: Axis) -> Axis:
 
 def _is_index(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _behind(scores: Array) -> Array:
-    """How far every score is behind the largest of its row; infinity where no class is possible."""
-    largest = scores.max(axis=-1, keepdims=True, initial=-np.inf)
-    with np.errstate(invalid="ignore", over="ignore"):
-        behind = np.where(scores == largest, 0, largest - scores)
-    return np.where(largest == -np.inf, np.inf, behind)
