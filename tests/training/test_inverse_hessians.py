@@ -139,6 +139,39 @@ def test_the_kronecker_form_is_exact_where_all_rows_have_the_same_probabilities(
     np.testing.assert_allclose(undone.reshape(gradient.shape), gradient, atol=1e-8)
 
 
+def test_the_kronecker_form_is_of_features_centred_by_class(make, parameters):
+    objective = make(weighted=False)
+    k, d = objective.classes, objective.shape[1] - 1
+    gradient = some_gradient(objective)
+    with shared_rows(WORTH_SHARING) as over_rows:
+        step = kronecker(at(objective, parameters, over_rows))(gradient)
+    np.testing.assert_allclose(step.sum(axis=0), 0, atol=1e-9)
+
+    rows = objective.features - (0 if objective.centre is None else objective.centre)
+    p = softmax(rows @ parameters[:, :-1].T + parameters[:, -1], axis=1)
+    of_classes = np.diag(p.mean(axis=0)) - p.T @ p / len(p)
+    spread = 1 - (p * p).sum(axis=1)
+    spread /= spread.sum()
+    apart = rows - spread @ rows
+    variances = (apart * spread[:, None]).T @ apart
+    curvatures = p * (1 - p)
+    centres = (curvatures.T @ rows) / curvatures.sum(axis=0)[:, None]
+
+    # score = coef (x - centre) + intercept: a row of `back` for each of the given parameters
+    back = np.eye(k * (d + 1)).reshape(k, d + 1, k, d + 1)
+    for c in range(k):
+        back[c, -1, c, :-1] = centres[c]
+    back = back.reshape(k * (d + 1), k * (d + 1))
+    model = np.zeros((k, d + 1, k, d + 1))
+    model[:, :-1, :, :-1] = np.einsum("ab,ij->aibj", of_classes, variances)
+    model[:, -1, :, -1] = of_classes
+    for c in range(k):
+        model[c, :-1, c, :-1] += objective.l2 * np.eye(d)
+    model = back.T @ model.reshape(back.shape) @ back
+    undone = (model @ step.ravel()).reshape(k, d + 1) - gradient
+    np.testing.assert_allclose(undone - undone.mean(axis=0), 0, atol=1e-8)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("fit_intercept", [False, True])
 def test_few_rows_give_the_same_kronecker_form(make, parameters, weighted, fit_intercept):

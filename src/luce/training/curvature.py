@@ -92,7 +92,7 @@ class Curvatures:
                 return Curvature(blocks(point), lasting(price))
         if dense and max(k, width) <= MOST_ROTATED and width <= n:
             rotating = 25 * (width**3 + k**3)
-            price = self._in_passes(rows * (width**2 + 2 * numbers) + rotating)
+            price = self._in_passes(rows * (width**2 + 4 * numbers) + rotating)
             is_sparse = not isinstance(self.objective.features, np.ndarray)
             if not is_sparse or price <= max(AFFORDABLE_IF_SPARSE, passes):
                 return Curvature(kronecker(point), lasting(price), to_scale)

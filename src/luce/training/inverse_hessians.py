@@ -109,24 +109,25 @@ def class_blocks(point: Point) -> Product:
 
 
 def kronecker(point: Point) -> Product:
-    """The inverse of ``A kron S + l2``, in the eigenvectors of A and S: k^2 + d^2 numbers.
+    """The inverse of ``A kron S + l2``, in the eigenvectors of A and S: k^2 + k d + d^2 numbers.
 
     A is the mean of diag(p) - p p', S that of h x x' over that of h, where h = 1 - p'p: the
-    nearest product with the right trace, exact where all rows have the same probabilities.
+    nearest product with the right trace, exact where all rows have the same probabilities. What an
+    intercept has to do with its class's coefficients is taken out before: see `_in_eigenvectors`.
     """
     l2 = point.sample.objective.l2
     of_frequencies = point.damping * (1 - point.frequencies @ point.frequencies)
     (moments,), of_classes = point.second_moments("all", np.array([of_frequencies]))
     curvatures, classes = _classes(point, of_classes[:-1, :-1], of_classes[-1, :-1])
     moments /= curvatures.sum()
-    centre = moments[-1, :-1].copy()
+    centre = moments[-1, :-1]
     variances, rotation = _eigenvectors(moments[:-1, :-1] - np.outer(centre, centre))
     inverse = 1 / (np.outer(curvatures, np.maximum(variances, 0.0)) + l2)
 
     def solve(coef: Vector) -> Vector:
         return np.asarray(((coef @ rotation) * inverse) @ rotation.T)
 
-    return _in_eigenvectors(curvatures, classes, centre, solve)
+    return _in_eigenvectors(curvatures, classes, _centres(point), solve)
 
 
 def kronecker_of_few_rows(point: Point) -> Product:
@@ -162,6 +163,7 @@ def kronecker_of_few_rows(point: Point) -> Product:
     vectors = directions[:, first:].astype(np.float32)
     vectors /= np.sqrt(variances, dtype=np.float32)
     inverse = 1 / (np.outer(curvatures, variances * largest**2) + l2)
+    centres = _centres(point)
 
     def along(coef: Vector) -> Vector:
         return np.asarray((coef.astype(np.float32) @ rows.T) @ vectors, np.float64)
@@ -175,7 +177,7 @@ def kronecker_of_few_rows(point: Point) -> Product:
         outside -= back(along(outside))  # once more: what rounding left inside would be enlarged
         return np.asarray(outside / l2 + back(seen * inverse))
 
-    return _in_eigenvectors(curvatures, classes, centre, solve)
+    return _in_eigenvectors(curvatures, classes, centres, solve)
 
 
 def diagonal(point: Point, columns: Columns | None = None) -> Product:
@@ -241,17 +243,40 @@ def _classes(point: Point, products: Vector, sums: Vector) -> tuple[Vector, Vect
     return np.maximum(curvatures, SMALLEST_SHARE * max(curvatures[-1], SMALLEST_SHARE)), classes
 
 
+def _centres(point: Point) -> Vector:
+    """Of each class the mean of the features, weighted by its curvatures p (1 - p)."""
+    objective = point.sample.objective
+    (k, width), f = objective.shape, point.frequencies
+
+    def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
+        sums, spreads = np.split(total, [k * (width - 1)])
+        spread = ((p * (1 - p) + point.damping * f * (1 - f)) * weights[:, None]).astype(p.dtype)
+        sums += np.asarray(spread.T @ features).ravel()
+        spreads += spread.sum(axis=0, dtype=np.float64)
+
+    if not objective.fit_intercept:
+        return np.zeros((k, width - 1))
+    sums, spreads = np.split(point.total(k * width, add), [k * (width - 1)])
+    spreads = np.maximum(spreads, SMALLEST_SHARE * max(spreads.max(), SMALLEST_SHARE))
+    return np.asarray(sums.reshape(k, -1) / spreads[:, None])
+
+
 def _in_eigenvectors(
-    curvatures: Vector, classes: Vector, centre: Vector, solve: Product
+    curvatures: Vector, classes: Vector, centres: Vector, solve: Product
 ) -> Product:
-    """Product with an inverse that `solve` gives for coef, among the eigenvectors of A."""
+    """Product with an inverse that `solve` gives for coef, among the eigenvectors of A.
+
+    It stands in other parameters, ``score = coef (x - centre) + intercept``, with a centre for each
+    class: where that is `_centres`, the Hessian has nothing that joins a class's coef with its
+    intercept. What all classes have in common is no direction there, as it is none before.
+    """
 
     def product(gradient: Vector) -> Vector:
-        rotated = classes.T @ gradient
-        coef = solve(rotated[:, :-1] - np.outer(rotated[:, -1], centre))
-        intercept = rotated[:, -1] / curvatures - coef @ centre
-        step = classes @ np.column_stack([coef, intercept])
-        return without_common(step)
+        of_coef = without_common(gradient[:, :-1] - gradient[:, -1:] * centres)
+        coef = classes @ solve(classes.T @ of_coef)
+        intercept = classes @ ((classes.T @ gradient[:, -1]) / curvatures)
+        intercept -= np.einsum("ij,ij->i", coef, centres)
+        return without_common(np.column_stack([coef, intercept]))
 
     return product
 

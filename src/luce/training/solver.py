@@ -116,8 +116,9 @@ def lbfgs(
         So many passes without progress are the end.
     is_last : bool
         Then the best curvature at any price is tried before giving up. Otherwise somebody goes on
-        from here in better arithmetic: steps that promise less than rounding are not taken, and
-        where the attainable gap is enough but rounding may hide it, it is left to them to attain.
+        from here in better arithmetic: steps that promise less than rounding are taken only while
+        each halves the attainable gap, and where that is enough but rounding may hide it, the point
+        is moved by `recentre` and left to them.
     memory : Memory
         What is known of the curvature, perhaps from another run; it is added to.
     max_iter : int
@@ -151,14 +152,17 @@ def lbfgs(
         on_pass(best_point, best_value, relative_gap())
         return evaluation
 
-    def recentred(point: Vector, here: Evaluation) -> None:
+    def recentred(point: Vector, here: Evaluation) -> tuple[Vector, Evaluation]:
         for exactly in (False, True):
             if passes >= max_iter or relative_gap() <= tol:
-                return
+                break
             if attainable(here.gradient) > tol * abs(here.value):  # it has moved away
-                return
-            point = recentre(point, here.gradient, exactly)
-            here = evaluate(point)
+                break
+            moved = recentre(point, here.gradient, exactly)
+            there = evaluate(moved)
+            memory.remember(moved - point, there.gradient - here.gradient)
+            point, here = moved, there
+        return point, here
 
     def descend() -> Stopped:
         nonlocal best_point
@@ -167,7 +171,8 @@ def lbfgs(
         if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
             raise DataError("the features are so large that the scores overflow: scale them down.")
         marked, marked_value, marked_gap = passes, best_value, relative_gap()
-        hoped, renewed = np.inf, False
+        hoped = gap_before = np.inf
+        renewed = False
         flattening_due = PATIENCE
         while not (gap := relative_gap()) <= tol:
             if best_value < marked_value - rounding * abs(best_value) or gap < marked_gap / 2:
@@ -182,10 +187,10 @@ def lbfgs(
             wanted = min(hoped / 2, NEARLY * tol * abs(here.value))
             if (gap_here := attainable(here.gradient)) < wanted:
                 if not is_last and tol < HIDDEN * rounding:
-                    best_point = point
+                    best_point = recentre(point, here.gradient, False)
                     return "precision"
                 hoped = gap_here
-                recentred(point, here)
+                point, here = recentred(point, here)
                 continue
             if passes >= flattening_due and gap_here < WITHIN_REACH * wanted and len(memory.places):
                 flattening_due = passes + BETWEEN_FLATTENINGS
@@ -199,8 +204,10 @@ def lbfgs(
                 memory.rest_on(curvature, point)
             direction = -memory.inverse_hessian_product(here.gradient)
             promised = -float(np.vdot(direction, here.gradient)) / 2
-            if promised < enough or (not is_last and promised < rounding / 8 * abs(here.value)):
+            is_hidden = not is_last and promised < rounding / 8 * abs(here.value)
+            if promised < enough or (is_hidden and gap_here > gap_before / 2):
                 return "precision"
+            gap_before = gap_here
             before = passes
             found = search(
                 evaluate,
