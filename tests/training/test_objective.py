@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
+from luce.training import moments as moments_of
 from luce.training.moments import centre_of, first_moments
 from luce.training.objective import WORTH_SHARING, blocks_of_rows, shared_rows
 from luce.training.sample import Sample
@@ -53,7 +54,9 @@ def test_without_intercept_its_gradient_is_zero(make, parameters):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_moments(make, weighted):
+@pytest.mark.parametrize("many", [1, 5])
+def test_moments(make, weighted, many, monkeypatch):
+    monkeypatch.setattr(moments_of, "MANY_CLASSES", many)
     objective = make(weighted=weighted)
     sparse = make(weighted=weighted, sparse=True)
     weights = np.ones(9) if objective.weights is None else objective.weights
@@ -68,6 +71,9 @@ def test_moments(make, weighted):
         mean = np.average(objective.features - objective.centre, axis=0, weights=weights)
         np.testing.assert_allclose(moments.mean, mean)
         np.testing.assert_allclose(moments.class_frequencies.sum(), 1)
+        of_third = objective.labels == 2
+        third = (weights * of_third) @ (objective.features - objective.centre) / 9
+        np.testing.assert_allclose(moments.class_sums[2], third)
         raw = np.average(objective.features, axis=0, weights=weights)
         np.testing.assert_allclose(first_moments(sparse).mean, raw)
 

@@ -23,7 +23,7 @@ from luce.training.objective import (
 )
 from luce.training.point import Point
 from luce.training.recentring import recentred
-from luce.training.sample import Sample, in_single, sample_of
+from luce.training.sample import LEAST_OF_A_CLASS, Sample, in_single, sample_of
 
 MOST_PARAMETERS = 1400  # with a whole Hessian: it takes 16 MB, and making it some times that
 MOST_IN_BLOCKS, MOST_IN_BLOCKS_LATE = 1 << 20, 1 << 22  # numbers: 8 MB, or 32
@@ -35,6 +35,9 @@ PATIENCE = 100  # passes with forms that are cheaper than blocks
 PRICE_OF_SPARSE_READINGS = 20  # passes
 QUICKER_IF_DENSE = 8  # operations on dense numbers than on sparse ones
 PART = 5  # of the rows: a sample is at most one in so many, if features are not many
+LEAST_OF_A_CLASS_TOGETHER = (
+    10  # rows in a sample, where classes share what is known of the features
+)
 MOST_GATHERED = 1 << 22  # numbers of features in a sample that is gathered in memory
 LEAST_BETWEEN, LEAST_BETWEEN_WHOLE = 10, 4  # passes from one inverse Hessian to the next
 
@@ -91,11 +94,13 @@ class Curvatures:
                 blocks = whole_of_two_classes if k == 2 else class_blocks
                 return Curvature(blocks(point), lasting(price))
         if dense and max(k, width) <= MOST_ROTATED and width <= n:
+            together = replace(point, sample=self.sample_together)
             rotating = 25 * (width**3 + k**3)
-            price = self._in_passes(rows * (width**2 + 4 * numbers) + rotating)
+            of_rows = len(together.sample) * (width**2 + 4 * numbers)
+            price = self._in_passes(of_rows + rotating)
             is_sparse = not isinstance(self.objective.features, np.ndarray)
             if not is_sparse or price <= max(AFFORDABLE_IF_SPARSE, passes):
-                return Curvature(kronecker(point), lasting(price), to_scale)
+                return Curvature(kronecker(together), lasting(price), to_scale)
         elif dense and max(k, n) <= MOST_ROTATED:
             # a product with this one costs about two passes
             price = self._in_passes(n**2 * width + 10 * (n**3 + k**3)) / 3
@@ -123,10 +128,20 @@ class Curvatures:
     @cached_property
     def sample(self) -> Sample:
         """Rows enough for every form but the whole Hessian."""
+        return self._sample(LEAST_OF_A_CLASS)
+
+    @cached_property
+    def sample_together(self) -> Sample:
+        """Rows enough for a form in which all classes share what is known of the features."""
+        few = self._sample(LEAST_OF_A_CLASS_TOGETHER)
+        return few if 2 * len(few) < len(self.sample) else self.sample
+
+    def _sample(self, of_a_class: int) -> Sample:
         if not self.objective.has_dense_blocks:
             return self.rough_sample
         n, d = self.objective.rows, self.objective.shape[1] - 1
-        sample = sample_of(self.cheaper, max(min(20 * n // d, n // PART), 50 * d))
+        size = max(min(20 * n // d, n // PART), 50 * d)
+        sample = sample_of(self.cheaper, size, of_a_class)
         if len(sample) * d <= MOST_GATHERED:
             taken = in_single(sample, self.over_rows) or sample.taken()
             return Sample(taken, None, None)

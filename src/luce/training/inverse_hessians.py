@@ -127,7 +127,9 @@ def kronecker(point: Point) -> Product:
     def solve(coef: Vector) -> Vector:
         return np.asarray(((coef @ rotation) * inverse) @ rotation.T)
 
-    return _in_eigenvectors(curvatures, classes, _centres(point), solve)
+    are_alike = not point.parameters[:, :-1].any()  # all rows, in their probabilities
+    centres = np.tile(centre, (len(classes), 1)) if are_alike else _centres(point)
+    return _in_eigenvectors(curvatures, classes, centres, solve)
 
 
 def kronecker_of_few_rows(point: Point) -> Product:

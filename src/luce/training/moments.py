@@ -10,6 +10,7 @@ from luce.errors import DataError
 from luce.training.objective import SQUARES_OVERFLOW, Rows, SoftmaxRegression, SumOverRows, Vector
 from luce.training.sample import Sample
 
+MANY_CLASSES = 32  # from here on, a pass takes longer than adding up the rows of each class
 LARGE_MEAN = 4  # spreads: the features then lose two bits
 
 
@@ -100,12 +101,30 @@ def _mean_and_square(sample: Sample, over_rows: SumOverRows) -> Vector:
 
 
 def first_moments(objective: SoftmaxRegression) -> Moments:
-    """Moments of the rows of an objective: one pass."""
+    """Moments of the rows of an objective: one pass, or less where classes are many."""
     k = objective.classes
-    # At equal scores, and with one class more that no row has, all residuals are 1 / (k + 1)
-    # less 1 at the label.
-    wider = replace(objective, classes=k + 1, l2=0.0)
-    _, gradient = wider.value_and_gradient(np.zeros(wider.shape))
-    sums = gradient[k] - gradient[:k]
+    if k >= MANY_CLASSES:
+        class_sums = _class_sums(objective) / objective.rows
+    else:
+        # At equal scores, and with one class more that no row has, all residuals are 1 / (k + 1)
+        # less 1 at the label.
+        wider = replace(objective, classes=k + 1, l2=0.0)
+        _, gradient = wider.value_and_gradient(np.zeros(wider.shape))
+        class_sums = (gradient[k] - gradient[:k])[:, :-1].copy()
     frequencies = np.bincount(objective.labels, weights=objective.weights, minlength=k)
-    return Moments(class_frequencies=frequencies / objective.rows, class_sums=sums[:, :-1].copy())
+    return Moments(class_frequencies=frequencies / objective.rows, class_sums=class_sums)
+
+
+def _class_sums(objective: SoftmaxRegression) -> Vector:
+    from scipy.sparse import csr_array
+
+    sums = np.zeros((objective.classes, objective.shape[1] - 1))
+    for block in objective.blocks():
+        features, labels = objective.block(block), objective.labels[block]
+        of_labels = csr_array(
+            (objective.row_weights(block), labels, np.arange(len(labels) + 1)),
+            shape=(len(labels), objective.classes),
+        )
+        of_block = of_labels.T @ features
+        sums += of_block if isinstance(of_block, np.ndarray) else of_block.toarray()
+    return sums

@@ -98,13 +98,15 @@ class Sample:
         return weights
 
 
-def sample_of(objective: SoftmaxRegression, size: int) -> Sample:
+def sample_of(
+    objective: SoftmaxRegression, size: int, of_a_class: int = LEAST_OF_A_CLASS
+) -> Sample:
     """About `size` rows: of each class its share, but at least some, evenly spread over its rows.
 
     All rows where that would be most of them.
     """
     counts = np.bincount(objective.labels, minlength=objective.classes)
-    wanted = np.maximum(counts * (size / objective.rows), LEAST_OF_A_CLASS)
+    wanted = np.maximum(counts * (size / objective.rows), of_a_class)
     taken = np.minimum(np.ceil(wanted), counts).astype(np.int64)
     total = int(taken.sum())
     if 2 * total > objective.rows:
