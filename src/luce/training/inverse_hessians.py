@@ -195,11 +195,10 @@ def diagonal(point: Point, columns: Columns | None = None) -> Product:
     """
     objective = point.sample.objective
     k, d = objective.classes, objective.shape[1] - 1
-    f = point.frequencies
 
     def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
         squares, sums, spreads = np.split(total, [d * k, 2 * d * k])
-        spread = ((p * (1 - p) + point.damping * f * (1 - f)) * weights[:, None]).astype(p.dtype)
+        spread = _class_curvatures(point, p, weights)
         squared = features**2 if isinstance(features, np.ndarray) else features.multiply(features)
         squares += (squared.T @ spread).ravel()
         sums += (features.T @ spread).ravel()
@@ -207,8 +206,7 @@ def diagonal(point: Point, columns: Columns | None = None) -> Product:
 
     total = point.total(2 * k * d + k, add)
     squares, sums = total[: 2 * k * d].reshape(2, d, k).swapaxes(1, 2)
-    spreads = total[2 * k * d :]
-    spreads = np.maximum(spreads, SMALLEST_SHARE * max(spreads.max(), SMALLEST_SHARE))[:, None]
+    spreads = _no_zeros(total[2 * k * d :])[:, None]
     if columns is not None:
         seen = columns.entries * (len(point.sample) / objective.rows)
         unseen = ENTRIES_OF_COLUMNS / (seen + ENTRIES_OF_COLUMNS)
@@ -242,25 +240,38 @@ def _classes(point: Point, products: Vector, sums: Vector) -> tuple[Vector, Vect
     of_classes -= np.outer(point.damping * f, f)
     of_classes[np.diag_indices(len(f))] += sums + point.damping * f
     curvatures, classes = _eigenvectors(of_classes)
-    return np.maximum(curvatures, SMALLEST_SHARE * max(curvatures[-1], SMALLEST_SHARE)), classes
+    return _no_zeros(curvatures), classes
 
 
 def _centres(point: Point) -> Vector:
     """Of each class the mean of the features, weighted by its curvatures p (1 - p)."""
     objective = point.sample.objective
-    (k, width), f = objective.shape, point.frequencies
+    k, width = objective.shape
 
     def add(total: Vector, features: "Features", weights: Vector, p: NDArray[Any]) -> None:
         sums, spreads = np.split(total, [k * (width - 1)])
-        spread = ((p * (1 - p) + point.damping * f * (1 - f)) * weights[:, None]).astype(p.dtype)
+        spread = _class_curvatures(point, p, weights)
         sums += np.asarray(spread.T @ features).ravel()
         spreads += spread.sum(axis=0, dtype=np.float64)
 
     if not objective.fit_intercept:
         return np.zeros((k, width - 1))
     sums, spreads = np.split(point.total(k * width, add), [k * (width - 1)])
-    spreads = np.maximum(spreads, SMALLEST_SHARE * max(spreads.max(), SMALLEST_SHARE))
-    return np.asarray(sums.reshape(k, -1) / spreads[:, None])
+    return np.asarray(sums.reshape(k, -1) / _no_zeros(spreads)[:, None])
+
+
+def _class_curvatures(point: Point, p: NDArray[Any], weights: Vector) -> NDArray[Any]:
+    """Of rows with probabilities p, and of the classes' frequencies by the damping: (rows, k)."""
+    f = point.frequencies
+    curvatures = p * (1 - p) + point.damping * f * (1 - f)
+    curvatures *= weights[:, None]
+    return np.asarray(curvatures, p.dtype)
+
+
+def _no_zeros(curvatures: Vector) -> Vector:
+    """The same, with what is too small beside the largest raised to where it counts."""
+    least = SMALLEST_SHARE * max(float(curvatures.max()), SMALLEST_SHARE)
+    return np.maximum(curvatures, least)
 
 
 def _in_eigenvectors(
