@@ -93,6 +93,17 @@ def test_too_few_rows_are_refused_with_the_number_needed(risk):
         Abstain(risk).fit(probabilities[1:], labels[1:])
 
 
+def test_rows_that_no_threshold_reaches_are_not_called_too_few():
+    """42 rows: their three lend thresholds, and are surer than all that these are tested on."""
+    confidence = np.random.default_rng(14).random(42)
+    probabilities = np.column_stack([0.5 + confidence / 2, 0.5 - confidence / 2])
+    with pytest.raises(
+        DataError, match="none of 39 tested rows is as sure as the lowest"
+    ) as refusal:
+        Abstain(0.5, confidence=0.9).fit(probabilities, np.zeros(42, int))
+    assert "needed" not in str(refusal.value)
+
+
 def test_a_model_that_is_wrong_too_often_is_refused():
     with pytest.raises(DataError, match=r"allow a higher risk or improve the model"):
         Abstain(0.1).fit(*labelled(1000, error=lambda confidence: 0.3 + 0 * confidence))

@@ -280,11 +280,16 @@ class Abstain(Value):
         promise = f"an error rate of at most {self.risk:g} with confidence {self.confidence:g}"
         of_class = " of a predicted class" if self.by_class else ""
         if best.answered == 0:
-            most = max(result.rows for result in results)
-            rows = "row" if most == 1 else "rows"
+            most, needed = max(result.rows for result in results), fewest_rows(self.risk, level)
+            if most < needed:
+                rows = "row" if most == 1 else "rows"
+                return (
+                    f"{most} {rows}{of_class} cannot show {promise}: even if none is wrong, at "
+                    f"least {needed} are needed"
+                )
             return (
-                f"{most} {rows}{of_class} cannot show {promise}: even if none is wrong, at least "
-                f"{fewest_rows(self.risk, level)} are needed"
+                f"no threshold shows {promise}: none of {best.rows} tested rows{of_class} is as "
+                "sure as the lowest threshold asks; allow a higher risk, or give more rows"
             )
         found = (
             f"no threshold shows {promise}: of the surest {best.answered} of {best.rows} "
