@@ -280,12 +280,12 @@ class Abstain(Value):
         promise = f"an error rate of at most {self.risk:g} with confidence {self.confidence:g}"
         of_class = " of a predicted class" if self.by_class else ""
         if best.answered == 0:
-            most, needed = max(result.rows for result in results), fewest_rows(self.risk, level)
-            if most < needed:
+            most, fewest = max(result.rows for result in results), fewest_rows(self.risk, level)
+            if most < fewest:
                 rows = "row" if most == 1 else "rows"
                 return (
                     f"{most} {rows}{of_class} cannot show {promise}: even if none is wrong, at "
-                    f"least {needed} are needed"
+                    f"least {fewest} are needed"
                 )
             return (
                 f"no threshold shows {promise}: none of {best.rows} tested rows{of_class} is as "

@@ -133,16 +133,19 @@ class Curvatures:
     @cached_property
     def sample_together(self) -> Sample:
         """Rows enough for a form in which all classes share what is known of the features."""
-        few = self._sample(LEAST_OF_A_CLASS_TOGETHER)
-        return few if 2 * len(few) < len(self.sample) else self.sample
+        is_large = len(self.sample) > 2 * self._rows_wanted
+        return self._sample(LEAST_OF_A_CLASS_TOGETHER) if is_large else self.sample
+
+    @property
+    def _rows_wanted(self) -> int:
+        n, d = self.objective.rows, self.objective.shape[1] - 1
+        return max(min(20 * n // d, n // PART), 50 * d)
 
     def _sample(self, of_a_class: int) -> Sample:
         if not self.objective.has_dense_blocks:
             return self.rough_sample
-        n, d = self.objective.rows, self.objective.shape[1] - 1
-        size = max(min(20 * n // d, n // PART), 50 * d)
-        sample = sample_of(self.cheaper, size, of_a_class)
-        if len(sample) * d <= MOST_GATHERED:
+        sample = sample_of(self.cheaper, self._rows_wanted, of_a_class)
+        if len(sample) * self.objective.shape[1] <= MOST_GATHERED:
             taken = in_single(sample, self.over_rows) or sample.taken()
             return Sample(taken, None, None)
         return sample
