@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 import luce
 from luce.errors import DataError
 from luce.training import curvature, fit_softmax_regression, inverse_hessians
-from luce.training.objective import WORTH_SHARING
+from luce.training.objective import WORTH_SHARING, SoftmaxRegression
 
 
 def objective(fit, features, labels, C, weights=None):
@@ -242,6 +242,23 @@ def test_the_certificate_comes_soon_after_the_optimum(dtype):
     print(f"{np.dtype(dtype)}: optimum after {arrived} passes, certified after {fit.passes}")
     assert fit.stopped == "certified"
     assert fit.passes <= 3 * arrived
+
+
+def test_what_float32_found_is_kept_where_the_certificate_is_interrupted(monkeypatch):
+    features, labels = problem(0)
+    value_and_gradient = SoftmaxRegression.value_and_gradient
+
+    def pressed(self, parameters):
+        if self.l2 and self.dtype == np.float64:
+            raise KeyboardInterrupt
+        return value_and_gradient(self, parameters)
+
+    whole = fit_softmax_regression(features.astype(np.float32), labels, classes=4)
+    monkeypatch.setattr(SoftmaxRegression, "value_and_gradient", pressed)
+    fit = fit_softmax_regression(features.astype(np.float32), labels, classes=4)
+    assert fit.stopped == "interrupted"
+    assert whole.passes > len(fit.history) == fit.passes >= whole.passes - 2
+    assert fit.objective == pytest.approx(whole.objective, rel=1e-5)
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 7])

@@ -63,6 +63,8 @@ class Solution:
         "certified": the gap is at most `tol`. "max_iter": the passes were used up. "precision":
         neither value nor gap fall any further, in the arithmetic in which the objective is
         computed. "interrupted": by Ctrl-C. Or the reason of an `Interruption`.
+    onward : array
+        Where to begin in better arithmetic: the point, or one near it where the gap is less.
     """
 
     point: Vector
@@ -70,6 +72,7 @@ class Solution:
     gap: float
     passes: int
     stopped: Stopped
+    onward: Vector
 
 
 def lbfgs(
@@ -137,6 +140,7 @@ def lbfgs(
     """
     passes, lower = 0, -np.inf
     best_point, best_value = start, np.inf
+    onward: Vector | None = None
 
     def relative_gap() -> float:
         gap = max(best_value - lower, ROUNDING * abs(best_value))
@@ -165,7 +169,7 @@ def lbfgs(
         return point, here
 
     def descend() -> Stopped:
-        nonlocal best_point
+        nonlocal onward
         resort = is_last
         point, here = start, evaluate(start)
         if not (np.isfinite(here.value) and np.isfinite(here.gradient).all()):
@@ -187,7 +191,7 @@ def lbfgs(
             wanted = min(hoped / 2, NEARLY * tol * abs(here.value))
             if (gap_here := attainable(here.gradient)) < wanted:
                 if not is_last and tol < HIDDEN * rounding:
-                    best_point = recentre(point, here.gradient, False)
+                    onward = recentre(point, here.gradient, False)
                     return "precision"
                 hoped = gap_here
                 point, here = recentred(point, here)
@@ -241,7 +245,9 @@ def lbfgs(
         if not passes:
             raise
         stopped = "interrupted"
-    return Solution(best_point, best_value, relative_gap(), passes, stopped)
+    if onward is None:
+        onward = best_point
+    return Solution(best_point, best_value, relative_gap(), passes, stopped, onward)
 
 
 def search(

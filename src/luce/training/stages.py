@@ -71,6 +71,7 @@ def solve(
         memory.start_over(WORTH_OF_A_START)
     curvature = Curvatures(objective, first, moments.class_frequencies, over_rows)
     last = replace(objective, dtype=exact)
+    solution: Solution | None = None
     for problem in [last] if first.dtype == exact or max_iter == 1 else [first, last]:
         dtype = problem.dtype
         if outside is not None and dtype != exact:
@@ -89,23 +90,29 @@ def solve(
                 raise Interruption("separable")
 
         left = max_iter - len(record.rows) - (dtype != exact)  # the certificate takes one
-        solution = lbfgs(
-            evaluate,
-            point,
-            curvature=curvature,
-            attainable=lambda gradient: gap_without_miss(objective, gradient),
-            recentre=curvature.recentred,
-            tol=tol,
-            smallest=np.finfo(np.float64).eps * math.log(objective.classes),
-            enough=-np.inf,
-            rounding=float(np.finfo(dtype).eps),
-            stalled=STALLED if dtype == exact else STALLED_BEFORE_EXACT,
-            is_last=dtype == exact,
-            memory=memory,
-            max_iter=left if outside is None else 1,
-            on_pass=report,
-        )
-        point, outside = solution.point, outside or from_outside(solution)
+        try:
+            solution = lbfgs(
+                evaluate,
+                point,
+                curvature=curvature,
+                attainable=lambda gradient: gap_without_miss(objective, gradient),
+                recentre=curvature.recentred,
+                tol=tol,
+                smallest=np.finfo(np.float64).eps * math.log(objective.classes),
+                enough=-np.inf,
+                rounding=float(np.finfo(dtype).eps),
+                stalled=STALLED if dtype == exact else STALLED_BEFORE_EXACT,
+                is_last=dtype == exact,
+                memory=memory,
+                max_iter=left if outside is None else 1,
+                on_pass=report,
+            )
+        except KeyboardInterrupt:  # before its first pass was over
+            if solution is None:
+                raise
+            return replace(solution, passes=len(record.rows), stopped="interrupted")
+        point, outside = solution.onward, outside or from_outside(solution)
+    assert solution is not None
     stopped = solution.stopped if solution.stopped == "certified" else outside or solution.stopped
     return replace(solution, passes=len(record.rows), stopped=stopped)
 
