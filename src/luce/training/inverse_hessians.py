@@ -116,19 +116,23 @@ def kronecker(point: Point) -> Product:
     intercept has to do with its class's coefficients is taken out before: see `_in_eigenvectors`.
     """
     l2 = point.sample.objective.l2
+    are_alike = not point.parameters[:, :-1].any()  # all rows, in their probabilities
+    centres = None if are_alike else _centres(point)  # first, while nothing else takes memory
     of_frequencies = point.damping * (1 - point.frequencies @ point.frequencies)
     (moments,), of_classes = point.second_moments("all", np.array([of_frequencies]))
     curvatures, classes = _classes(point, of_classes[:-1, :-1], of_classes[-1, :-1])
     moments /= curvatures.sum()
     centre = moments[-1, :-1]
+    if centres is None:
+        centres = np.tile(centre, (len(classes), 1))
     variances, rotation = _eigenvectors(moments[:-1, :-1] - np.outer(centre, centre))
     inverse = 1 / (np.outer(curvatures, np.maximum(variances, 0.0)) + l2)
 
     def solve(coef: Vector) -> Vector:
-        return np.asarray(((coef @ rotation) * inverse) @ rotation.T)
+        rotated = coef @ rotation
+        rotated *= inverse
+        return np.asarray(rotated @ rotation.T)
 
-    are_alike = not point.parameters[:, :-1].any()  # all rows, in their probabilities
-    centres = np.tile(centre, (len(classes), 1)) if are_alike else _centres(point)
     return _in_eigenvectors(curvatures, classes, centres, solve)
 
 
@@ -285,11 +289,15 @@ def _in_eigenvectors(
     """
 
     def product(gradient: Vector) -> Vector:
-        of_coef = without_common(gradient[:, :-1] - gradient[:, -1:] * centres)
-        coef = classes @ solve(classes.T @ of_coef)
-        intercept = classes @ ((classes.T @ gradient[:, -1]) / curvatures)
-        intercept -= np.einsum("ij,ij->i", coef, centres)
-        return without_common(np.column_stack([coef, intercept]))
+        of_coef = gradient[:, -1:] * centres
+        np.subtract(gradient[:, :-1], of_coef, out=of_coef)
+        of_coef -= of_coef.mean(axis=0)
+        of_coef = solve(classes.T @ of_coef)
+        step = np.empty_like(gradient)
+        np.matmul(classes, of_coef, out=step[:, :-1])
+        step[:, -1] = classes @ ((classes.T @ gradient[:, -1]) / curvatures)
+        step[:, -1] -= np.einsum("ij,ij->i", step[:, :-1], centres)
+        return without_common(step)
 
     return product
 
