@@ -149,7 +149,8 @@ def solved(objective, attainable, recentre, *, is_last=True, rounding=1e-15):
 
 
 @pytest.mark.parametrize(
-    ("is_last", "rounding"), [(True, 1e-15), (False, 1e-9), (False, 1e-7), (True, 1e-7)]
+    ("is_last", "rounding"),
+    [(True, 1e-15), (False, 1e-9), (False, 1e-7), (True, 1e-7)],
 )
 def test_an_attainable_gap_is_left_to_better_arithmetic_where_rounding_may_hide_it(
     is_last, rounding
@@ -175,6 +176,42 @@ def test_an_attainable_gap_is_left_to_better_arithmetic_where_rounding_may_hide_
     assert len(recentred) == 1
     assert solution.onward is (solution.point if is_attained else recentred[0])
     assert solution.value - 1 <= 0.8e-6
+
+
+def test_steps_below_rounding_end_where_the_attainable_gap_falls_no_more():
+    """What is handed on is where they ended: rounding decides which value is the least."""
+    points = []
+
+    def objective(point):
+        points.append(point)
+        return Evaluation(1 + float(point @ point) / 2 + 0.0135 * len(points), point, 1.0)
+
+    solution = solved(
+        objective, lambda gradient: 1.0, lambda *_: None, is_last=False, rounding=1e-2
+    )
+    assert solution.stopped == "precision"
+    assert solution.point is points[0]
+    assert len(points) > 1
+    np.testing.assert_array_equal(solution.onward, points[-1])
+
+
+def test_steps_below_rounding_go_on_while_each_halves_the_attainable_gap():
+    steepness, left = np.array([1.0, 2.0, 3.0]), []
+
+    def objective(point):
+        return Evaluation(1 + point @ (steepness * point) / 2, steepness * point, 1.0)
+
+    def attainable(gradient):
+        return float(gradient @ (gradient / steepness)) / 2
+
+    def recentre(point, gradient, exactly):
+        left.append(attainable(gradient))
+        return point
+
+    solution = solved(objective, attainable, recentre, is_last=False, rounding=1e-3)
+    assert solution.stopped == "precision"
+    assert len(left) == 1
+    assert left[0] < 0.8e-6
 
 
 @pytest.mark.parametrize("moves", [True, False])

@@ -35,9 +35,7 @@ PATIENCE = 100  # passes with forms that are cheaper than blocks
 PRICE_OF_SPARSE_READINGS = 20  # passes
 QUICKER_IF_DENSE = 8  # operations on dense numbers than on sparse ones
 PART = 5  # of the rows: a sample is at most one in so many, if features are not many
-LEAST_OF_A_CLASS_TOGETHER = (
-    10  # rows in a sample, where classes share what is known of the features
-)
+LEAST_OF_A_CLASS_TOGETHER = 10  # rows in a sample for a form that classes share
 MOST_GATHERED = 1 << 22  # numbers of features in a sample that is gathered in memory
 LEAST_BETWEEN, LEAST_BETWEEN_WHOLE = 10, 4  # passes from one inverse Hessian to the next
 

@@ -169,7 +169,10 @@ def kronecker_of_few_rows(point: Point) -> Product:
     vectors = directions[:, first:].astype(np.float32)
     vectors /= np.sqrt(variances, dtype=np.float32)
     inverse = 1 / (np.outer(curvatures, variances * largest**2) + l2)
-    centres = _centres(point)
+    centres = np.zeros((len(classes), len(centre)))
+    if sample.objective.fit_intercept:
+        spreads = _class_curvatures(point, p, weights)
+        centres += (spreads.T @ features) / _no_zeros(spreads.sum(axis=0))[:, None]
 
     def along(coef: Vector) -> Vector:
         return np.asarray((coef.astype(np.float32) @ rows.T) @ vectors, np.float64)

@@ -210,6 +210,7 @@ def lbfgs(
             promised = -float(np.vdot(direction, here.gradient)) / 2
             is_hidden = not is_last and promised < rounding / 8 * abs(here.value)
             if promised < enough or (is_hidden and gap_here > gap_before / 2):
+                onward = point  # rounding decides which value is the best
                 return "precision"
             gap_before = gap_here
             before = passes
