@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import luce
 from luce import SoftmaxClassifier
 from luce.errors import DataError
+from luce.estimators import softmax_classifier
 
 DATASETS = {
     "iris": load_iris,
@@ -132,6 +133,26 @@ def test_a_data_frame_of_many_classes_and_features():
     assert not by_columns.to_numpy().flags.c_contiguous
     actual = SoftmaxClassifier().fit(by_columns, y).predict_proba(by_columns)
     np.testing.assert_allclose(actual, SoftmaxClassifier().fit(X, y).predict_proba(X), atol=1e-4)
+
+
+def test_plain_arrays_need_no_validation_and_keep_its_meaning(iris, monkeypatch):
+    X, y = iris
+    named = pd.DataFrame(X, columns=list("abcd"))
+    expected = SoftmaxClassifier().fit(named, pd.Series(y))
+    again = SoftmaxClassifier().fit(named, y)
+    validate = softmax_classifier.validate_data
+    monkeypatch.setattr(softmax_classifier, "validate_data", None)
+    again.fit(X, y)
+    monkeypatch.setattr(softmax_classifier, "validate_data", validate)
+    np.testing.assert_array_equal(again.coef_, expected.coef_)
+    assert again.n_features_in_ == 4
+    assert not hasattr(again, "feature_names_in_")
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        again.fit(np.where(X > 7, np.nan, X), y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        again.fit(X, y[1:])
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        again.fit(X, np.where(y == 2, np.nan, y))
 
 
 def test_string_labels_and_predictions_agree_with_probabilities(iris):

@@ -22,12 +22,19 @@ def is_plain(estimator: Any, X: Any) -> bool:
     Then X is an array of float32 or float64 without names, in as many columns as it was fitted to.
     """
     return (
+        is_plain_array(X)
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+        and not hasattr(estimator, "feature_names_in_")
+    )
+
+
+def is_plain_array(X: Any) -> bool:
+    """Whether X is an array of float32 or float64 with rows and columns, in which nothing hides."""
+    return (
         (type(X) is np.ndarray or type(X) is np.memmap)
         and X.dtype in PLAIN
         and X.ndim == 2
-        and len(X) > 0
-        and X.shape[1] == getattr(estimator, "n_features_in_", None)
-        and not hasattr(estimator, "feature_names_in_")
+        and X.size > 0
     )
 
 

@@ -166,7 +166,7 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         are computed in; other dtypes become float64. Raises `ValueError` for bad input. Ctrl-C
         raises `KeyboardInterrupt` after the pass, with the best fit so far in the attributes.
         """
-        features, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
+        features, y = self._validated(X, y)
         classes, labels = np.unique(y, return_inverse=True)
         if classes.dtype.kind not in "iu" or 2 * len(classes) > len(labels):
             check_classification_targets(y)
@@ -239,6 +239,19 @@ class SoftmaxClassifier(CallbackSupport, ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def _validated(self, X: ArrayLike, y: ArrayLike) -> "tuple[Features, NDArray[Any]]":
+        """X and y validated by scikit-learn, unless they are plainly what would come out."""
+        if predictions.is_plain_array(X) and type(y) is np.ndarray and y.dtype.kind in "biuU":
+            features = np.asarray(X)
+            if y.shape == features.shape[:1] and predictions.is_finite(features):
+                self.n_features_in_ = features.shape[1]
+                self.__dict__.pop("feature_names_in_", None)
+                return features, y
+        validated: tuple[Features, NDArray[Any]] = validate_data(
+            self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32]
+        )
+        return validated
 
     def _answer(self, X: ArrayLike, answer: "Answer") -> NDArray[Any]:
         """Answer for X: validated by scikit-learn, unless it is plainly what would come out."""

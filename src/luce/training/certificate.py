@@ -6,6 +6,7 @@ from luce.training.moments import Moments
 from luce.training.objective import SoftmaxRegression, Vector
 
 ROUNDING = 1e-12
+SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 def optimality_gap(
@@ -48,8 +49,6 @@ def optimality_gap(
     float
         At least 0; may be loose far from the optimum, never too small beyond rounding.
     """
-    from scipy.special import entr
-
     coef, intercept = parameters[:, :-1], parameters[:, -1]
     of_coef, miss = gradient[:, :-1], gradient[:, -1]
     ratio = float((miss / moments.class_frequencies).max())
@@ -65,7 +64,8 @@ def optimality_gap(
         mixture = (1 - mixed) * of_coef
         mixture += mixed * (shift + objective.l2 * coef)
         bound = float(np.vdot(mixture, mixture)) / (2 * objective.l2)
-        bound += mixed * (loss - float(entr(common).sum()) - float(np.vdot(shift, coef)))
+        entropy = -float(np.vdot(common, np.log(np.maximum(common, SMALLEST))))
+        bound += mixed * (loss - entropy - float(np.vdot(shift, coef)))
         bound += (1 - mixed) * float(miss @ intercept)
     if bound < -ROUNDING * value:  # sums that contradict each other prove nothing
         bound = value

@@ -17,7 +17,7 @@ from luce.training.objective import (
     shared_rows,
 )
 from luce.training.record import History, Progress, Record, finished
-from luce.training.sample import Sample, in_single, sample_of
+from luce.training.sample import Sample, every_so_many, in_single, sample_of
 from luce.training.separation import separable_classes
 from luce.training.solver import Stopped
 from luce.training.stages import solve
@@ -25,7 +25,7 @@ from luce.training.stages import solve
 if TYPE_CHECKING:
     from luce.scorers.linear import Array, Features
 
-ROWS_FOR_MEANS = 2_000
+ROWS_FOR_VARIANCES, ROWS_FOR_MEANS = 2_000, 500
 UNPENALISED = 1e-9  # l2 in variances of a feature, too weak to be seen
 
 
@@ -179,10 +179,11 @@ def fit_softmax_regression(
     record = Record(max_seconds, on_pass)
     numbers = objective.rows * objective.features_per_row
     with threads(num_threads()), shared_rows(numbers) as over_rows:
-        some = sample_of(objective, ROWS_FOR_MEANS)
         if not penalised:
+            some = sample_of(objective, ROWS_FOR_VARIANCES)
             objective = replace(objective, l2=UNPENALISED * least_variance(some, over_rows))
         if fit_intercept and isinstance(features, np.ndarray):
+            some = every_so_many(objective, ROWS_FOR_MEANS)
             objective = replace(objective, centre=centre_of(some, over_rows))
         single = in_single(Sample(objective, None, None), over_rows)
         moments = first_moments(single or replace(objective, dtype=np.dtype(np.float64)))

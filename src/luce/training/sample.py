@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LEAST_OF_A_CLASS = 100
 NUMBERS_TOGETHER, LEAST_TOGETHER = 1 << 21, 64  # gathered: of features, and rows
-LEAST_PRODUCTS = 1 << 19  # of features with coefficients in a pass that is worth float32
+LEAST_PRODUCTS = 1 << 18  # of features with coefficients in a pass that is worth float32
 MOST_COPIED = 1 << 23  # numbers of features, in float32: 32 MB
 WIDE = 1e9  # range of the features' mean magnitudes in a float32 copy
 
@@ -118,6 +118,17 @@ def sample_of(
     place = (np.arange(total) - np.repeat(first_taken, taken) + 0.5) * every
     rows = np.sort(by_class[np.repeat(first, taken) + place.astype(np.int64)])
     return Sample(objective, rows, (counts / np.maximum(taken, 1))[objective.labels[rows]])
+
+
+def every_so_many(objective: SoftmaxRegression, size: int) -> Sample:
+    """So many rows or a few more, evenly spread; all where they would be most."""
+    n, weights = objective.rows, objective.weights
+    step = max(n // size, 1)
+    rows = np.arange(step // 2, n, step)
+    total = len(rows) if weights is None else weights[rows].sum()
+    if step == 1 or total <= 0:
+        return Sample(objective, None, None)
+    return Sample(objective, rows, np.full(len(rows), n / total))
 
 
 def in_single(sample: Sample, over_rows: SumOverRows) -> SoftmaxRegression | None:
