@@ -3,9 +3,10 @@
 Times are medians over rounds in which everybody takes a turn. For value and gradient, "torch" is
 its forward and backward pass, "torch out" the same by hand into a given array (log_softmax, gather,
 exp, subtract, scale), and scikit-learn its internal HalfMultinomialLoss. "soft_targets" is value
-and gradient for targets of every class, "fenchel_young" those of FenchelYoung(Softmax()) for
-labels, the value of every row. JAX cannot change its threads: it is in the rows with all
-the CPUs. SciPy uses one thread whatever the row says.
+and gradient for targets of every class, "weighted_smoothed" those for labels with a weight of each
+class and a tenth of the targets shared out, "fenchel_young" those of FenchelYoung(Softmax()) for
+labels, the value of every row. JAX cannot change its threads: it is in the rows with all the CPUs.
+SciPy uses one thread whatever the row says.
 """
 
 import sys
@@ -30,7 +31,8 @@ except ImportError:
     HalfMultinomialLoss = None
 
 OPERATIONS = ("cross_entropy", "cross_entropy_gradient")
-KIN = ("soft_targets", "fenchel_young")
+KIN = ("soft_targets", "weighted_smoothed", "fenchel_young")
+SMOOTHING = 0.1
 QUICK = ((1000, 10), (1000, 1024), (2000, 32000))
 SHAPES = (
     (1, 10),
@@ -78,6 +80,12 @@ class LossBuffers(Buffers):
         self.leaf = self.scores_torch.detach().requires_grad_()
 
     @cached_property
+    def class_weight(self) -> np.ndarray[Any, Any]:
+        """A weight of every class, which any float dtype holds."""
+        classes = self.scores.shape[1]
+        return np.random.default_rng(10).integers(1, 9, classes).astype(self.scores.dtype) / 8
+
+    @cached_property
     def targets(self) -> np.ndarray[Any, Any]:
         """Targets of every class, for soft targets."""
         rows, classes = self.scores.shape
@@ -103,8 +111,11 @@ def reference(
     b = buffers(shape, dtype)
     leaf = b.scores_torch.double().requires_grad_()
     truth = torch.from_numpy(b.targets).double() if kin == "soft_targets" else b.labels_torch
-    reduction = "none" if kin == "fenchel_young" else "mean"
-    value = functional.cross_entropy(leaf, truth, reduction=reduction)
+    options = {"reduction": "none"} if kin == "fenchel_young" else {}
+    if kin == "weighted_smoothed":
+        weight = torch.from_numpy(b.class_weight).double()
+        options = {"weight": weight, "label_smoothing": SMOOTHING}
+    value = functional.cross_entropy(leaf, truth, **options)
     (gradient,) = torch.autograd.grad(value.sum(), leaf)
     return value.detach(), gradient
 
@@ -117,7 +128,8 @@ def contest(case: Case) -> Contest:
     limits = torch.finfo(getattr(torch, case.dtype))
     # luce sets what would be subnormal to 0; where probability and target are nearly the same,
     # their difference has the rounding of an exponential
-    atol = limits.eps / len(b.scores) if kin == "soft_targets" else limits.tiny
+    has_targets = kin in ("soft_targets", "weighted_smoothed")
+    atol = limits.eps / len(b.scores) if has_targets else limits.tiny
     if case.operation == "cross_entropy":
         players, floors = _value(b), b.reads()
         compare = close_to(value, dtype=case.dtype)
@@ -209,6 +221,25 @@ def _of_soft_targets(b: LossBuffers) -> dict[str, Call]:
     }
 
 
+def _weighted_smoothed(b: LossBuffers) -> dict[str, Call]:
+    options = {"class_weight": b.class_weight, "label_smoothing": SMOOTHING}
+    weight = torch.from_numpy(b.class_weight)
+
+    def with_torch() -> tuple[Any, ...]:
+        value = functional.cross_entropy(
+            b.leaf, b.labels_torch, weight=weight, label_smoothing=SMOOTHING
+        )
+        return value.detach(), *torch.autograd.grad(value, b.leaf)
+
+    gradient = luce.cross_entropy_gradient
+    return {
+        "luce out": lambda: gradient(b.scores, b.labels, out=b.out, **options),
+        "luce in place": lambda: gradient(b.scratch, b.labels, out=b.scratch, **options),
+        "luce": lambda: gradient(b.scores, b.labels, **options),
+        "torch": with_torch,
+    }
+
+
 def _fenchel_young(b: LossBuffers) -> dict[str, Call]:
     loss = luce.FenchelYoung(luce.Softmax())
 
@@ -219,7 +250,11 @@ def _fenchel_young(b: LossBuffers) -> dict[str, Call]:
     return {"luce": lambda: loss.value_and_gradient(b.scores, b.labels), "torch": with_torch}
 
 
-KIN_PLAYERS = {"soft_targets": _of_soft_targets, "fenchel_young": _fenchel_young}
+KIN_PLAYERS = {
+    "soft_targets": _of_soft_targets,
+    "weighted_smoothed": _weighted_smoothed,
+    "fenchel_young": _fenchel_young,
+}
 
 
 def _sklearn(b: LossBuffers, threads: int) -> Call:

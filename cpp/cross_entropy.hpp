@@ -3,7 +3,7 @@
 //   w (sum_c t_c (logsumexp(z) - z_c) + z_loss logsumexp(z)^2),   z = scores / T
 //   w / T ((sum(t) + 2 z_loss logsumexp(z)) softmax(z) - t)
 //
-// Targets are a label's, smoothed over the classes that can happen; given ones are in cross_entropy_of_targets.hpp.
+// Targets are a label's, smoothed over the classes that can happen; others are in cross_entropy_of_targets.hpp.
 #pragma once
 
 #include "run.hpp"
@@ -60,6 +60,20 @@ Sum2<Vector<Real>> exponential_of(Sum2<Vector<Real>> quotient) {
   return chosen(vanishes, Sum2<V>{}, exponential(chosen(vanishes, Sum2<V>{}, quotient), broadcast<Real>(plain_rounder<Real>)));
 }
 
+// Read once, and kept in range: whoever changes labels meanwhile gets a wrong loss, never a wild access.
+inline Index label_of(const std::int64_t* labels, Index i, Index columns) {
+  const Index label = __atomic_load_n(labels + i, __ATOMIC_RELAXED);
+  return label >= 0 && label < columns ? label : 0;
+}
+
+// A number of each row, 1 where there are none.
+template <class Block>
+void lanes_of(const double* numbers, Index i, int count, Doubles (&of_rows)[Block::groups]) {
+  for (Doubles& part : of_rows) part = Doubles{};
+  for (int row = 0; row < count; ++row)
+    of_rows[row / lanes<double>][row % lanes<double>] = numbers == nullptr ? 1.0 : numbers[i + row];
+}
+
 template <class Real>
 struct LossOptions {
   const double* weights;
@@ -102,10 +116,7 @@ struct LossOptions {
   double weight_of(Index i) const { return weights == nullptr ? 1.0 : weights[i]; }
 
   template <class Block>
-  void weights_of(Index i, int count, Doubles (&weight)[Block::groups]) const {
-    for (Doubles& part : weight) part = Doubles{};
-    for (int row = 0; row < count; ++row) weight[row / lanes<double>][row % lanes<double>] = weight_of(i + row);
-  }
+  void weights_of(Index i, int count, Doubles (&weight)[Block::groups]) const { lanes_of<Block>(weights, i, count, weight); }
 
   Bits<Real> left_out(Index i, int count) const {
     Bits<Real> mask{};
@@ -125,7 +136,11 @@ struct LossOptions {
 
   template <class Block>
   void store_losses(const Doubles (&loss)[Block::groups], Index i, int count) const {
-    for (int lane = 0; lane < count; ++lane) losses[i + lane] = loss[lane / lanes<double>][lane % lanes<double>];
+    for (int group = 0; group < Block::groups; ++group)
+      for (int lane = 0; lane < lanes<double>; ++lane) {
+        const int row = group * lanes<double> + lane;
+        if (row < count) losses[i + row] = loss[group][lane];
+      }
   }
 };
 
@@ -164,15 +179,14 @@ struct Counting {
   const Temperature<Real, tempered>& temperature;
   Vector<Real> largest, down;
   Bits<Real> minus_possible{};
-  Exact<Real> sums[groups<Real>] = {};
+  GroupSums<Real> sums{};
 
   [[gnu::always_inline]] void step(Vector<Real> (&scores)[count]) {
     for (const Vector<Real>& x : scores) {
       const auto possible = x != static_cast<Real>(-infinity);
       minus_possible += possible;
       const Vector<Real> counted = possible ? x : largest;
-      for (int group = 0; group < groups<Real>; ++group)
-        sums[group] = plus(sums[group], temperature.exact_quotient(counted * down, largest * down, group));
+      sums.add([&](int group) { return temperature.exact_quotient(counted * down, largest * down, group); });
     }
   }
   void settle() {}
@@ -185,12 +199,6 @@ struct LabelCrossEntropy {
   Matrix<const Real> scores;
   const std::int64_t* labels;
 
-  // Read once, and kept in range: whoever changes labels meanwhile gets a wrong loss, never a wild access.
-  Index label_of(Index i) const {
-    const Index label = __atomic_load_n(labels + i, __ATOMIC_RELAXED);
-    return label >= 0 && label < scores.columns ? label : 0;
-  }
-
   // Sums are of all classes but the label: where it is likely, what is left of its share has all its digits.
   template <class Block>
   LabelSlopes<Block, with_gradient> operator()(Block& block, Index i, int count) const {
@@ -198,7 +206,7 @@ struct LabelCrossEntropy {
     const Bits<Real> left_out = options.left_out(i, count);
     const bool smooths = options.label_smoothing != 0;
     LabelSlopes<Block, with_gradient> result;
-    for (int row = 0; row < count; ++row) result.labels[row] = label_of(i + row);
+    for (int row = 0; row < count; ++row) result.labels[row] = label_of(labels, i + row, scores.columns);
     Smoothing<Block> smoothing;
     if (smooths) smoothing = smoothing_of(block, ~left_out, temperature);
     block.hide(result.labels);
@@ -268,8 +276,10 @@ struct LabelCrossEntropy {
   template <class Get, class Put>
   void exceptional(Index i, Get score, Put put) const {
     const RowSummary row = summary_of(scores.columns, score);
+    const bool asks_for_all = options.label_smoothing != 0;
     const bool is_undefined =
-        row.has_nan || (!row.is_impossible() && (options.label_smoothing != 0 || score(label_of(i)) == infinity));
+        row.has_nan ||
+        (!row.is_impossible() && (asks_for_all || score(label_of(labels, i, scores.columns)) == infinity));
     options.end_exceptional(i, scores.columns, row, is_undefined, infinity, with_gradient, put);
   }
 
@@ -291,7 +301,9 @@ struct LabelCrossEntropy {
       const Reach<Real> reach(largest);
       const auto all = block.visit(part, Counting<Real, tempered, Block::together>{temperature, largest, reach.down});
       block.collect(-all.minus_possible, part, result.possible);
-      block.collect(all.sums, part, result.mean_quotient);
+      Exact<Real> sums[groups<Real>];
+      all.sums.copy_to(sums);
+      block.collect(sums, part, result.mean_quotient);
       block.collect(largest, part, all_largest);
     });
     const Reach<Real> reach(all_largest);

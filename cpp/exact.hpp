@@ -115,6 +115,24 @@ inline auto exactly(Sum2<V> x, int group) {
 template <class V>
 inline Sum2<V> without_stray_error(Sum2<V> a) { return {a.hi, a.lo - a.lo == V{} ? a.lo : V{}}; }
 
+// A sum for each group of a vector's lanes. They are no array: it would stay in memory from one term to the next.
+template <class Real>
+class GroupSums {
+ public:
+  template <class TermOf>
+  [[gnu::always_inline]] void add(TermOf term_of) {
+    low_ = plus(low_, term_of(0));
+    if constexpr (groups<Real> > 1) high_ = plus(high_, term_of(1));
+  }
+  void copy_to(Exact<Real> (&sums)[groups<Real>]) const {
+    sums[0] = low_;
+    if constexpr (groups<Real> > 1) sums[1] = high_;
+  }
+
+ private:
+  Exact<Real> low_{}, high_{};
+};
+
 inline Pair one_plus(Pair x) {
   const Pair sum = two_sum(broadcast<double>(1.0), x.hi);
   return {sum.hi, sum.lo + x.lo};

@@ -73,11 +73,22 @@ using SoftmaxJvp = void (*)(Matrix<const Real> probabilities, Matrix<const Real>
 using WeightedLogSumExp = void (*)(Matrix<const double> scores, Matrix<const double> weights, double* values,
                                    double* signs, Workspace);
 
-// Labels are columns of the scores; targets are not negative, and need not sum to 1.
+// Targets of every row: those given, which are not negative and need not sum to 1, or, where these are null, 1 for the label.
+// Smoothing shares some of it out; then each is multiplied by the weight of its class. z_loss is multiplied by the mass of
+// the row. `class_weights` and `masses` may be null (all 1).
+template <class Real>
+struct Targets {
+  Matrix<const Real> given;
+  const std::int64_t* labels;
+  const double* class_weights;
+  const double* masses;
+};
+
+// Labels are columns of the scores.
 template <class Real>
 struct LossKernels {
   void (*labels)(const CrossEntropyArguments<Real>&, const std::int64_t* labels, Workspace);
-  void (*targets)(const CrossEntropyArguments<Real>&, Matrix<const Real> targets, Workspace);
+  void (*targets)(const CrossEntropyArguments<Real>&, const Targets<Real>& targets, Workspace);
 };
 
 // The parts of a pass of a linear classifier over a block of rows (products.hpp). Classes of features, coefficients and

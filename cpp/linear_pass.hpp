@@ -46,7 +46,7 @@ class LinearPass : protected SharedWork {
       Matrix<const Real> targets = targets_.targets;
       targets.data += first * targets.row_stride;
       targets.rows = rows;
-      losses_.targets(arguments, targets, workspace);
+      losses_.targets(arguments, {targets, nullptr, nullptr, nullptr}, workspace);
     }
     double sum = 0;
     for (Index i = 0; i < rows; ++i) sum += losses[i];

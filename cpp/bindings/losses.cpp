@@ -58,6 +58,20 @@ struct Losses {
   }
 };
 
+// The first row whose label is no column, or -1.
+Index row_out_of_range(const std::int64_t* labels, const Losses& call) {
+  for (Index i = 0; i < call.rows(); ++i)
+    if (labels[i] < 0 || labels[i] >= call.columns()) return i;
+  return -1;
+}
+
+const std::int64_t* labels_in_range(const Input& given, const Losses& call) {
+  const auto* const labels = row_vector<const std::int64_t>("targets", given, call.rows());
+  const Index row = row_out_of_range(labels, call);
+  if (row >= 0) refuse("targets[" + std::to_string(row) + "] is no column of scores");
+  return labels;
+}
+
 Index cross_entropy(const Input& scores, const Input& labels, const std::optional<Input>& weights,
                     const Output& losses, const std::optional<Output>& gradient, double temperature,
                     double label_smoothing, double z_loss, int threads) {
@@ -65,8 +79,8 @@ Index cross_entropy(const Input& scores, const Input& labels, const std::optiona
   call.check();
   const auto* const at = row_vector<const std::int64_t>("labels", labels, call.rows());
   call.require_outputs_apart(extent("labels", labels));
-  for (Index i = 0; i < call.rows(); ++i)
-    if (at[i] < 0 || at[i] >= call.columns()) return i;
+  const Index row = row_out_of_range(at, call);
+  if (row >= 0) return row;
   call.with_real([&](auto real) {
     using Real = decltype(real);
     call.run<Real>([&](const CrossEntropyArguments<Real>& arguments, Index row, Workspace workspace) {
@@ -77,16 +91,32 @@ Index cross_entropy(const Input& scores, const Input& labels, const std::optiona
 }
 
 void cross_entropy_soft(const Input& scores, const Input& targets, const std::optional<Input>& weights,
-                        const Output& losses, const std::optional<Output>& gradient, double temperature, double z_loss,
-                        int threads) {
-  const Losses call{scores, weights, losses, gradient, temperature, 0.0, z_loss, threads};
+                        const Output& losses, const std::optional<Output>& gradient,
+                        const std::optional<Input>& class_weights, const std::optional<Input>& masses, double temperature,
+                        double label_smoothing, double z_loss, int threads) {
+  const Losses call{scores, weights, losses, gradient, temperature, label_smoothing, z_loss, threads};
   call.check();
   call.require_outputs_apart(extent("targets", targets));
+  const double *by_class = nullptr, *by_row = nullptr;
+  const std::int64_t* labels = nullptr;
+  if (class_weights) {
+    by_class = row_vector<const double>("class_weights", *class_weights, call.columns());
+    call.require_outputs_apart(extent("class_weights", *class_weights));
+  }
+  if (masses) {
+    by_row = row_vector<const double>("masses", *masses, call.rows());
+    call.require_outputs_apart(extent("masses", *masses));
+  }
+  if (targets.ndim() == 1) labels = labels_in_range(targets, call);
   call.with_real([&](auto real) {
     using Real = decltype(real);
-    const auto all = matrix_like<Real>("targets", targets, scores);
+    Matrix<const Real> all{};
+    if (labels == nullptr) all = matrix_like<Real>("targets", targets, scores);
     call.run<Real>([&](const CrossEntropyArguments<Real>& arguments, Index row, Workspace workspace) {
-      losses_of<Real>().targets(arguments, part_of(all, row, arguments.scores.rows), workspace);
+      const Matrix<const Real> given = labels == nullptr ? part_of(all, row, arguments.scores.rows) : all;
+      losses_of<Real>().targets(arguments,
+                                {given, labels ? labels + row : nullptr, by_class, by_row ? by_row + row : nullptr},
+                                workspace);
     });
   });
 }
@@ -102,8 +132,12 @@ void bind_losses(nb::module_& module) {
              "row whose label is no column, or -1.");
   module.def("cross_entropy_soft", &cross_entropy_soft, nb::arg("scores").noconvert(), nb::arg("targets").noconvert(),
              nb::arg("weights").noconvert().none(), nb::arg("losses").noconvert(), nb::arg("gradient").noconvert().none(),
-             nb::kw_only(), nb::arg("temperature") = 1.0, nb::arg("z_loss") = 0.0, nb::arg("threads") = 1,
-             "The same with a row of targets for each row of scores.");
+             nb::kw_only(), nb::arg("class_weights").noconvert().none() = nb::none(),
+             nb::arg("masses").noconvert().none() = nb::none(), nb::arg("temperature") = 1.0,
+             nb::arg("label_smoothing") = 0.0, nb::arg("z_loss") = 0.0, nb::arg("threads") = 1,
+             "The same with a row of targets for each row of scores, or its label. Of these `label_smoothing` is shared out "
+             "among the classes that can happen; then each is multiplied by the weight of its class. z_loss is multiplied "
+             "by the mass of the row.");
 }
 
 }  // namespace luce::bindings

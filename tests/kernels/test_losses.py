@@ -56,12 +56,16 @@ def exact_of_numbers(row, targets, weight, temperature, z_loss):
     )
 
 
-def smoothed(row, label, smoothing):
-    """Exact targets of a label: its share, and that of every class that can happen."""
+def smoothed(row, given, smoothing, class_weights=None):
+    """Exact targets: what is left of a label's or of those given, and shares of what can happen."""
     possible = [bool(x > -INF) for x in row]
     share = mpfr(smoothing) / sum(possible)
     sharp = 1 - mpfr(smoothing)
-    return [(share if p else 0) + (sharp if c == label else 0) for c, p in enumerate(possible)]
+    targets = map(float, np.eye(len(row))[given] if np.ndim(given) == 0 else given)
+    whole = [(share if p else 0) + sharp * t for p, t in zip(possible, targets, strict=True)]
+    if class_weights is None:
+        return whole
+    return [t * mpfr(float(v)) for t, v in zip(whole, class_weights, strict=True)]
 
 
 class Judge:
@@ -97,11 +101,10 @@ def labels_of(scores, rng):
 
 def run(implementation, scores, labels, weights=None, **options):
     """The kernel that fits the labels: losses, which must not depend on the gradient, and it."""
-    kernel = implementation.cross_entropy
-    if labels.ndim == 2:
-        kernel = implementation.cross_entropy_soft
+    is_soft = labels.ndim == 2 or "class_weights" in options
+    kernel = implementation.cross_entropy_soft if is_soft else implementation.cross_entropy
     losses, alone, gradient = np.empty(len(scores)), np.empty(len(scores)), np.empty_like(scores)
-    fine = None if labels.ndim == 2 else -1
+    fine = None if is_soft else -1
     assert kernel(scores, labels, weights, losses, gradient, **options) == fine
     assert kernel(scores, labels, weights, alone, None, **options) == fine
     np.testing.assert_array_equal(alone, losses)
@@ -152,6 +155,52 @@ def test_odd_lengths_and_impossible_classes(implementation, oracle, dtype, lengt
         truth = exact(row, map(float, targets[i]), weights[i], **options)
         judge.see(soft_losses[i], soft_gradient[i], truth, f"targets [{i}]")
     judge.report(f"{implementation.__name__} of length {length}")
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("length", [1, 2, 7, 16, 33, 129, 300])
+def test_targets_are_made_of_smoothing_and_class_weights(
+    implementation, oracle, dtype, length, smoothing, soft
+):
+    """What any targets cost, and their own rounding: once in float32, step by step in float64."""
+    rng = np.random.default_rng(length)
+    judge = Judge(oracle, dtype)
+    scores = (3 * rng.standard_normal((9, length))).astype(dtype)
+    scores[5:, rng.permutation(length)[: length // 3]] = -INF
+    given = labels_of(scores, rng)
+    given[5:] = scores[5:].argmax(axis=1)
+    if soft:
+        given = rng.uniform(0, 1, scores.shape).astype(dtype)
+        given[(scores == -INF) | (rng.random(scores.shape) < 0.2)] = 0
+    weights, class_weights = rng.uniform(0.1, 2, 9), rng.uniform(0, 2, length)
+    masses = rng.uniform(0, 2, 9) * (np.arange(9) % 3 > 0)
+    options = {"temperature": 1.7, "z_loss": 0.01}
+    made = {"label_smoothing": smoothing, "class_weights": class_weights, "masses": masses}
+    losses, gradient = run(implementation, scores, given, weights, **options, **made)
+    for i, row in enumerate(scores):
+        targets = smoothed(row, given[i], smoothing, class_weights)
+        options["z_loss"] = 0.01 * masses[i]
+        truth = exact(row, targets, weights[i], **options)
+        judge.see(losses[i], gradient[i], truth, f"[{i}]")
+    bound = 3 if dtype == np.float32 else 4
+    judge.report(f"{implementation.__name__} of made targets of length {length}", bound)
+
+
+def test_made_targets_of_rows_that_cannot_be(implementation, dtype):
+    scores = np.full((4, 5), -INF, dtype)
+    scores[1, 2], scores[2, 1], scores[3] = INF, NAN, 0
+    labels, weights = np.array([0, 2, 0, 1]), np.array([1.0, 1.0, 1.0, 0.0])
+    made = {"label_smoothing": 0.1, "class_weights": np.ones(5), "z_loss": 1.0}
+    losses, gradient = run(implementation, scores, labels, weights, **made)
+    np.testing.assert_array_equal(losses, [INF, NAN, NAN, 0])
+    np.testing.assert_array_equal(gradient[[0, 3]], 0)
+    assert np.isnan(gradient[1:3]).all()
+    losses, _ = run(implementation, scores[:1], labels[:1], masses=np.zeros(1), **made)
+    np.testing.assert_array_equal(losses, INF)
+    made["class_weights"] = np.zeros(5)
+    losses, _ = run(implementation, scores[:1], labels[:1], masses=np.zeros(1), **made)
+    np.testing.assert_array_equal(losses, 0)
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
@@ -291,15 +340,18 @@ def test_a_row_of_weight_zero_is_left_out(implementation, dtype, length, soft):
     assert losses[4] == pytest.approx(np.log(length) + np.log(length) ** 2)
 
 
+@pytest.mark.parametrize("made", [False, True])
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("length", [5, 16, 67, 200])
-def test_any_strides_and_in_place(implementation, dtype, length, soft):
+def test_any_strides_and_in_place(implementation, dtype, length, soft, made):
     """Strided, transposed, reversed and broadcast scores give the bits of contiguous ones."""
     rng = np.random.default_rng(15)
     plain = rng.standard_normal((12, length)).astype(dtype)
     labels = rng.uniform(0, 1, plain.shape).astype(dtype) if soft else labels_of(plain, rng)
     options = {"temperature": 1.3, "z_loss": 0.1}
-    kernel = implementation.cross_entropy_soft if soft else implementation.cross_entropy
+    if made:
+        options |= {"class_weights": rng.uniform(0, 2, length), "label_smoothing": 0.2}
+    kernel = implementation.cross_entropy_soft if soft or made else implementation.cross_entropy
     losses, gradient = run(implementation, plain, labels, **options)
     wide = np.zeros((24, 3 * length), dtype)
     layouts = {
@@ -340,13 +392,17 @@ def test_one_row_many_times(implementation, dtype):
     np.testing.assert_array_equal(gradient, np.repeat(slope, 20, axis=0))
 
 
+@pytest.mark.parametrize("made", [False, True])
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("shape", [(4001, 9), (301, 130), (3, 30001)])
-def test_threads_change_no_bit(implementation, dtype, shape, soft):
+def test_threads_change_no_bit(implementation, dtype, shape, soft, made):
     rng = np.random.default_rng(16)
     scores = rng.standard_normal(shape).astype(dtype)
     labels = rng.uniform(0, 1, shape).astype(dtype) if soft else labels_of(scores, rng)
-    options = {"temperature": 1.3, "z_loss": 0.1} | ({} if soft else {"label_smoothing": 0.1})
+    options = {"temperature": 1.3, "z_loss": 0.1, "label_smoothing": 0.1}
+    if made:
+        of_rows = {"masses": rng.uniform(0, 2, len(scores))}
+        options |= {"class_weights": rng.uniform(0, 2, shape[1])} | of_rows
     losses, gradient = run(implementation, scores, labels, **options)
     for threads in (2, 3, 8):
         again, slope = run(implementation, scores, labels, threads=threads, **options)

@@ -63,12 +63,15 @@ def cross_entropy(
 ) -> int: ...
 def cross_entropy_soft(
     scores: NDArray[_Real],
-    targets: NDArray[_Real],
+    targets: NDArray[_Real] | NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     losses: NDArray[np.float64],
     gradient: NDArray[_Real] | None,
     *,
+    class_weights: NDArray[np.float64] | None = None,
+    masses: NDArray[np.float64] | None = None,
     temperature: float = 1.0,
+    label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     threads: int = 1,
 ) -> None: ...

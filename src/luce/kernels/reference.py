@@ -179,49 +179,70 @@ def cross_entropy(
     z_loss: float = 0.0,
     threads: int = 1,
 ) -> int:
-    """`cross_entropy_soft` of the labels' one-hot targets, a share of each given to all classes.
-
-    The share, `label_smoothing`, is divided equally among the classes that can happen.
+    """`cross_entropy_soft` of the labels.
 
     Returns the first row whose label is no column, with nothing written; -1 when there is none.
     """
     bad = (labels < 0) | (labels >= scores.shape[1])
     if bad.any():
         return int(bad.argmax())
-    if not len(scores):
-        return -1
-    possible = scores > -np.inf
-    count = possible.sum(axis=1, keepdims=True)
-    share = np.where(count == 0, 0, np.longdouble(label_smoothing))
-    targets = possible * (share / np.maximum(count, 1))
-    targets[np.arange(len(scores)), labels] += 1 - share[:, 0]
-    _soft_losses(scores, targets, labels, weights, losses, gradient, temperature, z_loss)
+    if len(scores):
+        targets = _targets(scores, labels, label_smoothing, None)
+        penalties = np.full(len(scores), z_loss)
+        _soft_losses(scores, targets, labels, weights, losses, gradient, temperature, penalties)
     return -1
 
 
 @np.errstate(all="ignore")
 def cross_entropy_soft(
     scores: NDArray[Real],
-    targets: NDArray[Real],
+    targets: NDArray[Real] | NDArray[np.int64],
     weights: NDArray[np.float64] | None,
     losses: NDArray[np.float64],
     gradient: NDArray[Real] | None,
     *,
+    class_weights: NDArray[np.float64] | None = None,
+    masses: NDArray[np.float64] | None = None,
     temperature: float = 1.0,
+    label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     threads: int = 1,
 ) -> None:
     """Cross-entropy to any targets t that are not negative, A = sum t, z = scores / temperature.
 
-    w (A lse(z) - <t, z> + z_loss lse(z)^2) into `losses`, and its gradient with respect to the
-    scores, w ((A + 2 z_loss lse(z)) softmax(z) - t) / temperature, into `gradient`.
+    w (A lse(z) - <t, z> + z_loss m lse(z)^2) into `losses`, and its gradient with respect to the
+    scores, w ((A + 2 z_loss m lse(z)) softmax(z) - t) / temperature, into `gradient`.
+
+    `targets` are rows of numbers or labels, of which t keeps ``1 - label_smoothing``; the rest is
+    shared out equally among the classes that can happen, and each t_c multiplied by its weight.
+    m are the `masses`.
     """
     if scores.size:
-        peaks = targets.argmax(axis=1)
-        wide = targets.astype(np.longdouble)
-        _soft_losses(scores, wide, peaks, weights, losses, gradient, temperature, z_loss)
+        wide = _targets(scores, targets, label_smoothing, class_weights)
+        if targets.ndim == 2 or class_weights is not None:
+            wide = wide.astype(scores.dtype).astype(np.longdouble)
+        penalties = np.full(len(scores), z_loss) if masses is None else z_loss * masses
+        peaks = wide.argmax(axis=1)
+        _soft_losses(scores, wide, peaks, weights, losses, gradient, temperature, penalties)
     else:
         losses[...] = 0
+
+
+def _targets(
+    scores: NDArray[Real],
+    given: NDArray[Real] | NDArray[np.int64],
+    smoothing: float,
+    class_weights: NDArray[np.float64] | None,
+) -> Wide:
+    possible = scores > -np.inf
+    count = possible.sum(axis=1, keepdims=True)
+    targets: Wide = possible * (np.longdouble(smoothing) / np.maximum(count, 1))
+    kept = np.where(count == 0, 1, 1 - np.longdouble(smoothing))
+    if given.ndim == 2:
+        targets += kept * given
+    else:
+        targets[np.arange(len(scores)), given] += kept[:, 0]
+    return targets if class_weights is None else targets * class_weights
 
 
 def _soft_losses(
@@ -232,7 +253,7 @@ def _soft_losses(
     losses: NDArray[np.float64],
     gradient: NDArray[Real] | None,
     temperature: float,
-    z_loss: float,
+    penalties: NDArray[np.float64],
 ) -> None:
     """The two above; `peaks` are the classes whose p - t is added up from the other classes'.
 
@@ -246,17 +267,17 @@ def _soft_losses(
     lse = _largest(scores) / np.longdouble(temperature) + np.log1p(rest)
     mass = targets.sum(axis=1)
     loss = mass * np.log1p(rest) - np.where(targets == 0, 0, targets * distance).sum(axis=1)
-    penalty = z_loss * lse**2 if z_loss else np.zeros(len(scores))
+    penalty = np.where(penalties > 0, penalties * lse**2, 0)
     # A score of +inf is infinitely far from what the targets ask for, unless they ask for it.
     asked = ((scores == np.inf) & (targets > 0)).any(axis=1)
     loss[undefined] = np.where(asked, np.nan, np.where(mass > 0, np.inf, 0))[undefined]
-    penalty[undefined & (z_loss > 0)] = np.inf
+    penalty[undefined & (penalties > 0)] = np.inf
     losses[...] = np.where(weight == 0, 0, weight * (loss + penalty))
     if gradient is None:
         return
     exponentials = np.exp(distance)
     total = (1 + rest)[:, None]
-    pull = 2 * z_loss * lse if z_loss else np.zeros(len(scores))
+    pull = np.where(penalties > 0, 2 * penalties * lse, 0)
     difference = (mass + pull)[:, None] * exponentials / total - targets
     at_peak = exponentials[rows, peaks]
     others = np.where(distance[rows, peaks] == 0, rest, 1 + rest - at_peak)

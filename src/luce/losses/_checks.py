@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from luce import kernels
 from luce.errors import DataError
-from luce.maps._rows import is_bfloat16
+from luce.maps._rows import is_bfloat16, threads_for
 
 Array = NDArray[Any]
 Weights = NDArray[np.float64]
@@ -109,11 +110,23 @@ def checked_class_weight(class_weight: ArrayLike | Mapping[int, float], classes:
     return _checked_weights(np.asarray(class_weight), classes, "class_weight", "class")
 
 
+def unit_of(by_class: Weights) -> float:
+    """The power of two in which the largest weight is from 1 to 2."""
+    return float(np.ldexp(1.0, np.frexp(by_class.max(initial=0.0))[1] - 1))
+
+
 def masses(targets: Array, by_class: Weights) -> Weights:
     """What the class weights make of every row, u; a label out of range is refused."""
     result: Weights
     if targets.ndim == 2:
-        result = targets.astype(np.float64, copy=False) @ by_class
+        if targets.dtype.char not in "fd":
+            targets = targets.astype(np.float64)
+        unit = unit_of(by_class)
+        coef = (by_class / unit).astype(targets.dtype)[None]
+        sums = np.empty((len(targets), 1), targets.dtype)
+        given = np.require(targets, requirements=["C", "A"])
+        kernels.linear(given, coef, None, sums, threads=threads_for(targets.size))
+        result = sums[:, 0] * np.float64(unit)
         return result
     outside = (targets < 0) | (targets >= len(by_class))
     if outside.any():

@@ -230,117 +230,45 @@ def _evaluate(
     gradient = None
     if with_gradient:
         gradient = matrix if owned else _place(out, matrix, targets, weights)
-    numbers = temperature, smoothing, z_loss
-    if class_weight is not None:
-        by_class = checks.checked_class_weight(class_weight, classes)
-        _run_weighed(matrix, targets, weights, losses, gradient, *numbers, by_class, reduction)
-    else:
+    by_class = masses = None
+    unit = 1.0  # of class weights, which the weights of the rows take over
+    if class_weight is None:
         divisor = checks.divisor_of(weights, rows, reduction)
-        if divisor != 1:
-            weights = np.full(rows, 1 / divisor) if weights is None else weights / divisor
-        if targets.ndim == 2:
-            targets = _soft_targets(matrix, targets, smoothing)
-        _run(matrix, targets, weights, losses, gradient, *numbers)
-    value = losses if reduction == "none" else np.add.reduce(losses)
-    return value, losses if gradient is None else _handed_out(gradient, out, dtype)
-
-
-def _run(
-    matrix: Array,
-    targets: Array,
-    weights: Weights | None,
-    losses: Weights,
-    gradient: Array | None,
-    temperature: float,
-    smoothing: float,
-    z_loss: float,
-) -> None:
-    """The kernel for labels or the one for soft targets, which are smoothed already."""
+    else:
+        by_class = checks.checked_class_weight(class_weight, classes)
+        masses = checks.masses(targets, by_class)
+        row_weights = checks.times(weights, masses)
+        divisor = checks.divisor_of(row_weights, rows, reduction)
+        if targets.ndim == 1 and not smoothing:
+            weights, by_class, masses = row_weights, None, None
+        else:
+            unit = checks.unit_of(by_class)
+            by_class, masses = by_class / unit, masses / unit
+    if divisor != 1 or unit != 1:
+        weights = (np.ones(rows) if weights is None else weights) / divisor * unit
+    options = {"temperature": temperature, "z_loss": z_loss, "label_smoothing": smoothing}
     threads = threads_for(matrix.size)
-    if targets.ndim == 2:
+    given = np.require(targets, np.int64 if targets.ndim == 1 else matrix.dtype, ["A"])
+    if targets.ndim == 1 and by_class is None:
+        row = kernels.cross_entropy(
+            matrix, given, weights, losses, gradient, threads=threads, **options
+        )
+        if row >= 0:
+            raise checks.label_out_of_range(row, int(targets[row]), classes)
+    else:
         kernels.cross_entropy_soft(
             matrix,
-            targets,
+            given,
             weights,
             losses,
             gradient,
-            temperature=temperature,
-            z_loss=z_loss,
+            class_weights=by_class,
+            masses=masses if z_loss else None,
             threads=threads,
+            **options,
         )
-        return
-    row = kernels.cross_entropy(
-        matrix,
-        targets.astype(np.int64, copy=False),
-        weights,
-        losses,
-        gradient,
-        temperature=temperature,
-        label_smoothing=smoothing,
-        z_loss=z_loss,
-        threads=threads,
-    )
-    if row >= 0:
-        raise checks.label_out_of_range(row, int(targets[row]), matrix.shape[1])
-
-
-def _run_weighed(
-    matrix: Array,
-    targets: Array,
-    weights: Weights | None,
-    losses: Weights,
-    gradient: Array | None,
-    temperature: float,
-    smoothing: float,
-    z_loss: float,
-    by_class: Weights,
-    reduction: str,
-) -> None:
-    """`_run` with class weights: in the weights of the rows, or else in their targets.
-
-    The soft kernel gives z_loss the weight of the row, which is to be s u: so the targets are
-    divided by u, where there is one. Rows without are done first, by themselves, without z_loss.
-    """
-    mass = checks.masses(targets, by_class)
-    row_weights = checks.times(weights, mass)
-    divisor = checks.divisor_of(row_weights, len(matrix), reduction)
-    if targets.ndim == 1 and not smoothing:
-        row_weights /= divisor
-        _run(matrix, targets, row_weights, losses, gradient, temperature, 0.0, z_loss)
-        return
-    unit = 2.0 ** (int(np.frexp(by_class.max(initial=0.0))[1]) - 1)
-    scale = np.where((mass > 0) & (z_loss > 0), mass, unit)
-    soft = _soft_targets(matrix, targets, smoothing, by_class / scale[:, None])
-    row_weights = scale / divisor if weights is None else weights / divisor * scale
-    alone = np.flatnonzero((mass == 0) & (z_loss > 0))
-    part, part_losses = matrix[alone], np.empty(len(alone))
-    part_gradient = None if gradient is None else part
-    _run(part, soft[alone], row_weights[alone], part_losses, part_gradient, temperature, 0.0, 0.0)
-    _run(matrix, soft, row_weights, losses, gradient, temperature, 0.0, z_loss)
-    losses[alone] = part_losses
-    if gradient is not None:
-        gradient[alone] = part
-
-
-def _soft_targets(
-    matrix: Array, targets: Array, smoothing: float, factors: Array | None = None
-) -> Array:
-    """Smoothed targets of every row, times `factors`, in the dtype of the scores."""
-    soft: Array
-    if not smoothing and factors is None:
-        return np.require(targets, matrix.dtype, ["A"])
-    possible = matrix > -np.inf
-    count = possible.sum(axis=1, keepdims=True)
-    share = np.where(count, smoothing, 0.0)
-    soft = possible * (share / np.maximum(count, 1))
-    if targets.ndim == 2:
-        soft += (1 - share) * targets
-    else:
-        soft[np.arange(len(targets)), targets] += 1 - share[:, 0]
-    if factors is not None:
-        soft *= factors
-    soft = soft.astype(matrix.dtype, copy=False)
-    return soft
+    value = losses if reduction == "none" else np.add.reduce(losses)
+    return value, losses if gradient is None else _handed_out(gradient, out, dtype)
 
 
 def _place(out: Array | None, matrix: Array, *others: Array | None) -> Array:

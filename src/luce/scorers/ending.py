@@ -79,8 +79,15 @@ def end(
             threads=threads,
         )
     else:
-        smoothed = smooth(targets, label_smoothing) if label_smoothing else targets
-        kernels.cross_entropy_soft(scores, smoothed, weights, losses, scores, threads=threads)
+        kernels.cross_entropy_soft(
+            scores,
+            targets,
+            weights,
+            losses,
+            scores,
+            label_smoothing=label_smoothing,
+            threads=threads,
+        )
     return float(losses.sum())
 
 
