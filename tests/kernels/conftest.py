@@ -185,3 +185,36 @@ def long_rows(normal, deepest):
 @pytest.fixture
 def hard(dtype):
     return hard_rows(dtype)
+
+
+@pytest.fixture
+def labels_of():
+    """(scores, rng) -> labels at random, in every other row that of the largest score."""
+
+    def labels_of(scores, rng):
+        labels = rng.integers(0, scores.shape[1], len(scores))
+        labels[::2] = scores[::2].argmax(axis=1)
+        return labels
+
+    return labels_of
+
+
+@pytest.fixture
+def run():
+    """Run the kernel that fits the labels: losses, the same with and without gradient, and it."""
+
+    def run(implementation, scores, labels, weights=None, **options):
+        is_soft = labels.ndim == 2 or "class_weights" in options
+        kernel = implementation.cross_entropy_soft if is_soft else implementation.cross_entropy
+        losses, alone, gradient = (
+            np.empty(len(scores)),
+            np.empty(len(scores)),
+            np.empty_like(scores),
+        )
+        fine = None if is_soft else -1
+        assert kernel(scores, labels, weights, losses, gradient, **options) == fine
+        assert kernel(scores, labels, weights, alone, None, **options) == fine
+        np.testing.assert_array_equal(alone, losses)
+        return losses, gradient
+
+    return run

@@ -23,7 +23,7 @@ from luce.training.inverse_hessians import (
 from luce.training.moments import columns_of, first_moments
 from luce.training.objective import WORTH_SHARING, shared_rows
 from luce.training.recentring import recentred
-from luce.training.sample import Sample, every_so_many, sample_of
+from luce.training.sample import Sample, sample_of
 
 WHOLE_AT_ONCE = [
     (2, whole_of_two_classes, False),
@@ -274,23 +274,6 @@ def test_a_sample_has_its_share_of_every_class_and_stands_for_all(make):
         some = class_blocks(at(objective, parameters, over_rows, sample=sample))(gradient)
         everything = class_blocks(at(objective, parameters, over_rows))(gradient)
     np.testing.assert_allclose(some[:3], everything[:3], rtol=0.2, atol=0.3)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-def test_every_so_many_rows_have_the_mean_of_all(make, weighted):
-    n = 40_000
-    features = np.linspace(1.0, 2.0, n)[:, None]
-    weights = np.repeat([0.0, 4 / 3], [n // 4, 3 * n // 4]) if weighted else None
-    plain = replace(make(), centre=None, labels=np.zeros(n, np.int64))
-    objective = replace(plain, features=features, weights=weights)
-    sample = every_so_many(objective, 500)
-    assert len(sample) == 500
-    taken, of_rows = sample.take(slice(0, len(sample)))
-    expected = np.average(features, axis=0, weights=weights)
-    np.testing.assert_allclose(of_rows @ taken / n, expected, rtol=1e-3)
-    assert every_so_many(objective, 30_000).rows is None
-    nothing = replace(objective, weights=np.arange(n) == 0.0)
-    assert every_so_many(nothing, 500).rows is None
 
 
 @pytest.mark.parametrize("most_at_once", [0, 2048])
