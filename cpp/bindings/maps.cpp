@@ -50,6 +50,55 @@ void run_map(const Input& scores, nb::handle temperature, const Output& out, int
   });
 }
 
+// Bits of an element, and those of -inf.
+template <class Element>
+struct BitsOf;
+template <>
+struct BitsOf<float> { using Type = std::uint32_t; static constexpr Type minus_infinity = 0xff800000; };
+template <>
+struct BitsOf<double> { using Type = std::uint64_t; static constexpr Type minus_infinity = 0xfff0000000000000; };
+template <>
+struct BitsOf<Half> { using Type = std::uint16_t; static constexpr Type minus_infinity = 0xfc00; };
+template <>
+struct BitsOf<Bfloat> { using Type = std::uint16_t; static constexpr Type minus_infinity = 0xff80; };
+
+// Without a branch, which would be foretold wrongly as often as not.
+template <class Bits>
+void mask(const Bits* from, Index from_step, const std::uint8_t* possible, Index possible_step, Index count,
+          Bits otherwise, Bits* to, Index to_step) {
+  const auto masked = [=](Bits bits, std::uint8_t is_possible) {
+    const Bits all = static_cast<Bits>(-static_cast<Bits>(is_possible != 0));
+    return static_cast<Bits>((bits & all) | (otherwise & static_cast<Bits>(~all)));
+  };
+  if (from_step == 1 && possible_step == 1 && to_step == 1)
+    for (Index i = 0; i < count; ++i) to[i] = masked(from[i], possible[i]);
+  else
+    for (Index i = 0; i < count; ++i) to[i * to_step] = masked(from[i * from_step], possible[i * possible_step]);
+}
+
+void masked(const Input& scores, const Input& possible, const Output& out, int threads) {
+  require_like("out", out, scores);
+  if (possible.dtype() != nb::dtype<bool>()) refuse_type("possible must be bool");
+  if (shape_of(possible) != shape_of(scores))
+    refuse("possible has shape " + shape_of(possible) + "; scores have " + shape_of(scores));
+  if (rows_of(scores, 0) == 0) return;
+  Index adjacent = 1;
+  for (std::size_t axis = possible.ndim(); axis-- > 0; adjacent *= static_cast<Index>(possible.shape(axis)))
+    if (possible.shape(axis) > 1 && possible.stride(axis) != adjacent) refuse("possible must be in C order");
+  require_apart(extent("out", out), extent("possible", possible));
+  const auto* const at = static_cast<const std::uint8_t*>(possible.data());
+  const Layout layout = layout_of(scores, &out, 0);
+  with_element(scores, [&](auto element) {
+    using Bits = typename BitsOf<decltype(element)>::Type;
+    constexpr Bits otherwise = BitsOf<decltype(element)>::minus_infinity;
+    const Index distance = layout.rows.row;
+    const auto kernel = [=](Matrix<const Bits> from, Index first, Matrix<Bits> to, Workspace) {
+      mask(from.data, from.row_stride, at + first, distance, from.rows, otherwise, to.data, to.row_stride);
+    };
+    run_call<Bits, Bits>(scores, {static_cast<Bits*>(out.data()), nullptr}, layout, kernel, threads);
+  });
+}
+
 template <class Element, class Reduced, class Run>
 void reduce(const Input& scores, const Output& out, int class_ndim, int threads, Run run) {
   Reduced* to = static_cast<Reduced*>(const_cast<void*>(static_cast<const void*>(out.data())));
@@ -158,6 +207,9 @@ void bind_maps(nb::module_& module) {
   module.def("log_softmax", &run_map<Map::log_softmax>, nb::arg("scores").noconvert(), nb::arg("temperature"),
              nb::arg("out").noconvert(), nb::arg("class_ndim") = 1, nb::arg("threads") = 1,
              "log softmax(scores / temperature) of every row into `out`.");
+  module.def("masked", &masked, nb::arg("scores").noconvert(), nb::arg("possible").noconvert(),
+             nb::arg("out").noconvert(), nb::arg("threads") = 1,
+             "The scores of what is possible into `out`, -inf elsewhere.");
   module.def("logsumexp", &logsumexp, nb::arg("scores").noconvert(), nb::arg("out").noconvert(),
              nb::arg("class_ndim") = 1, nb::arg("threads") = 1, "log sum exp(scores) of every row into `out`.");
   module.def("argmax", &argmax, nb::arg("scores").noconvert(), nb::arg("out").noconvert(), nb::arg("class_ndim") = 1,

@@ -29,6 +29,9 @@ def logsumexp(
 def argmax(
     scores: NDArray[Any], out: NDArray[np.int64], class_ndim: int = 1, threads: int = 1
 ) -> None: ...
+def masked(
+    scores: NDArray[Any], possible: NDArray[np.bool_], out: NDArray[Any], threads: int = 1
+) -> None: ...
 def softmax_jvp(
     probabilities: NDArray[_Real],
     tangents: NDArray[_Real],

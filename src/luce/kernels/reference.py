@@ -63,6 +63,11 @@ def argmax(scores: Wide, out: NDArray[np.int64], class_ndim: int = 1, threads: i
         out[...] = rows.argmax(axis=1)
 
 
+def masked(scores: Wide, possible: NDArray[np.bool_], out: Wide, threads: int = 1) -> None:
+    """The scores of what is possible into `out`, -inf elsewhere."""
+    out[...] = np.where(possible, scores, -np.inf)
+
+
 @np.errstate(all="ignore")
 def softmax_jvp(
     probabilities: NDArray[Real],

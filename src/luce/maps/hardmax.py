@@ -98,7 +98,7 @@ def argmax(
     if where is None:
         return reduced(_argmax_rows(array, axes), array.shape, axes, keepdims)
     possible = mask_of(where, array.shape)
-    best = _argmax_rows(np.where(possible, array, _lowest(array.dtype)), axes)
+    best = _argmax_rows(_masked(array, possible), axes)
     classes = prod(array.shape[i] for i in axes)
     _keep_to_possible(best, classes_last(possible, axes).reshape(len(best), classes))
     return reduced(best, array.shape, axes, keepdims)
@@ -120,10 +120,20 @@ def _argmax_rows(array: Array, axes: tuple[int, ...]) -> NDArray[np.int64]:
     return np.asarray(rows.argmax(axis=1) if len(rows) else np.empty(0), np.int64)
 
 
-def _lowest(dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "f" or is_bfloat16(dtype):
-        return dtype.type(-np.inf)
-    return np.False_ if dtype.kind == "b" else np.iinfo(dtype).min
+def _masked(array: Array, possible: NDArray[np.bool_]) -> Array:
+    """The scores, the lowest there is where a class is not possible."""
+    dtype = array.dtype
+    if dtype.char in "efd" or is_bfloat16(dtype):
+        scores = np.empty(array.shape, dtype)
+        kernels.masked(
+            kernel_view(array),
+            np.ascontiguousarray(possible),
+            kernel_view(scores),
+            threads_for(array.size),
+        )
+        return scores
+    lowest = -np.inf if dtype.kind == "f" else 0 if dtype.kind == "b" else np.iinfo(dtype).min
+    return np.where(possible, array, dtype.type(lowest))
 
 
 def _keep_to_possible(best: NDArray[np.int64], possible: NDArray[np.bool_]) -> None:

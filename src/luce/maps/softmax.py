@@ -151,19 +151,22 @@ def _apply(
     temperatures = checked_temperature(temperature, array.shape, axes)
     result = np.empty(array.shape, dtype) if out is None else _checked_out(out, array, dtype)
     target = result if out is None or _is_safe(array, out) else np.empty(array.shape, dtype)
+    threads = threads_for(array.size)
     source = array
-    if array.dtype != dtype or where is not None:
-        # Converted into the result, which is then turned in place: no second copy.
-        source = target
+    # What is changed first is put into the result, which is then turned in place: no second copy.
+    if array.dtype != dtype:
         target[...] = array
-        if where is not None:
-            np.copyto(target, -np.inf, where=~mask_of(where, array.shape))
+        source = target
+    if where is not None:
+        possible = np.ascontiguousarray(mask_of(where, array.shape))
+        kernels.masked(kernel_view(source), possible, kernel_view(target), threads)
+        source = target
     kernel(
         kernel_view(moved_last(source, axes)),
         temperatures,
         kernel_view(moved_last(target, axes)),
         len(axes),
-        threads_for(array.size),
+        threads,
     )
     if target is not result:
         result[...] = target
