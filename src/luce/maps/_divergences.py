@@ -1,5 +1,6 @@
 """Losses of softmax in float64, whatever its targets are, with digits where they are small."""
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -48,14 +49,32 @@ def _behind(scores: Array) -> Array:
 
 
 def divergences(y: Array, p: Array, log_p: Array) -> Array:
-    """Sums over the classes, which are last, of y log(y / p) - y + p, some rows at a time."""
-    *batch, classes = y.shape
-    sums = np.empty(prod(batch))
-    rows = [array.reshape(len(sums), classes) for array in (y, p, log_p)]
+    """Sums over the classes, which are last, of y log(y / p) - y + p."""
+    return _sums_over_classes(_terms, y, p, log_p)
+
+
+def negative_entropies(p: Array) -> Array:
+    """Sums over the classes, which are last, of p log p, in the dtype of p."""
+
+    def terms(p: Array) -> Array:
+        terms: Array = np.log(p)
+        terms *= p
+        np.copyto(terms, 0, where=p == 0)
+        return terms
+
+    with np.errstate(all="ignore"):
+        return _sums_over_classes(terms, p)
+
+
+def _sums_over_classes(terms: Callable[..., Array], *arrays: Array) -> Array:
+    """Sums of what `terms` makes of the numbers of some rows at a time."""
+    *batch, classes = arrays[0].shape
+    sums = np.empty(prod(batch), arrays[0].dtype)
+    rows = [array.reshape(len(sums), classes) for array in arrays]
     step = max(NUMBERS_TOGETHER // max(classes, 1), 1)
     for first in range(0, len(sums), step):
         some = slice(first, first + step)
-        _terms(*(array[some] for array in rows)).sum(axis=1, out=sums[some])
+        terms(*(array[some] for array in rows)).sum(axis=1, out=sums[some])
     return sums.reshape(batch)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from luce import kernels
 from luce.errors import DataError
-from luce.maps._divergences import losses_of_any
+from luce.maps._divergences import losses_of_any, negative_entropies
 from luce.maps._rows import (
     Array,
     Axis,
@@ -242,8 +242,7 @@ class Softmax:
         dtype = result_dtype(array.dtype)
         axes = class_axes(self.axis, array.shape, "probabilities")
         p = classes_last(array.astype(working_dtype(dtype), copy=False), axes)
-        with np.errstate(all="ignore"):
-            return np.where(p == 0, 0, p * np.log(p)).sum(axis=-1).astype(dtype)[()]
+        return negative_entropies(p).astype(dtype)[()]
 
     def fenchel_young(
         self, scores: ArrayLike, targets: ArrayLike, value: bool, gradient: bool
