@@ -11,6 +11,7 @@ struct RowTargets {
   const std::int64_t* labels;  // null: targets
   Matrix<const Real> targets;
   double label_smoothing;
+  const double* class_weights;  // of targets; null: 1
 };
 
 template <class Real>
@@ -35,18 +36,21 @@ class LinearPass : protected SharedWork {
       linear_.softmax_jvp(scores, tangents, stride, rows, k_, weights);
       return 0.0;
     }
-    if (labels != nullptr && smoothing == 0.0 && k_ <= linear_.most_side_by_side)
+    const bool are_labels = labels != nullptr && targets_.class_weights == nullptr;
+    if (are_labels && smoothing == 0.0 && k_ <= linear_.most_side_by_side)
       return linear_.residuals(residuals, weights, labels, nullptr, workspace);
     auto* const losses = static_cast<double*>(workspace.memory);
     workspace.memory = losses + rounded_up(rows, 8);
     const CrossEntropyArguments<Real> arguments{given, weights, 1.0, smoothing, 0.0, losses, residuals};
-    if (labels != nullptr) {
+    if (are_labels) {
       losses_.labels(arguments, labels, workspace);
     } else {
       Matrix<const Real> targets = targets_.targets;
-      targets.data += first * targets.row_stride;
-      targets.rows = rows;
-      losses_.targets(arguments, {targets, nullptr, nullptr, nullptr}, workspace);
+      if (labels == nullptr) {
+        targets.data += first * targets.row_stride;
+        targets.rows = rows;
+      }
+      losses_.targets(arguments, {targets, labels, targets_.class_weights, nullptr}, workspace);
     }
     double sum = 0;
     for (Index i = 0; i < rows; ++i) sum += losses[i];

@@ -83,13 +83,13 @@ struct Call {
 
 double linear_cross_entropy(const Input& features, const Input& labels, const OptionalInput& weights, const Input& coef,
                             const OptionalInput& intercept, const Output& gradient, const Output& intercept_gradient,
-                            const OptionalOutput& features_gradient, const OptionalInput& centre, double label_smoothing,
-                            int threads) {
+                            const OptionalOutput& features_gradient, const OptionalInput& centre,
+                            const OptionalInput& class_weights, double label_smoothing, int threads) {
   const Call call{features, weights, coef, intercept, gradient, intercept_gradient, centre, threads};
   call.check();
   double loss = 0;
   call.with_types([&](auto arguments) {
-    take_labels(arguments, labels, label_smoothing, call.n(), call.k());
+    take_labels(arguments, labels, class_weights, label_smoothing, call.n(), call.k());
     if (features_gradient) {
       using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
       arguments.features_gradient = output_of<Real>("features_gradient", *features_gradient, call.n(), call.d());
@@ -192,9 +192,10 @@ void bind_linear(nb::module_& module) {
              nb::arg("weights").noconvert().none(), nb::arg("coef").noconvert(), nb::arg("intercept").noconvert().none(),
              nb::arg("gradient").noconvert(), nb::arg("intercept_gradient").noconvert(),
              nb::arg("features_gradient").noconvert().none() = nb::none(), nb::kw_only(),
-             nb::arg("centre").noconvert().none() = nb::none(), nb::arg("label_smoothing") = 0.0, nb::arg("threads") = 1,
-             "The sum of the cross-entropies of a linear classifier's scores with labels, or with rows of targets, and "
-             "its gradients. Labels are taken to be classes: with others the results mean nothing.");
+             nb::arg("centre").noconvert().none() = nb::none(), nb::arg("class_weights").noconvert().none() = nb::none(),
+             nb::arg("label_smoothing") = 0.0, nb::arg("threads") = 1,
+             "The sum of the cross-entropies of a linear classifier's scores with labels, or with rows of targets, smoothed "
+             "and weighted as in cross_entropy_soft, and its gradients. Labels are taken to be classes: with others the results mean nothing.");
   module.def("linear_hessian_vector", &linear_hessian_vector, nb::arg("features").noconvert(),
              nb::arg("weights").noconvert().none(), nb::arg("coef").noconvert(), nb::arg("intercept").noconvert().none(),
              nb::arg("direction").noconvert(), nb::arg("direction_intercept").noconvert().none(),

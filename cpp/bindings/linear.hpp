@@ -57,10 +57,12 @@ void with_feature_types(const char* name, const Input& features, const Input& co
 
 // What every row is held to, into arguments for `n` rows and `k` classes: class indices, or rows of targets.
 template <class Arguments>
-void take_labels(Arguments& arguments, const Input& labels, double label_smoothing, Index n, Index k) {
+void take_labels(Arguments& arguments, const Input& labels, const OptionalInput& class_weights, double label_smoothing,
+                 Index n, Index k) {
   using Real = std::remove_const_t<std::remove_pointer_t<decltype(arguments.coef.data)>>;
   if (!(label_smoothing >= 0.0 && label_smoothing <= 1.0)) refuse("label_smoothing must be from 0 to 1");
   arguments.label_smoothing = label_smoothing;
+  if (class_weights) arguments.class_weights = row_vector<const double>("class_weights", *class_weights, k);
   if (labels.ndim() == 1) arguments.labels = row_vector<const std::int64_t>("labels", labels, n);
   else arguments.targets = matrix_of<const Real>("targets", labels, n, k);
 }

@@ -72,13 +72,13 @@ struct SparseCall {
 
 double sparse_linear_cross_entropy(const Input& values, const Input& indices, const Input& starts, const Input& labels,
                                    const OptionalInput& weights, const Input& coef, const OptionalInput& intercept,
-                                   const Output& gradient, const Output& intercept_gradient, double label_smoothing,
-                                   int threads) {
+                                   const Output& gradient, const Output& intercept_gradient,
+                                   const OptionalInput& class_weights, double label_smoothing, int threads) {
   const SparseCall call{{values, indices, starts}, weights, coef, intercept, gradient, intercept_gradient, threads};
   call.check();
   double loss = 0;
   call.with_types([&](auto arguments) {
-    take_labels(arguments, labels, label_smoothing, call.n(), call.k());
+    take_labels(arguments, labels, class_weights, label_smoothing, call.n(), call.k());
     loss = call.run(arguments);
   });
   return loss;
@@ -103,7 +103,8 @@ void bind_sparse_linear(nb::module_& module) {
              nb::arg("indices").noconvert(), nb::arg("indptr").noconvert(), nb::arg("labels").noconvert(),
              nb::arg("weights").noconvert().none(), nb::arg("coef").noconvert(), nb::arg("intercept").noconvert().none(),
              nb::arg("gradient").noconvert(), nb::arg("intercept_gradient").noconvert(), nb::kw_only(),
-             nb::arg("label_smoothing") = 0.0, nb::arg("threads") = 1,
+             nb::arg("class_weights").noconvert().none() = nb::none(), nb::arg("label_smoothing") = 0.0,
+             nb::arg("threads") = 1,
              "linear_cross_entropy of the rows of a CSR matrix, whose indices may be in any order and repeat.");
   module.def("sparse_linear_hessian_vector", &sparse_linear_hessian_vector, nb::arg("data").noconvert(),
              nb::arg("indices").noconvert(), nb::arg("indptr").noconvert(), nb::arg("weights").noconvert().none(),

@@ -137,9 +137,9 @@ def test_a_data_frame_of_many_classes_and_features():
 
 def test_plain_arrays_need_no_validation_and_keep_its_meaning(iris, monkeypatch):
     X, y = iris
-    named = pd.DataFrame(X, columns=list("abcd"))
-    expected = SoftmaxClassifier().fit(named, pd.Series(y))
-    again = SoftmaxClassifier().fit(named, y)
+    expected = SoftmaxClassifier().fit(X.tolist(), y.tolist())
+    again = SoftmaxClassifier().fit(pd.DataFrame(X, columns=list("abcd")), y)
+    assert again.feature_names_in_.tolist() == list("abcd")
     validate = softmax_classifier.validate_data
     monkeypatch.setattr(softmax_classifier, "validate_data", None)
     again.fit(X, y)

@@ -73,11 +73,12 @@ def test_value_and_gradients(n, d, k, element, real, total):
     targets = np.random.default_rng(1).dirichlet(np.ones(k), n).astype(real)
     eps = float(np.finfo(real).eps)
     for layout, given in layouts(features):
-        kinds = ("plain", "weighted", "smoothed", "soft", "with features")
+        kinds = ("plain", "weighted", "smoothed", "soft", "made", "made soft", "with features")
         for kind in kinds if layout == "C" else kinds[1:2]:
             options = {
                 "centre": centre if kind in ("weighted", "soft") else None,
-                "label_smoothing": 0.1 if kind == "smoothed" else 0.0,
+                "label_smoothing": 0.1 if kind in ("smoothed", "made", "made soft") else 0.0,
+                "class_weights": np.linspace(0, 2, k) if kind in ("made", "made soft") else None,
             }
             results = []
             for module, out in ((kernels, total), (reference, np.float64)):
@@ -88,7 +89,7 @@ def test_value_and_gradients(n, d, k, element, real, total):
                     back = np.full((n, d), np.nan, real if module is kernels else np.float64)
                 value = module.linear_cross_entropy(
                     given,
-                    targets if kind == "soft" else labels,
+                    targets if kind in ("soft", "made soft") else labels,
                     weights if kind != "plain" else None,
                     coef,
                     None if kind == "plain" else intercept,

@@ -87,16 +87,20 @@ def test_value_and_gradient(module, n, d, k, entries, element, real):
     given = problem(n, d, k, real, entries)
     rows, coef = dense(*matrix, d), given["coef"]
     eps = float(np.finfo(real).eps)
-    kinds = ("plain", "weighted", "smoothed", "soft") if n * d < 1e6 else ("weighted",)
-    for kind in kinds:
-        labels = given["targets"] if kind == "soft" else given["labels"]
+    kinds = ("plain", "weighted", "smoothed", "soft", "made", "made soft")
+    for kind in kinds if n * d < 1e6 else ("weighted",):
+        labels = given["targets" if kind in ("soft", "made soft") else "labels"]
         weights = None if kind == "plain" else given["weights"]
         intercept = None if kind == "plain" else given["intercept"]
-        smoothing = {"label_smoothing": 0.1 if kind == "smoothed" else 0.0}
-        found = run(matrix, labels, weights, coef, intercept, module, threads=2, **smoothing)
+        is_made = kind in ("made", "made soft")
+        options = {
+            "label_smoothing": 0.1 if is_made or kind == "smoothed" else 0.0,
+            "class_weights": np.linspace(0, 2, k) if is_made else None,
+        }
+        found = run(matrix, labels, weights, coef, intercept, module, threads=2, **options)
         exact, exact_bias = np.empty((k, d)), np.empty(k)
         expected = reference.linear_cross_entropy(
-            rows, labels, weights, coef, intercept, exact, exact_bias, **smoothing
+            rows, labels, weights, coef, intercept, exact, exact_bias, **options
         )
         largest = 1 + np.abs(rows @ coef.T).max()
         assert found[0] == pytest.approx(expected, rel=20 * eps, abs=20 * eps * largest), kind

@@ -98,6 +98,7 @@ def linear_cross_entropy(
     features_gradient: NDArray[_Real] | None = None,
     *,
     centre: NDArray[_Real] | None = None,
+    class_weights: NDArray[np.float64] | None = None,
     label_smoothing: float = 0.0,
     threads: int = 1,
 ) -> float: ...
@@ -169,6 +170,7 @@ def sparse_linear_cross_entropy(
     gradient: NDArray[np.float64],
     intercept_gradient: NDArray[np.float64],
     *,
+    class_weights: NDArray[np.float64] | None = None,
     label_smoothing: float = 0.0,
     threads: int = 1,
 ) -> float: ...

@@ -57,12 +57,13 @@ def linear_cross_entropy(
     features_gradient: NDArray[Any] | None = None,
     *,
     centre: NDArray[Any] | None = None,
+    class_weights: NDArray[np.float64] | None = None,
     label_smoothing: float = 0.0,
     threads: int = 1,
 ) -> float:
     """Sum of the cross-entropies of linear scores, and its gradients, in float64."""
     rows, scores = _linear(features, coef, intercept, centre)
-    value = _to_residuals(scores, labels, weights, label_smoothing)
+    value = _to_residuals(scores, labels, weights, class_weights, label_smoothing)
     gradient[...] = scores.T @ rows
     intercept_gradient[...] = scores.sum(axis=0)
     if features_gradient is not None:
@@ -139,12 +140,13 @@ def sparse_linear_cross_entropy(
     gradient: NDArray[np.float64],
     intercept_gradient: NDArray[np.float64],
     *,
+    class_weights: NDArray[np.float64] | None = None,
     label_smoothing: float = 0.0,
     threads: int = 1,
 ) -> float:
     """`linear_cross_entropy` of the rows of a CSR matrix; indices may be unsorted and repeat."""
     scores = _sparse_linear(data, indices, indptr, coef, intercept)
-    value = _to_residuals(scores, labels, weights, label_smoothing)
+    value = _to_residuals(scores, labels, weights, class_weights, label_smoothing)
     _sparse_vjp(data, indices, indptr, scores, gradient)
     intercept_gradient[...] = scores.sum(axis=0)
     return value
@@ -188,14 +190,23 @@ def _to_residuals(
     scores: NDArray[np.float64],
     labels: NDArray[Any],
     weights: NDArray[np.float64] | None,
+    class_weights: NDArray[np.float64] | None,
     label_smoothing: float,
 ) -> float:
     """The sum of the losses; scores become their gradient."""
     losses = np.empty(len(scores))
-    if labels.ndim == 1:
+    if labels.ndim == 1 and class_weights is None:
         cross_entropy(scores, labels, weights, losses, scores, label_smoothing=label_smoothing)
     else:
-        cross_entropy_soft(scores, labels.astype(np.float64), weights, losses, scores)
+        cross_entropy_soft(
+            scores,
+            labels,
+            weights,
+            losses,
+            scores,
+            class_weights=class_weights,
+            label_smoothing=label_smoothing,
+        )
     return float(losses.sum())
 
 

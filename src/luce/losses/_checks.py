@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import inf
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -134,6 +134,43 @@ def masses(targets: Array, by_class: Weights) -> Weights:
         raise label_out_of_range(row, int(targets[row]), len(by_class))
     result = by_class[targets]
     return result
+
+
+class KernelWeights(NamedTuple):
+    """Weights as the kernels take them; None stands for ones.
+
+    `rows` are s, divided by what the reduction asks for; `classes` v and `masses` u, both in a unit
+    that `rows` have taken over. With labels alone u is in `rows`, and the others are None.
+    """
+
+    rows: Weights | None
+    classes: Weights | None
+    masses: Weights | None
+
+
+def kernel_weights(
+    targets: Array,
+    sample_weight: Weights | None,
+    by_class: Weights | None,
+    smoothing: float,
+    reduction: str,
+) -> KernelWeights:
+    """Weights of checked targets for a kernel whose losses add up to what the reduction is."""
+    n = len(targets)
+    if by_class is None:
+        divisor = divisor_of(sample_weight, n, reduction)
+        if divisor == 1:
+            return KernelWeights(sample_weight, None, None)
+        ones = np.ones(n) if sample_weight is None else sample_weight
+        return KernelWeights(ones / divisor, None, None)
+    of_rows = masses(targets, by_class)
+    product = times(sample_weight, of_rows)
+    divisor = divisor_of(product, n, reduction)
+    if targets.ndim == 1 and not smoothing:
+        return KernelWeights(product / divisor, None, None)
+    unit = unit_of(by_class)
+    ones = np.ones(n) if sample_weight is None else sample_weight
+    return KernelWeights(ones / divisor * unit, by_class / unit, of_rows / unit)
 
 
 def times(weights: Weights | None, of_rows: Weights) -> Weights:

@@ -13,7 +13,6 @@ from luce.maps._rows import threads_for
 
 Array = NDArray[Any]
 Reduction = Literal["mean", "sum", "none"]
-Weights = NDArray[np.float64]
 ClassWeight = ArrayLike | Mapping[int, float]
 
 
@@ -230,28 +229,19 @@ def _evaluate(
     gradient = None
     if with_gradient:
         gradient = matrix if owned else _place(out, matrix, targets, weights)
-    by_class = masses = None
-    unit = 1.0  # of class weights, which the weights of the rows take over
-    if class_weight is None:
-        divisor = checks.divisor_of(weights, rows, reduction)
-    else:
+    by_class = None
+    if class_weight is not None:
         by_class = checks.checked_class_weight(class_weight, classes)
-        masses = checks.masses(targets, by_class)
-        row_weights = checks.times(weights, masses)
-        divisor = checks.divisor_of(row_weights, rows, reduction)
-        if targets.ndim == 1 and not smoothing:
-            weights, by_class, masses = row_weights, None, None
-        else:
-            unit = checks.unit_of(by_class)
-            by_class, masses = by_class / unit, masses / unit
-    if divisor != 1 or unit != 1:
-        weights = (np.ones(rows) if weights is None else weights) / divisor * unit
+    of = checks.kernel_weights(targets, weights, by_class, smoothing, reduction)
     options = {"temperature": temperature, "z_loss": z_loss, "label_smoothing": smoothing}
     threads = threads_for(matrix.size)
-    given = np.require(targets, np.int64 if targets.ndim == 1 else matrix.dtype, ["A"])
-    if targets.ndim == 1 and by_class is None:
+    if targets.ndim == 1:
+        given = targets.astype(np.int64, copy=False)
+    else:
+        given = np.require(targets, matrix.dtype, ["A"])
+    if targets.ndim == 1 and of.classes is None:
         row = kernels.cross_entropy(
-            matrix, given, weights, losses, gradient, threads=threads, **options
+            matrix, given, of.rows, losses, gradient, threads=threads, **options
         )
         if row >= 0:
             raise checks.label_out_of_range(row, int(targets[row]), classes)
@@ -259,11 +249,11 @@ def _evaluate(
         kernels.cross_entropy_soft(
             matrix,
             given,
-            weights,
+            of.rows,
             losses,
             gradient,
-            class_weights=by_class,
-            masses=masses if z_loss else None,
+            class_weights=of.classes,
+            masses=of.masses if z_loss else None,
             threads=threads,
             **options,
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     Sparse: TypeAlias = sparray | spmatrix
 
 Array = NDArray[Any]
-Weights = NDArray[np.float64]
 Csr = tuple[Array, Array, Array]
 ClassWeight = ArrayLike | Mapping[int, float]
 
@@ -97,12 +95,11 @@ def linear_cross_entropy(
         0 when absent.
     class_weight : array_like of shape (k,), or mapping from class index to weight, optional
         v, finite and not negative; 1 when absent, and for a class that the mapping does not name.
-        With labels and no smoothing it is a further weight of the row; with smoothing it takes
-        another pass, with soft targets a copy of them.
+        With labels and no smoothing it is a further weight of the row.
     sample_weight : array_like of shape (n,), optional
         s, finite and not negative; 1 when absent.
     label_smoothing : float, default 0.0
-        From 0 to 1: how much of every label is shared out equally. Not for soft targets.
+        From 0 to 1: how much of every target is shared out equally.
     reduction : {"mean", "sum"}, default "mean"
         The mean is over the sum of the rows' weights, s_i times sum_c v_c y_ic, which is v of the
         label; over rows of no weight it is 0.
@@ -175,8 +172,6 @@ def linear_cross_entropy(
         intercept = np.ascontiguousarray(intercept, real)
     targets = checks.checked_labels(labels, (n, k))
     if targets.ndim == 2:
-        if smoothing:
-            raise DataError("label_smoothing is for class indices: smooth the soft targets instead")
         targets = np.require(targets, real, ["A"])
     else:
         outside = (targets < 0) | (targets >= k)
@@ -186,20 +181,15 @@ def linear_cross_entropy(
         targets = targets.astype(np.int64, copy=False)
     weights = None if sample_weight is None else checks.checked_sample_weight(sample_weight, n)
     by_class = None if class_weight is None else checks.checked_class_weight(class_weight, k)
+    of = checks.kernel_weights(targets, weights, by_class, smoothing, reduction)
     wants_back = not is_sparse and features_gradient is not False
-    found = [
-        _pass(rows, part, part_weights, coef, intercept, share, wants_back)
-        for part, part_weights, share in _parts(
-            targets, weights, by_class, smoothing, reduction, (n, k), coef.dtype
-        )
-    ]
-    return reduce(_plus, found)
+    return _pass(rows, targets, of, coef, intercept, smoothing, wants_back)
 
 
 def _pass(
     rows: Array | Csr,
     targets: Array,
-    weights: Weights | None,
+    of: checks.KernelWeights,
     coef: Array,
     intercept: Array | None,
     smoothing: float,
@@ -211,58 +201,20 @@ def _pass(
         gradient = np.empty(coef.shape, np.float64 if coef.size <= MOST_WIDE else coef.dtype)
         back = np.empty(rows.shape, coef.dtype) if wants_back else None
         value = kernels.linear_cross_entropy(
-            rows, targets, weights, coef, intercept, gradient, bias, back,
-            label_smoothing=smoothing, threads=threads,
+            rows, targets, of.rows, coef, intercept, gradient, bias, back,
+            class_weights=of.classes, label_smoothing=smoothing, threads=threads,
         )  # fmt: skip
     else:
         gradient, back = np.empty(coef.shape), None
         try:
             value = kernels.sparse_linear_cross_entropy(
-                *rows, targets, weights, coef, intercept, gradient, bias,
-                label_smoothing=smoothing, threads=threads,
+                *rows, targets, of.rows, coef, intercept, gradient, bias,
+                class_weights=of.classes, label_smoothing=smoothing, threads=threads,
             )  # fmt: skip
         except ValueError as error:
             raise DataError(f"features are not a sound CSR matrix: {error}") from error
     with np.errstate(over="ignore", under="ignore"):
         return LinearCrossEntropy(value, gradient.astype(coef.dtype, copy=False), bias, back)
-
-
-def _plus(one: LinearCrossEntropy, other: LinearCrossEntropy) -> LinearCrossEntropy:
-    features = None
-    if one.features is not None and other.features is not None:
-        features = one.features + other.features
-    return LinearCrossEntropy(
-        one.value + other.value, one.coef + other.coef, one.intercept + other.intercept, features
-    )
-
-
-def _parts(
-    targets: Array,
-    weights: Weights | None,
-    by_class: Weights | None,
-    smoothing: float,
-    reduction: str,
-    shape: tuple[int, int],
-    real: "np.dtype[Any]",
-) -> list[tuple[Array, Weights | None, float]]:
-    """(targets, weights, label_smoothing) of the losses that add up to the one asked for."""
-    n, k = shape
-    if by_class is None:
-        divisor = checks.divisor_of(weights, n, reduction)
-        if divisor != 1:
-            weights = np.full(n, 1 / divisor) if weights is None else weights / divisor
-        return [(targets, weights, smoothing)]
-    row_weights = checks.times(weights, checks.masses(targets, by_class))
-    divisor = checks.divisor_of(row_weights, n, reduction)
-    unit = 2.0 ** (int(np.frexp(by_class.max())[1]) - 1)
-    sample = (np.ones(n) if weights is None else weights) / divisor * unit
-    if targets.ndim == 2:
-        return [((targets * (by_class / unit)).astype(real, copy=False), sample, 0.0)]
-    labelled = (targets, row_weights / divisor * (1 - smoothing), 0.0)
-    if not smoothing:
-        return [labelled]
-    shared = np.broadcast_to((by_class / unit).astype(real), shape)
-    return [labelled, (shared, sample * (smoothing / k), 0.0)]
 
 
 def _csr_arrays(given: Any) -> tuple[Csr, tuple[int, int]]:
