@@ -84,11 +84,12 @@ def _are_clearly_shares(array: Array, tolerance: float) -> bool:
     classes = array.shape[1]
     if array.dtype.char not in "fd" or not array.size:
         return False
-    if classes * np.finfo(array.dtype).eps > tolerance / 4 or not array.min() >= 0:
+    if classes * np.finfo(array.dtype).eps > tolerance / 4 or not np.minimum.reduce(array, axis=None) >= 0:
         return False
     with np.errstate(over="ignore"):
         sums = np.einsum("ij->i", array)  # no BLAS, whose threads would stay busy beside ours
-    return bool((np.abs(sums - 1) <= tolerance / 2).all())
+    least, most = np.minimum.reduce(sums), np.maximum.reduce(sums)
+    return bool(1 - tolerance / 2 <= least and most <= 1 + tolerance / 2)
 
 
 def label_out_of_range(row: int, label: int, classes: int) -> DataError:
@@ -188,8 +189,10 @@ def divisor_of(weights: Weights | None, rows: int, reduction: str) -> float:
     """What the losses are divided by; infinity for a mean over no weight, which is 0."""
     if reduction != "mean":
         return 1.0
+    if weights is None:
+        return float(rows) or inf
     with np.errstate(over="ignore"):
-        total = float(rows if weights is None else weights.sum())
+        total = float(weights.sum())
     if total == inf:
         raise DataError("the weights are so large that their sum overflows: scale them down")
     return total or inf
