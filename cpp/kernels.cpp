@@ -2,6 +2,7 @@
 // kernels_sparse.cpp, which takes less time than all at once. Compiled once for every instruction set: the build defines
 // LUCE_ISA (the namespace) and LUCE_ISA_NAME.
 #include "argmax.hpp"
+#include "divergences.hpp"
 #include "softmax.hpp"
 #include "softmax_jvp.hpp"
 #include "topk.hpp"
@@ -29,8 +30,8 @@ extern const SampleKernels sample_kernels;
 extern const Kernels kernels;
 const Kernels kernels = {LUCE_ISA_NAME,       of_element<float>(),  of_element<double>(), of_element<Half>(),
                          of_element<Bfloat>(), softmax_jvp<float>,   softmax_jvp<double>,  weighted_logsumexp,
-                         &loss_float32,        &loss_float64,        &linear_float32,      &linear_float64,
-                         &sparse_float32,      &sparse_float64,      &network_float32,     &network_float64,
-                         &sample_kernels};
+                         divergences,          &loss_float32,        &loss_float64,        &linear_float32,
+                         &linear_float64,      &sparse_float32,      &sparse_float64,      &network_float32,
+                         &network_float64,     &sample_kernels};
 
 }  // namespace luce::LUCE_ISA

@@ -70,6 +70,8 @@ struct ElementKernels {
 template <class Real>
 using SoftmaxJvp = void (*)(Matrix<const Real> probabilities, Matrix<const Real> tangents, PerRow temperatures,
                             Matrix<Real> out, Workspace);
+using Divergences = void (*)(const Matrix<const double>& targets, const Matrix<const double>& probabilities,
+                             const Matrix<const double>& log_probabilities, double* sums, const Workspace&);
 using WeightedLogSumExp = void (*)(Matrix<const double> scores, Matrix<const double> weights, double* values,
                                    double* signs, Workspace);
 
@@ -202,6 +204,7 @@ struct Kernels {
   SoftmaxJvp<float> softmax_jvp_float32;
   SoftmaxJvp<double> softmax_jvp_float64;
   WeightedLogSumExp weighted_logsumexp;
+  Divergences divergences;
   const LossKernels<float>* loss_float32;
   const LossKernels<double>* loss_float64;
   const LinearKernels<float>* linear_float32;

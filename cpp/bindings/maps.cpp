@@ -164,6 +164,23 @@ void weighted_logsumexp(const Input& scores, const Input& weights, const Output&
   run_call<double, double>(scores, {nullptr, to}, layout_of(scores, nullptr, 1), kernel, threads);
 }
 
+void divergences(const Input& targets, const Input& probabilities, const Input& log_probabilities, const Output& out,
+                 int threads) {
+  if (targets.dtype() != nb::dtype<double>()) refuse_type("targets must be float64");
+  const auto p = matrix_like<double>("probabilities", probabilities, targets);
+  const auto log_p = matrix_like<double>("log_probabilities", log_probabilities, targets);
+  double* const to = row_vector<double>("out", out, p.rows);
+  if (p.rows == 0) return;
+  for (const Input* input : {&targets, &probabilities, &log_probabilities}) {
+    require_apart(extent("out", out), extent("an input", *input));
+    if (input->shape(1) > 1 && input->stride(1) != 1) refuse("the classes of a row must be adjacent");
+  }
+  const auto kernel = [&](Matrix<const double> from, Index row, Matrix<double>, Workspace workspace) {
+    active().divergences(from, part_of(p, row, from.rows), part_of(log_p, row, from.rows), to + row, workspace);
+  };
+  run_call<double, double>(targets, {nullptr, to}, layout_of(targets, nullptr, 1), kernel, threads);
+}
+
 void topk(const Input& scores, const Output& values, const Output& indices, int threads) {
   if (scores.ndim() != 2) refuse("scores have shape " + shape_of(scores) + "; expected (rows, classes)");
   if (values.dtype() != scores.dtype()) refuse_type("values have another dtype than scores");
@@ -220,6 +237,9 @@ void bind_maps(nb::module_& module) {
   module.def("weighted_logsumexp", &weighted_logsumexp, nb::arg("scores").noconvert(), nb::arg("weights").noconvert(),
              nb::arg("values").noconvert(), nb::arg("signs").noconvert(), nb::arg("threads") = 1,
              "log |sum weights exp(scores)| of every row into `values`, the sum's sign into `signs`.");
+  module.def("divergences", &divergences, nb::arg("targets").noconvert(), nb::arg("probabilities").noconvert(),
+             nb::arg("log_probabilities").noconvert(), nb::arg("out").noconvert(), nb::arg("threads") = 1,
+             "Kullback-Leibler divergences of every row of targets from probabilities, whose logarithms are given.");
   module.def("topk", &topk, nb::arg("scores").noconvert(), nb::arg("values").noconvert(),
              nb::arg("indices").noconvert(), nb::arg("threads") = 1,
              "The largest scores of every row, as many as `values` has columns, and where they stand.");

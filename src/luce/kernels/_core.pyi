@@ -39,6 +39,13 @@ def softmax_jvp(
     out: NDArray[_Real],
     threads: int = 1,
 ) -> None: ...
+def divergences(
+    targets: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    log_probabilities: NDArray[np.float64],
+    out: NDArray[np.float64],
+    threads: int = 1,
+) -> None: ...
 def weighted_logsumexp(
     scores: NDArray[np.float64],
     weights: NDArray[np.float64],

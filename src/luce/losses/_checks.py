@@ -64,7 +64,7 @@ def checked_labels(labels: ArrayLike, shape: tuple[int, ...]) -> Array:
     if array.dtype.kind != "b" and not _is_real(array):
         raise DataError(f"soft targets have dtype {array.dtype}; expected real numbers")
     tolerance = target_sum_tolerance(array.dtype)
-    if _are_clearly_shares(array, tolerance):
+    if are_clearly_distributions(array, tolerance):
         return array
     with np.errstate(invalid="ignore", over="ignore"):
         sums = array.sum(axis=1, dtype=np.float64)
@@ -79,12 +79,14 @@ def checked_labels(labels: ArrayLike, shape: tuple[int, ...]) -> Array:
     return array
 
 
-def _are_clearly_shares(array: Array, tolerance: float) -> bool:
+def are_clearly_distributions(array: Array, tolerance: float) -> bool:
     """Whether rows of soft targets are good beyond the rounding of sums in their own dtype."""
     classes = array.shape[1]
     if array.dtype.char not in "fd" or not array.size:
         return False
-    if classes * np.finfo(array.dtype).eps > tolerance / 4 or not np.minimum.reduce(array, axis=None) >= 0:
+    if classes * np.finfo(array.dtype).eps > tolerance / 4:
+        return False
+    if not np.minimum.reduce(array, axis=None) >= 0:
         return False
     with np.errstate(over="ignore"):
         sums = np.einsum("ij->i", array)  # no BLAS, whose threads would stay busy beside ours

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from luce.errors import DataError
-from luce.losses._checks import target_sum_tolerance
+from luce.losses._checks import are_clearly_distributions, target_sum_tolerance
 from luce.maps._rows import (
+    as_matrix,
     batch_shape,
     class_axes,
     classes_back,
@@ -255,6 +256,7 @@ class FenchelYoung:
         scores = array.astype(np.float64)
         if aims.shape != array.shape:
             aims = _one_hot(aims, array.shape, axes)
+        aims = aims.astype(np.float64, copy=False)
         # The maximum is attained at p: it is <p, z> - T Omega(p).
         p = self.map(scores)
         temperature = getattr(self.map, "temperature", 1.0)
@@ -271,8 +273,8 @@ class FenchelYoung:
         p = classes_last(self.map(scores), axes)
         with np.errstate(all="ignore"):
             if aims.shape == scores.shape:
-                impossible = (p == 0).all(axis=-1, keepdims=True)
-                gradient = np.where(impossible, 0, p - classes_last(aims, axes))
+                gradient = p - classes_last(aims, axes)
+                gradient[~p.any(axis=-1)] = 0
             else:
                 gradient = p.copy()
                 label = aims[..., None]
@@ -297,7 +299,10 @@ def _checked_labels(labels: Array, classes: int) -> NDArray[np.int64]:
     return np.asarray(labels, np.int64)
 
 
-def _checked_distributions(targets: Array, axes: tuple[int, ...]) -> NDArray[np.float64]:
+def _checked_distributions(targets: Array, axes: tuple[int, ...]) -> NDArray[Any]:
+    """Distributions in float64, or as they are where their dtype is enough to see that."""
+    if are_clearly_distributions(as_matrix(targets, axes), target_sum_tolerance(targets.dtype)):
+        return targets
     wide: NDArray[np.float64] = targets.astype(np.float64)
     rows = classes_last(wide, axes)
     sums = rows.sum(axis=-1)

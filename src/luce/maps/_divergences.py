@@ -1,18 +1,37 @@
 """Losses of softmax in float64, whatever its targets are, with digits where they are small."""
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from luce.maps._rows import classes_last, temperature_of_rows
+from luce import kernels
+from luce.maps._rows import as_matrix, batch_shape, classes_last, temperature_of_rows, threads_for
 from luce.maps.softmax import log_softmax, softmax
 
 Array = NDArray[Any]
 
-NUMBERS_TOGETHER = 1 << 14  # what is made of them stays in a core's own cache
+NUMBERS_TOGETHER = 1 << 16  # what is made of them stays in a cache
+
+
+def losses_of_distributions(
+    scores: Array, targets: Array, axes: tuple[int, ...], temperature: float
+) -> Any:
+    """T KL(y || softmax(scores / T)), of distributions y, at one temperature that is no limit."""
+    rows, aims = as_matrix(scores, axes), as_matrix(targets, axes)
+    n, classes = rows.shape
+    divergence = np.empty(n)
+    step = max(NUMBERS_TOGETHER // max(classes, 1), 1)
+    for first in range(0, n, step):
+        some = slice(first, first + step)
+        p = rows[some].astype(np.float64, order="C")
+        log_p = log_softmax(p, temperature=temperature)
+        softmax(p, temperature=temperature, out=p)
+        y = np.ascontiguousarray(aims[some], np.float64)
+        kernels.divergences(y, p, log_p, divergence[some], threads_for(p.size))
+    divergence *= temperature
+    return divergence.reshape(batch_shape(scores.shape, axes))[()]
 
 
 def losses_of_any(
@@ -32,7 +51,7 @@ def losses_of_any(
             return np.where(behind_label == np.inf, np.inf, behind_label + smooth)[()]
         y = classes_last(targets.astype(np.float64), axes)
         p = classes_last(softmax(scores, axes, temperature=temperature), axes)
-        divergence = divergences(y, p, log_p)
+        divergence = _divergences(y, p, log_p)
         value = np.where(divergence == 0, 0, of_rows * divergence)
         if (of_rows > 0).all():
             return value[()]
@@ -48,54 +67,26 @@ def _behind(scores: Array) -> Array:
     return np.where(largest == -np.inf, np.inf, behind)
 
 
-def divergences(y: Array, p: Array, log_p: Array) -> Array:
+def _divergences(y: Array, p: Array, log_p: Array) -> Array:
     """Sums over the classes, which are last, of y log(y / p) - y + p."""
-    return _sums_over_classes(_terms, y, p, log_p)
+    *batch, classes = y.shape
+    sums = np.empty(prod(batch))
+    y, p, log_p = (np.ascontiguousarray(a).reshape(len(sums), classes) for a in (y, p, log_p))
+    kernels.divergences(y, p, log_p, sums, threads_for(y.size))
+    return sums.reshape(batch)
 
 
 def negative_entropies(p: Array) -> Array:
     """Sums over the classes, which are last, of p log p, in the dtype of p."""
-
-    def terms(p: Array) -> Array:
-        terms: Array = np.log(p)
-        terms *= p
-        np.copyto(terms, 0, where=p == 0)
-        return terms
-
-    with np.errstate(all="ignore"):
-        return _sums_over_classes(terms, p)
-
-
-def _sums_over_classes(terms: Callable[..., Array], *arrays: Array) -> Array:
-    """Sums of what `terms` makes of the numbers of some rows at a time."""
-    *batch, classes = arrays[0].shape
-    sums = np.empty(prod(batch), arrays[0].dtype)
-    rows = [array.reshape(len(sums), classes) for array in arrays]
+    *batch, classes = p.shape
+    sums = np.empty(prod(batch), p.dtype)
+    rows = p.reshape(len(sums), classes)
     step = max(NUMBERS_TOGETHER // max(classes, 1), 1)
-    for first in range(0, len(sums), step):
-        some = slice(first, first + step)
-        terms(*(array[some] for array in rows)).sum(axis=1, out=sums[some])
+    with np.errstate(all="ignore"):
+        for first in range(0, len(sums), step):
+            some = rows[first : first + step]
+            terms = np.log(some)
+            terms *= some
+            np.copyto(terms, 0, where=some == 0)
+            terms.sum(axis=1, out=sums[first : first + step])
     return sums.reshape(batch)
-
-
-def _terms(y: Array, p: Array, log_p: Array) -> Array:
-    """The terms y log(y / p) - y + p, each non-negative; 0 log 0 is 0."""
-    less = p - y
-    terms: Array = np.log(y)
-    terms -= log_p
-    terms *= y
-    terms += less
-    # With p = y (1 + d) it is y (d - log(1 + d)): for small d, the first term taken out of the
-    # series of log(1 + d) = 2 artanh(s), s = d / (2 + d).
-    near = np.abs(less) < 0.1 * y
-    if near.any():
-        y_near = y[near]
-        d = less[near] / y_near
-        s = d / (2 + d)
-        square = s * s
-        series = 1 / 11 + square / 13
-        for odd in (9, 7, 5, 3):
-            series = 1 / odd + square * series
-        terms[near] = y_near * (d * d / (2 + d) - 2 * s * square * series)
-    np.copyto(terms, p, where=y == 0)
-    return terms

@@ -8,7 +8,11 @@ from numpy.typing import ArrayLike
 
 from luce import kernels
 from luce.errors import DataError
-from luce.maps._divergences import losses_of_any, negative_entropies
+from luce.maps._divergences import (
+    losses_of_any,
+    losses_of_distributions,
+    negative_entropies,
+)
 from luce.maps._rows import (
     Array,
     Axis,
@@ -288,8 +292,11 @@ class Softmax:
         axes = class_axes(self.axis, array.shape, "scores")
         temperature = checked_temperature(self.temperature, array.shape, axes)
         are_labels = aims.shape != array.shape
-        if not (are_labels and isinstance(temperature, float) and 0 < temperature < np.inf):
+        if not (isinstance(temperature, float) and 0 < temperature < np.inf):
             return losses_of_any(array, aims, axes, self.temperature) if value else None, None
+        if not are_labels:
+            losses = losses_of_distributions(array, aims, axes, temperature) if value else None
+            return losses, None
         dtype = working_dtype(result_dtype(array.dtype))
         matrix = as_matrix(array.astype(dtype, copy=False), axes)
         losses = np.empty(len(matrix))
