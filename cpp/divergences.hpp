@@ -1,6 +1,7 @@
-// Kullback-Leibler divergences sum_c y log(y / p) - y + p of every row, from y, p and log p; of doubles.
+// Kullback-Leibler divergences sum_c y log(y / p) - y + p of every row, from y, p and log p, of doubles; and the negative of
+// Shannon's entropy, sum_c p log p.
 //
-// No term is negative, so that their sum has the digits that each has, however small. With p = y (1 + d) a term is
+// Of the former no term is negative, so that their sum has the digits that each has, however small. With p = y (1 + d) a term is
 // y (d - log(1 + d)): for small d, whose first orders cancel, the first term is taken out of the series
 // log(1 + d) = 2 artanh(t), t = d / (2 + d). Elsewhere it is y (log y - log p) + (p - y).
 #pragma once
@@ -59,6 +60,32 @@ inline void divergences(const Matrix<const double>& targets, const Matrix<const 
       sum = plus(sum, Pair{last, Doubles{}});
     }
     sums[i] = rounded(without_stray_error(total_of(without_stray_error(sum))))[0];
+  }
+}
+
+// NaN where a number is negative or NaN.
+inline Doubles times_own_logarithm(Doubles p) {
+  const auto is_positive = p > 0.0;
+  const Doubles product = p * logarithm(is_positive ? p : broadcast<double>(1.0));
+  return is_positive ? product : p == 0.0 ? Doubles{} : broadcast<double>(not_a_number);
+}
+
+// Elements of a row are adjacent.
+template <class Real>
+void negative_entropies(const Matrix<const Real>& probabilities, Real* sums, const Workspace& workspace) {
+  constexpr Index width = lanes<Real>, patience = Index{1} << 12;
+  for (Index i = 0; i < probabilities.rows; ++i) {
+    if (i % patience == 0 && is_given_up(workspace)) return;
+    const Real* const p = row_of(probabilities, i);
+    Pair sum{};
+    const auto add = [&](Vector<Real> some) {
+      for (int group = 0; group < groups<Real>; ++group)
+        sum = plus(sum, Pair{times_own_logarithm(widened(some, group)), Doubles{}});
+    };
+    Index j = 0;
+    for (; j + width <= probabilities.columns; j += width) add(load(p + j));
+    if (j < probabilities.columns) add(load_first(p + j, static_cast<int>(probabilities.columns - j), 0.0));
+    sums[i] = static_cast<Real>(rounded(without_stray_error(total_of(without_stray_error(sum))))[0]);
   }
 }
 

@@ -28,10 +28,25 @@ extern const NetworkKernels<float> network_float32;
 extern const NetworkKernels<double> network_float64;
 extern const SampleKernels sample_kernels;
 extern const Kernels kernels;
-const Kernels kernels = {LUCE_ISA_NAME,       of_element<float>(),  of_element<double>(), of_element<Half>(),
-                         of_element<Bfloat>(), softmax_jvp<float>,   softmax_jvp<double>,  weighted_logsumexp,
-                         divergences,          &loss_float32,        &loss_float64,        &linear_float32,
-                         &linear_float64,      &sparse_float32,      &sparse_float64,      &network_float32,
-                         &network_float64,     &sample_kernels};
+const Kernels kernels = {LUCE_ISA_NAME,
+                         of_element<float>(),
+                         of_element<double>(),
+                         of_element<Half>(),
+                         of_element<Bfloat>(),
+                         softmax_jvp<float>,
+                         softmax_jvp<double>,
+                         weighted_logsumexp,
+                         divergences,
+                         negative_entropies<float>,
+                         negative_entropies<double>,
+                         &loss_float32,
+                         &loss_float64,
+                         &linear_float32,
+                         &linear_float64,
+                         &sparse_float32,
+                         &sparse_float64,
+                         &network_float32,
+                         &network_float64,
+                         &sample_kernels};
 
 }  // namespace luce::LUCE_ISA

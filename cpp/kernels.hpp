@@ -72,6 +72,8 @@ using SoftmaxJvp = void (*)(Matrix<const Real> probabilities, Matrix<const Real>
                             Matrix<Real> out, Workspace);
 using Divergences = void (*)(const Matrix<const double>& targets, const Matrix<const double>& probabilities,
                              const Matrix<const double>& log_probabilities, double* sums, const Workspace&);
+template <class Real>
+using NegativeEntropies = void (*)(const Matrix<const Real>& probabilities, Real* sums, const Workspace&);
 using WeightedLogSumExp = void (*)(Matrix<const double> scores, Matrix<const double> weights, double* values,
                                    double* signs, Workspace);
 
@@ -205,6 +207,8 @@ struct Kernels {
   SoftmaxJvp<double> softmax_jvp_float64;
   WeightedLogSumExp weighted_logsumexp;
   Divergences divergences;
+  NegativeEntropies<float> negative_entropies_float32;
+  NegativeEntropies<double> negative_entropies_float64;
   const LossKernels<float>* loss_float32;
   const LossKernels<double>* loss_float64;
   const LinearKernels<float>* linear_float32;

@@ -181,6 +181,25 @@ void divergences(const Input& targets, const Input& probabilities, const Input& 
   run_call<double, double>(targets, {nullptr, to}, layout_of(targets, nullptr, 1), kernel, threads);
 }
 
+void negative_entropies(const Input& probabilities, const Output& out, int threads) {
+  if (probabilities.ndim() != 2) refuse("probabilities have shape " + shape_of(probabilities) + "; expected (rows, classes)");
+  if (probabilities.shape(1) > 1 && probabilities.shape(0) > 0 && probabilities.stride(1) != 1)
+    refuse("the classes of a row must be adjacent");
+  require_apart(extent("out", out), extent("probabilities", probabilities));
+  const auto run = [&](auto entropies, auto real) {
+    using Real = decltype(real);
+    require_aligned("probabilities", probabilities, sizeof(Real));
+    Real* const to = row_vector<Real>("out", out, rows_of(probabilities, 1));
+    const auto kernel = [&](Matrix<const Real> from, Index row, Matrix<Real>, Workspace workspace) {
+      entropies(from, to + row, workspace);
+    };
+    run_call<Real, Real>(probabilities, {nullptr, to}, layout_of(probabilities, nullptr, 1), kernel, threads);
+  };
+  if (probabilities.dtype() == nb::dtype<float>()) run(active().negative_entropies_float32, float{});
+  else if (probabilities.dtype() == nb::dtype<double>()) run(active().negative_entropies_float64, double{});
+  else refuse_type("probabilities must be float32 or float64");
+}
+
 void topk(const Input& scores, const Output& values, const Output& indices, int threads) {
   if (scores.ndim() != 2) refuse("scores have shape " + shape_of(scores) + "; expected (rows, classes)");
   if (values.dtype() != scores.dtype()) refuse_type("values have another dtype than scores");
@@ -240,6 +259,8 @@ void bind_maps(nb::module_& module) {
   module.def("divergences", &divergences, nb::arg("targets").noconvert(), nb::arg("probabilities").noconvert(),
              nb::arg("log_probabilities").noconvert(), nb::arg("out").noconvert(), nb::arg("threads") = 1,
              "Kullback-Leibler divergences of every row of targets from probabilities, whose logarithms are given.");
+  module.def("negative_entropies", &negative_entropies, nb::arg("probabilities").noconvert(), nb::arg("out").noconvert(),
+             nb::arg("threads") = 1, "sum p log p of every row of probabilities into `out`.");
   module.def("topk", &topk, nb::arg("scores").noconvert(), nb::arg("values").noconvert(),
              nb::arg("indices").noconvert(), nb::arg("threads") = 1,
              "The largest scores of every row, as many as `values` has columns, and where they stand.");

@@ -82,3 +82,28 @@ def test_what_does_not_fit_is_refused():
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             kernels.divergences(*arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("length", [1, 4, 7, 8, 9, 65, 300])
+def test_negative_entropies(implementation, length, dtype):
+    rng = np.random.default_rng(length)
+    p = rng.dirichlet(np.full(length, 0.3), 9).astype(dtype)
+    p[rng.random(p.shape) < 0.2] = 0
+    p[:, -1] = [0, 1e-45, 1e-40, 1e-30, 0.25, 0.5, 1, 2, np.inf]
+    expected = []
+    for row in p:
+        numbers = [mpfr(float(x)) for x in row]
+        expected.append(float(fsum([x * gmpy2.log(x) for x in numbers if x])))
+    for threads in (1, 2):
+        out = np.full(9, 7, dtype)
+        implementation.negative_entropies(p, out, threads)
+        limits = np.finfo(dtype)
+        atol = float(limits.smallest_subnormal)
+        np.testing.assert_allclose(out, expected, rtol=2 * limits.eps, atol=atol)
+    wrong = np.zeros((2, length), dtype)
+    wrong[0, -1], wrong[1, 0] = NAN, -1e-30
+    implementation.negative_entropies(wrong, out[:2])
+    assert np.isnan(out[:2]).all()
+    implementation.negative_entropies(np.empty((2, 0), dtype), out[:2])
+    np.testing.assert_array_equal(out[:2], 0)

@@ -46,6 +46,9 @@ def divergences(
     out: NDArray[np.float64],
     threads: int = 1,
 ) -> None: ...
+def negative_entropies(
+    probabilities: NDArray[_Real], out: NDArray[_Real], threads: int = 1
+) -> None: ...
 def weighted_logsumexp(
     scores: NDArray[np.float64],
     weights: NDArray[np.float64],

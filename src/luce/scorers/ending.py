@@ -68,26 +68,16 @@ def end(
     losses = np.empty(len(scores))
     if targets.ndim == 1 and not label_smoothing:
         return kernels.residuals(scores, targets, weights, losses, threads=threads)
-    if targets.ndim == 1:
-        kernels.cross_entropy(
-            scores,
-            targets,
-            weights,
-            losses,
-            scores,
-            label_smoothing=label_smoothing,
-            threads=threads,
-        )
-    else:
-        kernels.cross_entropy_soft(
-            scores,
-            targets,
-            weights,
-            losses,
-            scores,
-            label_smoothing=label_smoothing,
-            threads=threads,
-        )
+    kernel = kernels.cross_entropy if targets.ndim == 1 else kernels.cross_entropy_soft
+    kernel(
+        scores,
+        targets,
+        weights,
+        losses,
+        scores,
+        label_smoothing=label_smoothing,
+        threads=threads,
+    )
     return float(losses.sum())
 
 
