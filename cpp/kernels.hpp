@@ -77,7 +77,7 @@ using NegativeEntropies = void (*)(const Matrix<const Real>& probabilities, Real
 using WeightedLogSumExp = void (*)(Matrix<const double> scores, Matrix<const double> weights, double* values,
                                    double* signs, Workspace);
 
-// Targets of every row: those given, which are not negative and need not sum to 1, or, where these are null, 1 for the label.
+// Targets of every row: 1 for the label or, where there are none, those given, which are not negative and need not sum to 1.
 // Smoothing shares some of it out; then each is multiplied by the weight of its class. z_loss is multiplied by the mass of
 // the row. `class_weights` and `masses` may be null (all 1).
 template <class Real>

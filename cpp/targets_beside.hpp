@@ -18,7 +18,7 @@ struct TargetMaker {
       : targets(targets), smoothing(smoothing), kept(1 - smoothing), columns(columns) {}
 
   bool makes() const { return has_labels() || smoothing != 0 || targets.class_weights != nullptr; }
-  bool has_labels() const { return targets.given.data == nullptr; }
+  bool has_labels() const { return targets.labels != nullptr; }
   Index label(Index i) const { return label_of(targets.labels, i, columns); }
   double weight(Index j) const { return targets.class_weights == nullptr ? 1.0 : targets.class_weights[j]; }
   double given(Index i, Index j) const {
