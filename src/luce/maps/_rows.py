@@ -79,6 +79,8 @@ def mask_of(where: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         raise DataError(
             f"where has dtype {mask.dtype}; expected booleans, True for a class that counts"
         )
+    if mask.shape == shape:
+        return mask
     try:
         return np.broadcast_to(mask, shape)
     except ValueError:
