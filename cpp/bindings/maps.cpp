@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "../masked.hpp"
 #include "call.hpp"
 
 namespace luce::bindings {
@@ -50,32 +51,6 @@ void run_map(const Input& scores, nb::handle temperature, const Output& out, int
   });
 }
 
-// Bits of an element, and those of -inf.
-template <class Element>
-struct BitsOf;
-template <>
-struct BitsOf<float> { using Type = std::uint32_t; static constexpr Type minus_infinity = 0xff800000; };
-template <>
-struct BitsOf<double> { using Type = std::uint64_t; static constexpr Type minus_infinity = 0xfff0000000000000; };
-template <>
-struct BitsOf<Half> { using Type = std::uint16_t; static constexpr Type minus_infinity = 0xfc00; };
-template <>
-struct BitsOf<Bfloat> { using Type = std::uint16_t; static constexpr Type minus_infinity = 0xff80; };
-
-// Without a branch, which would be foretold wrongly as often as not.
-template <class Bits>
-void mask(const Bits* from, Index from_step, const std::uint8_t* possible, Index possible_step, Index count,
-          Bits otherwise, Bits* to, Index to_step) {
-  const auto masked = [=](Bits bits, std::uint8_t is_possible) {
-    const Bits all = static_cast<Bits>(-static_cast<Bits>(is_possible != 0));
-    return static_cast<Bits>((bits & all) | (otherwise & static_cast<Bits>(~all)));
-  };
-  if (from_step == 1 && possible_step == 1 && to_step == 1)
-    for (Index i = 0; i < count; ++i) to[i] = masked(from[i], possible[i]);
-  else
-    for (Index i = 0; i < count; ++i) to[i * to_step] = masked(from[i * from_step], possible[i * possible_step]);
-}
-
 void masked(const Input& scores, const Input& possible, const Output& out, int threads) {
   require_like("out", out, scores);
   if (possible.dtype() != nb::dtype<bool>()) refuse_type("possible must be bool");
@@ -89,11 +64,11 @@ void masked(const Input& scores, const Input& possible, const Output& out, int t
   const auto* const at = static_cast<const std::uint8_t*>(possible.data());
   const Layout layout = layout_of(scores, &out, 0);
   with_element(scores, [&](auto element) {
-    using Bits = typename BitsOf<decltype(element)>::Type;
-    constexpr Bits otherwise = BitsOf<decltype(element)>::minus_infinity;
+    using Bits = typename MaskedBits<decltype(element)>::Type;
+    constexpr Bits otherwise = MaskedBits<decltype(element)>::minus_infinity;
     const Index distance = layout.rows.row;
     const auto kernel = [=](Matrix<const Bits> from, Index first, Matrix<Bits> to, Workspace) {
-      mask(from.data, from.row_stride, at + first, distance, from.rows, otherwise, to.data, to.row_stride);
+      luce::masked(from, at + first, distance, otherwise, to);
     };
     run_call<Bits, Bits>(scores, {static_cast<Bits*>(out.data()), nullptr}, layout, kernel, threads);
   });
