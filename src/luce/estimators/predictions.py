@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[np.floating]
 
+SIZE_FOR_BLAS = 1 << 13  # of more numbers it shares the work, with threads that stay busy
 PLAIN = (np.dtype(np.float64), np.dtype(np.float32))  # in the byte order of the machine
 
 
@@ -63,7 +64,7 @@ def answered(
 
 def is_finite(block: Array) -> bool:
     """False if a number is infinite or NaN; also if the sum that tells so overflows."""
-    if block.flags.c_contiguous:
+    if block.flags.c_contiguous and block.size < SIZE_FOR_BLAS:
         return isfinite(np.vdot(block, block))
     with np.errstate(over="ignore", invalid="ignore"):
         return isfinite(np.add.reduce(block, axis=None))
